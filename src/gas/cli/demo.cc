@@ -1,0 +1,149 @@
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "gas/cli/common.h"
+#include "gas/cli/run.h"
+#include "gas/grid/time_grid.h"
+#include "gas/io/file.h"
+#include "gas/io/png.h"
+#include "gas/metrics/frechet.h"
+#include "gas/report/image_grid.h"
+#include "gas/solver/registry.h"
+#include "gas/student/solver_file.h"
+#include "gas/train/gs_trainer.h"
+
+namespace gas::cli {
+namespace {
+
+std::vector<OptionRow> Rows() {
+  return {
+      kModelRow,
+      {.key = "demo.nfe", .flag = "--nfe", .type = OptType::kInt, .def = "4", .min = 2, .max = 20,
+       .help = "network evaluations of the student and of the solvers beside it"},
+      {.key = "demo.iterations", .flag = "--iterations", .type = OptType::kInt, .def = "150", .min = 1, .max = 1e6,
+       .help = "training steps"},
+      {.key = "demo.batch", .flag = "--batch", .type = OptType::kInt, .def = "16", .min = 1, .max = 4096,
+       .help = "samples per training step"},
+      {.key = "demo.lr", .flag = "--lr", .type = OptType::kReal, .def = "2e-2", .min = 1e-9, .max = 1,
+       .help = "Adam step size, falling to zero along a cosine"},
+      {.key = "demo.training", .flag = "--training", .type = OptType::kInt, .def = "384", .min = 1, .max = 1e6,
+       .help = "teacher samples to train on"},
+      {.key = "demo.test", .flag = "--test", .type = OptType::kInt, .def = "512", .min = 16, .max = 1e6,
+       .help = "teacher samples, of other seeds, to measure on"},
+      {.key = "demo.out", .flag = "--out", .type = OptType::kText, .def = "runs/demo", .help = "folder to write"},
+      kTEpsRow,
+      kGuidanceRow,
+      kDtypeRow,
+      kDeviceRow,
+      kThreadsRow,
+  };
+}
+
+constexpr int64_t kTeacherNfe = 20;
+constexpr Seed kTestSeed = 50000;  // test seeds are disjoint from training seeds, as everywhere in this project
+
+std::vector<Seed> SeedRange(Seed first, int64_t count) {
+  std::vector<Seed> seeds(count);
+  for (int64_t i = 0; i < count; ++i) seeds[i] = first + static_cast<Seed>(i);
+  return seeds;
+}
+
+struct Measured {
+  std::string label;
+  int64_t nfe;
+  Tensor images;
+  double distance, frechet;
+};
+
+Samples Draw(const char* what, const Model& model, const StepTable& table, const std::vector<Seed>& seeds) {
+  Progress progress(what, "samples", static_cast<int64_t>(seeds.size()));
+  return RunTeacher(model, table, seeds, false, 64, [&](int64_t done) { progress.Update(done); });
+}
+
+SolverEntry TrainStudent(const Options& o, const Model& model, const Samples& training, double t_eps) {
+  const int64_t nfe = o.Int("demo.nfe");
+  Student student({.steps = nfe, .t_eps = t_eps}, model.schedule, MakeGrid("logsnr", *model.schedule, nfe, t_eps));
+  const GsTrainOptions options{.run_folder = {}, .iterations = o.Int("demo.iterations"), .batch = o.Int("demo.batch"),
+                               .lr = o.Real("demo.lr"), .cosine = true, .ema_decay = 0.95,
+                               .gradient_checkpointing = false, .device = model.device};
+  GsTrainer trainer(student, model.denoiser, MakeDistance("l2"), options);
+  Progress progress("training", "iterations", options.iterations);
+  trainer.Run(PairsOf(training), {}, [&](const GsStep& step) {
+    progress.Update(step.iteration, fmt::format("loss {:.5f}", step.loss));
+  });
+  SolverEntry entry;
+  entry.table = student.TableOf(trainer.average()).Detached();
+  entry.t_eps = t_eps;
+  entry.student = student.config();
+  entry.parameters = trainer.average();
+  entry.provenance = {{"options", o.ToJson()}, {"iterations", options.iterations},
+                      {"training_samples", training.noise.size(0)}};
+  return entry;
+}
+
+void PrintTable(const std::vector<Measured>& rows, int64_t count) {
+  std::cout << fmt::format("\n{} unseen seeds; distance: mean squared, to the teacher; Fréchet distance: to the data\n\n"
+                           "| solver | evaluations | distance | Fréchet distance |\n|---|---|---|---|\n", count);
+  for (const Measured& row : rows) {
+    std::cout << fmt::format("| {} | {} | {} | {:.2f} |\n", row.label, row.nfe,
+                             row.distance < 0 ? "-" : fmt::format("{:.5f}", row.distance), row.frechet);
+  }
+}
+
+void RunDemo(const Options& o) {
+  UseThreads(o);
+  const double t_eps = o.Real("solver.t_eps");
+  const int64_t nfe = o.Int("demo.nfe");
+  const std::filesystem::path folder = o.Text("demo.out");
+  PrepareRunFolder(folder.string(), o);
+  const Model model = OpenModelFrom(o, t_eps);
+  const FeatureModel features = ReadFeatureModel(EmbeddedFile("fashion-features"));
+  const FeatureStatistics data{features.data_mean, features.data_covariance};
+  Progress whole("demo", "steps", 1);
+
+  std::cout << fmt::format("1. teacher: {} training and {} test samples of {} by unipc-3-bh1 with {} evaluations\n",
+                           o.Int("demo.training"), o.Int("demo.test"), model.name, kTeacherNfe)
+            << std::flush;
+  const StepTable teacher = MakeSolverTable("unipc-3-bh1", *model.schedule, "logsnr", kTeacherNfe, t_eps);
+  const Samples training = Draw("teacher", model, teacher, SeedRange(0, o.Int("demo.training")));
+  const std::vector<Seed> test_seeds = SeedRange(kTestSeed, o.Int("demo.test"));
+  const Samples test = Draw("test", model, teacher, test_seeds);
+
+  std::cout << fmt::format("2. training of gs-{}: {} iterations on {} samples\n", nfe, o.Int("demo.iterations"),
+                           o.Int("demo.batch"))
+            << std::flush;
+  SolverFile file{.schedule = model.schedule, .prediction = model.denoiser->prediction_type(),
+                  .guidance = o.Real("model.guidance"), .model = model.name, .model_sha256 = model.sha256, .entries = {}};
+  file.entries[nfe] = TrainStudent(o, model, training, t_eps);
+
+  std::cout << "3. the same unseen seeds with each solver\n" << std::flush;
+  std::vector<Measured> rows = {{fmt::format("teacher (unipc-3-bh1)"), kTeacherNfe, test.images, -1, 0}};
+  for (const char* name : {"dpmpp-3m", "unipc-3-bh2"}) {
+    const StepTable table = MakeSolverTable(name, *model.schedule, "logsnr", nfe, t_eps);
+    rows.push_back({name, nfe, Draw(name, model, table, test_seeds).images, 0, 0});
+  }
+  rows.push_back({"gs (trained here)", nfe, Draw("gs", model, file.entries[nfe].table, test_seeds).images, 0, 0});
+  std::vector<LabelledRow> picture;
+  for (Measured& row : rows) {
+    if (row.distance >= 0) row.distance = (row.images - test.images).square().mean().item<double>();
+    row.frechet = FrechetDistance(ImageStatistics(*features.network, row.images), data);
+    picture.push_back({fmt::format("{} {}", row.label.substr(0, row.label.find(' ')), row.nfe),
+                       row.images.slice(0, 0, 16)});
+    file.entries[nfe].provenance["measured"][row.label] = {{"distance", row.distance}, {"frechet", row.frechet}};
+  }
+  PrintTable(rows, o.Int("demo.test"));
+  WritePng(folder / "demo.png", LabelledGrid(picture));
+  WriteSolverFile(folder / "solver.gas.json", file);
+  std::cout << fmt::format("\npicture: {}\nsolver:  {}\n{:.0f} s in all. Next: gas inspect {}\n",
+                           (folder / "demo.png").string(), (folder / "solver.gas.json").string(), whole.seconds(),
+                           (folder / "solver.gas.json").string());
+}
+
+}  // namespace
+
+Verb DemoVerb() {
+  return {"demo", "The main job in minutes: teacher, training, samples, measured quality.", "gas demo", Rows(), RunDemo};
+}
+
+}  // namespace gas::cli

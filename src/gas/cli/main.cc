@@ -1,0 +1,23 @@
+#include <iostream>
+#include <new>
+
+#include "gas/cli/machine.h"
+#include "gas/cli/run.h"
+#include "gas/core/error.h"
+
+int main(int argc, char** argv) try {
+  gas::cli::PrepareMachine(argv);
+  return gas::cli::Run(argc, argv);
+} catch (const gas::Error& e) {  // bad input or our bug: the code says which, and is the exit status
+  std::cerr << "gas: " << e.what() << '\n';
+  return static_cast<int>(e.code());
+} catch (const c10::Error& e) {
+  std::cerr << "gas: LibTorch: " << e.what_without_backtrace() << '\n';
+  return static_cast<int>(gas::Errc::kInternal);
+} catch (const std::bad_alloc&) {
+  std::cerr << "gas: out of memory\n";
+  return static_cast<int>(gas::Errc::kUnavailable);
+} catch (const std::exception& e) {
+  std::cerr << "gas: " << e.what() << '\n';
+  return static_cast<int>(gas::Errc::kInternal);
+}

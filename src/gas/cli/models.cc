@@ -1,0 +1,24 @@
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "gas/cli/run.h"
+#include "gas/models/model.h"
+
+namespace gas::cli {
+namespace {
+
+void RunModels(const Options&) {
+  for (const std::string& name : EmbeddedModels()) {
+    const Model model = OpenModel(name);
+    std::cout << fmt::format("{:<10} {}x{}x{}, {} classes, {:.2f} M parameters, {}\n", name, model.shape[0],
+                             model.shape[1], model.shape[2], model.classes, model.parameters / 1e6,
+                             EmbeddedFile(name).string());
+  }
+}
+
+}  // namespace
+
+Verb ModelsVerb() { return {"models", "Lists the models that come with this program.", "gas models", {}, RunModels}; }
+
+}  // namespace gas::cli

@@ -1,0 +1,131 @@
+#include "gas/cli/options.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "gas/core/error.h"
+#include "gas/core/nearest.h"
+#include "gas/io/file.h"
+
+namespace gas::cli {
+namespace {
+
+template <class Number>
+Number ParseNumber(std::string_view key, std::string_view text, const char* kind) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  GAS_CHECK(error == std::errc() && end == text.data() + text.size(), Errc::kBadOption, key, " = ", text, ", must be ",
+            kind);
+  return value;
+}
+
+void CheckBounds(const OptionRow& row, double value, const std::string& text) {
+  if (row.min == 0 && row.max == 0) return;
+  GAS_CHECK(value >= row.min && value <= row.max, Errc::kBadOption, row.key, " = ", text, ", must be in [", row.min, ", ",
+            row.max, "]");
+}
+
+std::string JsonText(const nlohmann::json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_array()) {
+    std::string list;
+    for (const auto& item : value) list += (list.empty() ? "" : ",") + JsonText(item);
+    return list;
+  }
+  return value.dump();
+}
+
+}  // namespace
+
+Options::Options(std::vector<OptionRow> rows) : rows_(std::move(rows)) {
+  for (const OptionRow& row : rows_) values_[row.key] = {row.def, "default"};
+}
+
+const OptionRow& Options::Row(std::string_view key) const {
+  for (const OptionRow& row : rows_) {
+    if (key == row.key) return row;
+  }
+  std::vector<std::string> known;
+  for (const OptionRow& row : rows_) known.emplace_back(row.key);
+  Fail(Errc::kBadOption, key, ": unknown key, did you mean ", NearestName(key, known), "?");
+}
+
+void Options::Set(const std::string& key, const std::string& text, const std::string& origin) {
+  const OptionRow& row = Row(key);
+  switch (row.type) {
+    case OptType::kInt:
+      CheckBounds(row, static_cast<double>(ParseNumber<int64_t>(key, text, "a whole number")), text);
+      break;
+    case OptType::kReal:
+      CheckBounds(row, ParseNumber<double>(key, text, "a number"), text);
+      break;
+    case OptType::kFlag:
+      GAS_CHECK(text == "true" || text == "false", Errc::kBadOption, key, " = ", text, ", must be true or false");
+      break;
+    case OptType::kText:
+      break;
+  }
+  values_[key] = {text, origin};
+}
+
+void Options::ReadConfig(const std::string& path) {
+  const Bytes bytes = ReadFile(path, 1 << 20);
+  const auto json = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, /*allow_exceptions=*/false);
+  GAS_CHECK(json.is_object(), Errc::kBadFile, path, ": not a JSON object");
+  const std::function<void(const nlohmann::json&, const std::string&)> visit = [&](const auto& node,
+                                                                                   const std::string& prefix) {
+    for (const auto& [name, value] : node.items()) {
+      const std::string key = prefix.empty() ? name : prefix + "." + name;
+      if (value.is_object()) {
+        visit(value, key);
+      } else if (At(key).origin != "command line") {
+        Set(key, JsonText(value), path);
+      }
+    }
+  };
+  visit(json, "");
+}
+
+const Options::Value& Options::At(std::string_view key) const { return values_.at(Row(key).key); }
+
+const std::string& Options::Text(std::string_view key) const { return At(key).text; }
+bool Options::Flag(std::string_view key) const { return At(key).text == "true"; }
+bool Options::Given(std::string_view key) const { return At(key).origin != "default"; }
+
+int64_t Options::Int(std::string_view key) const {
+  return ParseNumber<int64_t>(key, At(key).text, "a whole number");
+}
+
+double Options::Real(std::string_view key) const { return ParseNumber<double>(key, At(key).text, "a number"); }
+
+std::vector<int64_t> Options::IntList(std::string_view key) const {
+  std::vector<int64_t> list;
+  std::string_view text = At(key).text;
+  while (true) {
+    const size_t comma = text.find(',');
+    list.push_back(ParseNumber<int64_t>(key, text.substr(0, comma), "whole numbers such as 4,5,6"));
+    CheckBounds(Row(key), static_cast<double>(list.back()), std::to_string(list.back()));
+    if (comma == text.npos) return list;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+std::string Options::Describe() const {
+  size_t width = 0;
+  for (const OptionRow& row : rows_) width = std::max(width, std::string(row.key).size());
+  std::string text;
+  for (const OptionRow& row : rows_) {
+    const Value& value = At(row.key);
+    text += fmt::format("{:<{}} = {}  ({})\n", row.key, width, value.text.empty() ? "(none)" : value.text, value.origin);
+  }
+  return text;
+}
+
+nlohmann::json Options::ToJson() const {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [key, value] : values_) json[key] = {{"value", value.text}, {"from", value.origin}};
+  return json;
+}
+
+}  // namespace gas::cli

@@ -1,0 +1,31 @@
+// The command line: finds the verb, parses its options, runs it.
+#ifndef GAS_CLI_RUN_H_
+#define GAS_CLI_RUN_H_
+
+#include <string>
+
+#include "gas/cli/options.h"
+
+namespace gas::cli {
+
+// One function per verb, each in a file of its name.
+Verb BenchVerb();
+Verb DemoVerb();
+Verb InspectVerb();
+Verb ModelsVerb();
+Verb PretrainVerb();
+Verb SampleVerb();
+Verb TeacherVerb();
+Verb TrainVerb();
+
+std::vector<Verb> AllVerbs();
+
+// docs/options.md: every verb with its options, from the same rows.
+std::string OptionsAsMarkdown();
+
+// Returns the exit status 0; failures are gas::Error, whose code is the status.
+int Run(int argc, char** argv);
+
+}  // namespace gas::cli
+
+#endif  // GAS_CLI_RUN_H_

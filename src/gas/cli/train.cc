@@ -1,0 +1,164 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iostream>
+
+#include "gas/cli/common.h"
+#include "gas/cli/run.h"
+#include "gas/core/error.h"
+#include "gas/grid/time_grid.h"
+#include "gas/io/file.h"
+#include "gas/models/features/classifier.h"
+#include "gas/student/solver_file.h"
+#include "gas/train/gs_trainer.h"
+
+namespace gas::cli {
+namespace {
+
+std::vector<OptionRow> Rows() {
+  return {
+      kModelRow,
+      {.key = "train.method", .flag = "--method", .type = OptType::kText, .def = "gs", .help = "gs"},
+      {.key = "train.teacher", .flag = "--teacher", .type = OptType::kText, .def = "runs/teacher",
+       .help = "folder of teacher data (gas teacher)"},
+      {.key = "train.held_out", .flag = "--held-out", .type = OptType::kInt, .def = "200", .min = 0, .max = 1e9,
+       .help = "last samples of the folder, kept for validation"},
+      {.key = "student.nfe", .flag = "--nfe", .type = OptType::kText, .def = "4",
+       .help = "network evaluations, one number or several such as 4,5,6"},
+      {.key = "student.order", .flag = "--order", .type = OptType::kInt, .def = "0", .min = 0, .max = 1000,
+       .help = "earlier evaluations that a step uses, at most nfe; 0 for all"},
+      {.key = "student.base", .flag = "--base", .type = OptType::kText, .def = "published",
+       .help = "third-order base: published, or corrected"},
+      {.key = "student.grid", .flag = "--grid", .type = OptType::kText, .def = "uniform",
+       .help = "time grid at the start of training"},
+      {.key = "train.loss", .flag = "--loss", .type = OptType::kText, .def = "l2", .help = "l2, l1, huber or features"},
+      {.key = "train.iterations", .flag = "--iterations", .type = OptType::kInt, .def = "1000", .min = 1, .max = 1e9,
+       .help = "steps of Adam"},
+      {.key = "train.batch", .flag = "--batch", .type = OptType::kInt, .def = "24", .min = 1, .max = 65536,
+       .help = "samples per step"},
+      {.key = "train.lr", .flag = "--lr", .type = OptType::kReal, .def = "1e-3", .min = 1e-9, .max = 1,
+       .help = "Adam step size"},
+      {.key = "train.cosine", .flag = "--cosine", .type = OptType::kFlag, .def = "false",
+       .help = "let the step size fall to zero along a cosine"},
+      {.key = "train.ema", .flag = "--ema", .type = OptType::kReal, .def = "0.999", .min = 0, .max = 0.999999,
+       .help = "decay of the average, which is the result"},
+      {.key = "train.max_grad_norm", .flag = "--max-grad-norm", .type = OptType::kReal, .def = "1", .min = 1e-9,
+       .max = 1e9, .help = "norm to which gradients are clipped"},
+      {.key = "train.validate_every", .flag = "--validate-every", .type = OptType::kInt, .def = "100", .min = 0,
+       .max = 1e9, .help = "iterations between validations, 0 for the end alone"},
+      {.key = "train.checkpoint_every", .flag = "--checkpoint-every", .type = OptType::kInt, .def = "100", .min = 0,
+       .max = 1e9, .help = "iterations between checkpoints, 0 for the end alone"},
+      {.key = "train.keep_activations", .flag = "--keep-activations", .type = OptType::kFlag, .def = "false",
+       .help = "faster, but memory grows with the number of evaluations"},
+      {.key = "train.seed", .flag = "--seed", .type = OptType::kInt, .def = "0", .min = 0, .max = 9e15,
+       .help = "seed of the data order"},
+      {.key = "train.out", .flag = "--out", .type = OptType::kText, .def = "runs/gs",
+       .help = "run folder: solver.gas.json, checkpoints, log; an interrupted run continues from it"},
+      kDtypeRow,
+      kDeviceRow,
+      kThreadsRow,
+  };
+}
+
+TrainingPairs Part(const TeacherData& data, int64_t begin, int64_t end) {
+  return {end - begin, [&data, begin](const std::vector<int64_t>& indices) {
+            std::vector<int64_t> shifted = indices;
+            for (int64_t& index : shifted) index += begin;
+            return data.Read(shifted);
+          }};
+}
+
+GsTrainOptions TrainOptions(const Options& o, const std::filesystem::path& folder) {
+  return {.run_folder = folder,
+          .iterations = o.Int("train.iterations"),
+          .batch = o.Int("train.batch"),
+          .lr = o.Real("train.lr"),
+          .cosine = o.Flag("train.cosine"),
+          .ema_decay = o.Real("train.ema"),
+          .max_grad_norm = o.Real("train.max_grad_norm"),
+          .seed = static_cast<uint64_t>(o.Int("train.seed")),
+          .gradient_checkpointing = !o.Flag("train.keep_activations"),
+          .validate_every = o.Int("train.validate_every"),
+          .checkpoint_every = o.Int("train.checkpoint_every"),
+          .device = DeviceOf(o)};
+}
+
+SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const TeacherData& data, double t_eps,
+                     const Distance& distance) {
+  const std::filesystem::path folder =
+      std::filesystem::path(o.Text("train.out")) / ("nfe-" + std::to_string(nfe));
+  const std::string& base = o.Text("student.base");
+  GAS_CHECK(base == "published" || base == "corrected", Errc::kBadOption, "student.base = ", base,
+            ", must be published or corrected");
+  const StudentConfig config{
+      .steps = nfe, .order = o.Int("student.order"),
+      .base = base == "published" ? ThirdOrderBase::kPublished : ThirdOrderBase::kCorrected, .t_eps = t_eps};
+  Student student(config, model.schedule, MakeGrid(o.Text("student.grid"), *model.schedule, nfe, t_eps));
+  const int64_t held_out = o.Int("train.held_out");
+  GAS_CHECK(held_out < data.size(), Errc::kBadOption, "train.held_out = ", held_out, ", must be below ", data.size(),
+            ", the samples in ", o.Text("train.teacher"));
+  GsTrainer trainer(student, model.denoiser, distance, TrainOptions(o, folder));
+  const TrainingPairs training = Part(data, 0, data.size() - held_out);
+  const TrainingPairs validation = Part(data, data.size() - held_out, data.size());
+  MakeDirectory(folder);
+  std::ofstream log(folder / "log.jsonl", std::ios::app);
+  Progress progress("gs-" + std::to_string(nfe), "iterations", o.Int("train.iterations"));
+  double validated = -1;
+  trainer.Run(training, validation, [&](const GsStep& step) {
+    nlohmann::json line = {{"iteration", step.iteration}, {"loss", step.loss}, {"grad_norm", step.grad_norm}};
+    if (step.validation >= 0) line["validation"] = validated = step.validation;
+    log << line.dump() << '\n' << std::flush;
+    progress.Update(step.iteration, validated < 0 ? fmt::format("loss {:.5f}", step.loss)
+                                                  : fmt::format("loss {:.5f}, held out {:.5f}", step.loss, validated));
+  });
+  if (held_out > 0 && validated < 0) validated = trainer.Validate(validation);
+  SolverEntry entry;
+  entry.table = student.TableOf(trainer.average()).Detached();
+  entry.t_eps = t_eps;
+  entry.student = student.config();
+  entry.parameters = trainer.average();
+  entry.provenance = {{"teacher", data.spec()},
+                      {"options", o.ToJson()},
+                      {"iterations", trainer.iteration()},
+                      {"training_samples", training.size},
+                      {"held_out_samples", held_out},
+                      {"held_out_distance", validated}};
+  if (validated >= 0) {
+    std::cout << fmt::format("gs-{}: held-out {} distance {:.6f} after {} iterations\n", nfe, o.Text("train.loss"),
+                             validated, trainer.iteration());
+  }
+  return entry;
+}
+
+void RunTrain(const Options& o) {
+  UseThreads(o);
+  GAS_CHECK(o.Text("train.method") == "gs", Errc::kBadOption, "train.method = ", o.Text("train.method"), ", must be gs");
+  const TeacherData data(o.Text("train.teacher"));
+  const double t_eps = data.spec().at("t_eps").get<double>(), guidance = data.spec().at("guidance").get<double>();
+  const Model model = OpenModel(o.Text("model.name"), {.t_eps = t_eps, .guidance = guidance, .bfloat16 = Bfloat16Of(o),
+                                                       .device = DeviceOf(o)});
+  GAS_CHECK(data.spec().at("model_sha256") == model.sha256, Errc::kBadFile, o.Text("train.teacher"),
+            ": made with model ", data.spec().at("model").dump(), " of SHA-256 ", data.spec().at("model_sha256").dump(),
+            ", not with ", model.name, " of ", model.sha256);
+  std::shared_ptr<Classifier> features;
+  if (o.Text("train.loss") == "features") features = ReadFeatureModel(EmbeddedFile("fashion-features")).network;
+  const Distance distance = MakeDistance(o.Text("train.loss"), features);
+  PrepareRunFolder(o.Text("train.out"), o);
+  SolverFile file{.schedule = model.schedule, .prediction = model.denoiser->prediction_type(), .guidance = guidance,
+                  .model = model.name, .model_sha256 = model.sha256, .entries = {}};
+  const std::filesystem::path path = std::filesystem::path(o.Text("train.out")) / "solver.gas.json";
+  for (const int64_t nfe : o.IntList("student.nfe")) {
+    file.entries[nfe] = TrainOne(o, nfe, model, data, t_eps, distance);
+    WriteSolverFile(path, file);
+  }
+  std::cout << path.string() << '\n';
+}
+
+}  // namespace
+
+Verb TrainVerb() {
+  return {"train", "Trains a solver on teacher data; the network stays frozen.",
+          "gas train --method gs --teacher runs/teacher --nfe 4 --out runs/gs4", Rows(), RunTrain};
+}
+
+}  // namespace gas::cli

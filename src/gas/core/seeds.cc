@@ -1,0 +1,81 @@
+#include "gas/core/seeds.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <charconv>
+
+#include "gas/core/error.h"
+
+namespace gas {
+namespace {
+
+Seed ParseSeed(std::string_view text, std::string_view whole) {
+  Seed seed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  GAS_CHECK(error == std::errc() && end == text.data() + text.size() && seed < (1ull << 63), Errc::kBadOption,
+            "seeds \"", whole, "\": \"", text, "\" is not a whole number in [0, 2^63), write for example 0-63,100");
+  return seed;
+}
+
+}  // namespace
+
+std::vector<Seed> ParseSeeds(std::string_view text, size_t max_count) {
+  std::vector<Seed> seeds;
+  size_t begin = 0;
+  while (begin <= text.size()) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string_view part = text.substr(begin, end - begin);
+    const size_t dash = part.find('-');
+    const Seed first = ParseSeed(part.substr(0, dash), text);
+    const Seed last = dash == part.npos ? first : ParseSeed(part.substr(dash + 1), text);
+    GAS_CHECK(first <= last, Errc::kBadOption, "seeds \"", text, "\": range ", first, "-", last, " runs backwards");
+    GAS_CHECK(last - first < max_count - seeds.size(), Errc::kBadOption, "seeds \"", text, "\": more than ", max_count,
+              " seeds");
+    for (Seed seed = first; seed <= last; ++seed) seeds.push_back(seed);
+    begin = end + 1;
+  }
+  return seeds;
+}
+
+std::string FormatSeeds(std::span<const Seed> seeds) {
+  std::string text;
+  for (size_t i = 0; i < seeds.size();) {
+    size_t last = i;
+    while (last + 1 < seeds.size() && seeds[last + 1] == seeds[last] + 1) ++last;
+    if (!text.empty()) text += ',';
+    text += std::to_string(seeds[i]);
+    if (last > i) text += '-' + std::to_string(seeds[last]);
+    i = last + 1;
+  }
+  return text;
+}
+
+Tensor NoiseFor(std::span<const Seed> seeds, at::IntArrayRef shape) {
+  std::vector<int64_t> full{static_cast<int64_t>(seeds.size())};
+  full.insert(full.end(), shape.begin(), shape.end());
+  Tensor noise = torch::empty(full, torch::kFloat32);
+  for (size_t i = 0; i < seeds.size(); ++i) {
+    auto generator = at::make_generator<at::CPUGeneratorImpl>(seeds[i]);
+    noise[static_cast<int64_t>(i)].copy_(torch::randn(shape, generator, torch::kFloat32));
+  }
+  return noise;
+}
+
+Tensor LabelsFor(std::span<const Seed> seeds, int64_t classes) {
+  GAS_CHECK(classes >= 1, Errc::kBadOption, "labels: ", classes, " classes, must be at least 1");
+  Tensor labels = torch::empty({static_cast<int64_t>(seeds.size())}, torch::kInt64);
+  auto out = labels.accessor<int64_t, 1>();
+  for (size_t i = 0; i < seeds.size(); ++i) {
+    out[static_cast<int64_t>(i)] = static_cast<int64_t>(MixBits(seeds[i]) % static_cast<uint64_t>(classes));
+  }
+  return labels;
+}
+
+uint64_t MixBits(uint64_t value) {
+  value += 0x9E3779B97F4A7C15ull;
+  value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ull;
+  value = (value ^ (value >> 27)) * 0x94D049BB133111EBull;
+  return value ^ (value >> 31);
+}
+
+}  // namespace gas

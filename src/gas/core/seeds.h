@@ -1,0 +1,36 @@
+// Seeds of samples. A sample's noise is a function of its seed alone.
+#ifndef GAS_CORE_SEEDS_H_
+#define GAS_CORE_SEEDS_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gas/core/torch.h"
+
+namespace gas {
+
+using Seed = uint64_t;
+
+// Parses "0-63,100,200-210" (inclusive ranges, kept in the order written).
+// Throws Error(kBadOption) for malformed text, a descending range, or more than `max_count` seeds.
+std::vector<Seed> ParseSeeds(std::string_view text, size_t max_count = 10'000'000);
+
+// The shortest text that ParseSeeds turns back into `seeds`.
+std::string FormatSeeds(std::span<const Seed> seeds);
+
+// Standard normal noise [B, shape...] float32 on the CPU, row i from a CPU generator seeded with seeds[i]. Equal to
+// the per-seed noise of the EDM and GAS programs, and independent of batching, rank and earlier draws.
+Tensor NoiseFor(std::span<const Seed> seeds, at::IntArrayRef shape);
+
+// Class labels [B] int64 in [0, classes): a function of each seed alone, independent of its noise.
+Tensor LabelsFor(std::span<const Seed> seeds, int64_t classes);
+
+// 64 well mixed bits from `value` (splitmix64, Steele et al. 2014).
+uint64_t MixBits(uint64_t value);
+
+}  // namespace gas
+
+#endif  // GAS_CORE_SEEDS_H_

@@ -1,0 +1,42 @@
+#include "gas/core/torch.h"
+
+namespace gas {
+namespace {
+
+bool AutocastEnabled(torch::DeviceType device) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  return at::autocast::is_autocast_enabled(device);
+#else
+  return device == torch::kCUDA ? at::autocast::is_enabled() : at::autocast::is_cpu_enabled();
+#endif
+}
+
+void SetAutocast(torch::DeviceType device, bool enabled) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  at::autocast::set_autocast_enabled(device, enabled);
+  at::autocast::set_autocast_dtype(device, torch::kBFloat16);
+#else
+  if (device == torch::kCUDA) {
+    at::autocast::set_enabled(enabled);
+    at::autocast::set_autocast_gpu_dtype(torch::kBFloat16);
+  } else {
+    at::autocast::set_cpu_enabled(enabled);
+    at::autocast::set_autocast_cpu_dtype(torch::kBFloat16);
+  }
+#endif
+}
+
+}  // namespace
+
+AutocastGuard::AutocastGuard(torch::DeviceType device, bool enabled)
+    : device_(device), before_(AutocastEnabled(device)) {
+  SetAutocast(device_, enabled);
+}
+
+AutocastGuard::~AutocastGuard() {
+  SetAutocast(device_, before_);
+  // Casted weights are cached; a weight that changes between two scopes must not be served from the cache.
+  at::autocast::clear_cache();
+}
+
+}  // namespace gas

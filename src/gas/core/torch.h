@@ -1,0 +1,40 @@
+// LibTorch, and the one place for what differs between its versions (1.13 to the newest 2.x).
+#ifndef GAS_CORE_TORCH_H_
+#define GAS_CORE_TORCH_H_
+
+#include <ATen/autocast_mode.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
+namespace gas {
+
+using torch::Tensor;
+
+// Turns automatic bfloat16 casting of convolutions and matrix products on `device` on or off for this scope.
+class AutocastGuard {
+ public:
+  AutocastGuard(torch::DeviceType device, bool enabled);
+  ~AutocastGuard();
+  AutocastGuard(const AutocastGuard&) = delete;
+  AutocastGuard& operator=(const AutocastGuard&) = delete;
+
+ private:
+  torch::DeviceType device_;
+  bool before_;
+};
+
+// The key of a parameter in an optimiser's state.
+inline auto OptimizerStateKey(const Tensor& parameter) {
+#if TORCH_VERSION_MAJOR >= 2
+  return static_cast<void*>(parameter.unsafeGetTensorImpl());
+#else
+  return c10::guts::to_string(parameter.unsafeGetTensorImpl());
+#endif
+}
+
+// A float64 scalar tensor [] on the CPU.
+inline Tensor Scalar(double value) { return torch::tensor(value, torch::kFloat64); }
+
+}  // namespace gas
+
+#endif  // GAS_CORE_TORCH_H_

@@ -1,0 +1,144 @@
+#include "gas/grid/time_grid.h"
+
+#include <charconv>
+
+#include "gas/core/error.h"
+#include "gas/core/nearest.h"
+
+namespace gas {
+namespace {
+
+constexpr int64_t kMaxSteps = 10'000;
+constexpr double kEdmRho = 7;
+// GITS levels are rounded to four digits: their first time may lie this much beyond the start of the schedule.
+constexpr double kGitsSlack = 1e-3;
+
+Tensor WithEnds(const Tensor& grid, double t_from, double t_to) {
+  grid[0] = t_from;
+  grid[-1] = t_to;
+  return grid;
+}
+
+Tensor GitsGrid(const NoiseSchedule& schedule, int64_t steps) {
+  const Tensor sigma = torch::tensor(GitsSigmas(steps), torch::kFloat64);
+  const Tensor grid = schedule.TimeOfHalfLogSnr(-torch::log(sigma));
+  const double first = grid[0].item<double>(), bound = schedule.t_start() * (1 + kGitsSlack);
+  GAS_CHECK(first <= bound, Errc::kBadOption, "grid gits: its first noise level ", sigma[0].item<double>(),
+            " lies at time ", first, " of this schedule, must be at most ", bound);
+  return grid;
+}
+
+double ParseTime(std::string_view text, std::string_view list) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  double time = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), time);
+  GAS_CHECK(error == std::errc() && end == text.data() + text.size(), Errc::kBadOption, "grid \"", list.substr(0, 200),
+            "\": \"", text.substr(0, 40), "\" is not a number");
+  return time;
+}
+
+Tensor ParseGrid(std::string_view list, const NoiseSchedule& schedule, int64_t steps) {
+  std::vector<double> times;
+  for (size_t begin = 0; begin <= list.size();) {
+    const size_t end = std::min(list.find(',', begin), list.size());
+    times.push_back(ParseTime(list.substr(begin, end - begin), list));
+    GAS_CHECK(times.size() <= static_cast<size_t>(steps) + 1, Errc::kBadOption, "grid: more than ", steps + 1,
+              " times in the list for ", steps, " steps");
+    begin = end + 1;
+  }
+  GAS_CHECK(times.size() == static_cast<size_t>(steps) + 1, Errc::kBadOption, "grid: ", times.size(),
+            " times in the list, must be ", steps + 1, " for ", steps, " steps");
+  const Tensor grid = torch::tensor(times, torch::kFloat64);
+  CheckGrid(grid);
+  GAS_CHECK(times[0] <= schedule.t_start(), Errc::kBadOption, "grid: first time ", times[0], ", must be at most ",
+            schedule.t_start(), ", where the schedule starts");
+  return grid;
+}
+
+std::vector<std::string> GridNames() {
+  std::vector<std::string> names;
+  for (const GridInfo& grid : ListGrids()) names.push_back(grid.name);
+  return names;
+}
+
+void CheckSteps(int64_t steps) {
+  GAS_CHECK(steps >= 1 && steps <= kMaxSteps, Errc::kBadOption, "grid: ", steps, " steps, must be in [1, ", kMaxSteps,
+            "]");
+}
+
+}  // namespace
+
+const std::vector<GridInfo>& ListGrids() {
+  static const std::vector<GridInfo> grids = {
+      {"uniform", "equal steps in t"},
+      {"quadratic", "equal steps in sqrt(t)"},
+      {"logsnr", "equal steps in log(alpha / sigma)"},
+      {"edm", "equal steps in (sigma / alpha)^(1/7) (Karras et al. 2022)"},
+      {"gits", "noise levels of GITS for 5 to 8 steps of Stable Diffusion (Chen et al. 2024)"},
+  };
+  return grids;
+}
+
+Tensor PolynomialGrid(double rho, int64_t steps, double t_from, double t_to) {
+  const Tensor root = torch::linspace(std::pow(t_from, 1 / rho), std::pow(t_to, 1 / rho), steps + 1, torch::kFloat64);
+  return WithEnds(torch::pow(root, rho), t_from, t_to);
+}
+
+Tensor LogSnrGrid(const NoiseSchedule& schedule, int64_t steps, double t_from, double t_to) {
+  const Tensor lambda = torch::linspace(schedule.HalfLogSnr(t_from), schedule.HalfLogSnr(t_to), steps + 1,
+                                        torch::kFloat64);
+  return WithEnds(schedule.TimeOfHalfLogSnr(lambda), t_from, t_to);
+}
+
+Tensor EdmGrid(double rho, const NoiseSchedule& schedule, int64_t steps, double t_from, double t_to) {
+  const auto root = [&](double t) { return std::exp(-schedule.HalfLogSnr(t) / rho); };
+  const Tensor roots = torch::linspace(root(t_from), root(t_to), steps + 1, torch::kFloat64);
+  return WithEnds(schedule.TimeOfHalfLogSnr(-rho * torch::log(roots)), t_from, t_to);
+}
+
+std::vector<double> GitsSigmas(int64_t steps) {
+  static const std::map<int64_t, std::vector<double>> tables = {
+      {5, {14.6146, 4.39, 1.5286, 0.6526, 0.2667, 0.0292}},
+      {6, {14.6146, 4.7242, 1.9132, 0.9324, 0.4557, 0.1801, 0.0292}},
+      {7, {14.6146, 6.4477, 2.2797, 1.1629, 0.6114, 0.3058, 0.1258, 0.0292}},
+      {8, {14.6146, 6.4477, 2.7391, 1.4467, 0.8319, 0.4936, 0.2667, 0.1258, 0.0292}}};
+  const auto table = tables.find(steps);
+  GAS_CHECK(table != tables.end(), Errc::kBadOption, "grid gits: ", steps, " steps, must be in [5, 8]");
+  return table->second;
+}
+
+void CheckGrid(const Tensor& grid) {
+  GAS_CHECK(grid.dim() == 1 && grid.size(0) >= 2 && grid.scalar_type() == torch::kFloat64, Errc::kBadOption,
+            "grid: must be a float64 list of at least two times");
+  const Tensor times = grid.detach().to(torch::kCPU).contiguous();
+  const double* t = times.data_ptr<double>();
+  for (int64_t i = 0; i < times.size(0); ++i) {
+    GAS_CHECK(std::isfinite(t[i]) && t[i] > 0, Errc::kBadOption, "grid: time ", i, " is ", t[i],
+              ", must be finite and above 0");
+    GAS_CHECK(i == 0 || t[i] < t[i - 1], Errc::kBadOption, "grid: time ", i, " is ", t[i], ", must be below time ",
+              i - 1, " = ", t[i - 1]);
+  }
+}
+
+Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_from,
+                       double t_to) {
+  CheckSteps(steps);
+  GAS_CHECK(t_to > 0 && t_to < t_from && std::isfinite(t_from), Errc::kBadOption, "grid: t_eps = ", t_to,
+            ", must be in (0, ", t_from, ")");
+  if (name == "uniform") return PolynomialGrid(1, steps, t_from, t_to);
+  if (name == "quadratic") return PolynomialGrid(2, steps, t_from, t_to);
+  if (name == "logsnr") return LogSnrGrid(schedule, steps, t_from, t_to);
+  if (name == "edm") return EdmGrid(kEdmRho, schedule, steps, t_from, t_to);
+  Fail(Errc::kBadOption, "grid \"", name.substr(0, 80), "\" is unknown, did you mean ",
+       NearestName(name, GridNames()), "?");
+}
+
+Tensor MakeGrid(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_eps) {
+  CheckSteps(steps);
+  if (name == "gits") return GitsGrid(schedule, steps);
+  if (name.find(',') != name.npos) return ParseGrid(name, schedule, steps);
+  return MakeGridBetween(name, schedule, steps, schedule.t_start(), t_eps);
+}
+
+}  // namespace gas

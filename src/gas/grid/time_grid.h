@@ -1,0 +1,51 @@
+// Fixed time grids: at which times a solver evaluates the network (docs/math/grids.md).
+#ifndef GAS_GRID_TIME_GRID_H_
+#define GAS_GRID_TIME_GRID_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gas/schedule/noise_schedule.h"
+
+namespace gas {
+
+struct GridInfo {
+  std::string name;
+  std::string description;  // one line
+};
+
+// The grids that MakeGrid knows by name.
+const std::vector<GridInfo>& ListGrids();
+
+// The grid `name` with `steps` steps: [steps + 1] float64, strictly descending from schedule.t_start() to t_eps.
+// name is one of
+//   uniform    equal steps in t
+//   quadratic  equal steps in sqrt(t)
+//   logsnr     equal steps in lambda
+//   edm        equal steps in (sigma / alpha)^(1/7) (Karras et al. 2022, eq. 5)
+//   gits       the noise levels of GITS (Chen et al. 2024) for 5 to 8 steps; they bring their own ends
+// or a list "1,0.6,0.2,0.001" of steps + 1 times, used as it is.
+// Throws Error(kBadOption) naming the value and its bound for an unknown name (with the nearest known one), steps
+// outside [1, 10000], t_eps outside (0, t_start), and lists that are not finite, descending and in (0, t_start].
+Tensor MakeGrid(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_eps);
+
+// The same between two times of the schedule, t_from > t_to > 0; not for gits and lists.
+Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_from,
+                       double t_to);
+
+// The pieces: each [steps + 1] float64 with the ends exactly t_from and t_to.
+Tensor PolynomialGrid(double rho, int64_t steps, double t_from, double t_to);  // equal steps in t^(1/rho)
+Tensor LogSnrGrid(const NoiseSchedule& schedule, int64_t steps, double t_from, double t_to);
+Tensor EdmGrid(double rho, const NoiseSchedule& schedule, int64_t steps, double t_from, double t_to);
+
+// The noise levels sigma / alpha [steps + 1] of GITS for steps in [5, 8], for Stable Diffusion.
+std::vector<double> GitsSigmas(int64_t steps);
+
+// [N+1] float64. Throws Error(kBadOption) unless there are at least two times, all finite, strictly descending and
+// above 0.
+void CheckGrid(const Tensor& grid);
+
+}  // namespace gas
+
+#endif  // GAS_GRID_TIME_GRID_H_

@@ -1,0 +1,147 @@
+#include "gas/io/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "gas/core/error.h"
+
+namespace gas {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() { Close(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+
+  // Returns false if the system reports an error, as network file systems do only here.
+  bool Close() {
+    const bool ok = fd_ < 0 || ::close(fd_) == 0;
+    fd_ = -1;
+    return ok;
+  }
+
+ private:
+  int fd_;
+};
+
+// A file beside its target that removes itself unless it was renamed onto it.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const fs::path& target) : target_(target), fd_(Create()) {}
+  ~TemporaryFile() {
+    if (!committed_) ::unlink(path_.c_str());
+  }
+
+  void Append(std::span<const char> bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = ::write(fd_.get(), bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) Refuse("write");
+      bytes = bytes.subspan(static_cast<size_t>(n));
+    }
+  }
+
+  void Commit() {
+    if (::fsync(fd_.get()) != 0) Refuse("sync");
+    if (!fd_.Close()) Refuse("close");
+    if (::rename(path_.c_str(), target_.c_str()) != 0) Refuse("rename to");
+    committed_ = true;
+    // The new file is in place. Some file systems cannot sync a directory; that costs durability over a power
+    // failure, never consistency, so it is no error.
+    const Descriptor directory(::open(Parent().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (directory.valid()) ::fsync(directory.get());
+  }
+
+ private:
+  fs::path Parent() const { return target_.has_parent_path() ? target_.parent_path() : fs::path("."); }
+
+  // The name does not contain the target's, which may already be as long as names can be. O_CREAT with 0666 rather
+  // than mkstemp, so that the file gets the mode that the user's umask asks for.
+  int Create() {
+    static std::atomic<unsigned> counter{0};
+    for (;;) {
+      path_ = Parent() / (".gas-" + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".tmp");
+      const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      if (fd >= 0) return fd;
+      if (errno != EEXIST && errno != EINTR) Refuse("create");
+    }
+  }
+
+  [[noreturn]] void Refuse(const char* what) const {
+    const int error = errno;
+    Fail(Errc::kIo, target_.string(), ": cannot ", what, " it: ", std::strerror(error));
+  }
+
+  fs::path target_;
+  fs::path path_;
+  Descriptor fd_;
+  bool committed_ = false;
+};
+
+// A rename would replace a device such as /dev/null by a file.
+void CheckReplaceable(const fs::path& path) {
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  GAS_CHECK(!fs::exists(status) || fs::is_regular_file(status), Errc::kIo, path.string(),
+            ": cannot write it: it exists and is not a regular file");
+}
+
+}  // namespace
+
+Bytes ReadFile(const fs::path& path, uint64_t max_bytes) {
+  // O_NONBLOCK: opening a pipe must end in the message below, not wait for its writer.
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  GAS_CHECK(fd.valid(), Errc::kBadFile, path.string(), ": cannot open it: ", std::strerror(errno));
+  struct stat info {};
+  GAS_CHECK(::fstat(fd.get(), &info) == 0, Errc::kIo, path.string(), ": ", std::strerror(errno));
+  GAS_CHECK(S_ISREG(info.st_mode), Errc::kBadFile, path.string(), ": not a regular file");
+  const auto size = static_cast<uint64_t>(info.st_size);
+  GAS_CHECK(size <= max_bytes, Errc::kBadFile, path.string(), ": ", size, " bytes, at most ", max_bytes,
+            " are read");
+  Bytes bytes(size);
+  for (size_t have = 0; have < bytes.size();) {
+    const ssize_t n = ::read(fd.get(), bytes.data() + have, bytes.size() - have);
+    if (n < 0 && errno == EINTR) continue;
+    GAS_CHECK(n >= 0, Errc::kIo, path.string(), ": cannot read it: ", std::strerror(errno));
+    GAS_CHECK(n > 0, Errc::kBadFile, path.string(), ": ended at byte ", have, " of ", size, " while it was read");
+    have += static_cast<size_t>(n);
+  }
+  return bytes;
+}
+
+void WriteFile(const fs::path& path,
+               const std::function<void(const std::function<void(std::span<const char>)>& append)>& produce) {
+  CheckReplaceable(path);
+  TemporaryFile file(path);
+  produce([&file](std::span<const char> bytes) { file.Append(bytes); });
+  file.Commit();
+}
+
+void WriteFile(const fs::path& path, std::span<const char> bytes) {
+  WriteFile(path, [bytes](const auto& append) { append(bytes); });
+}
+
+void WriteFile(const fs::path& path, std::string_view text) {
+  WriteFile(path, std::span<const char>(text.data(), text.size()));
+}
+
+void MakeDirectory(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  GAS_CHECK(!error, Errc::kIo, path.string(), ": cannot create the directory: ", error.message());
+}
+
+}  // namespace gas

@@ -1,0 +1,42 @@
+// Fréchet distance between Gaussians fitted to features (Heusel et al. 2017).
+#ifndef GAS_METRICS_FRECHET_H_
+#define GAS_METRICS_FRECHET_H_
+
+#include "gas/core/torch.h"
+#include "gas/models/features/classifier.h"
+
+namespace gas {
+
+struct FeatureStatistics {
+  Tensor mean;        // [F] float64
+  Tensor covariance;  // [F,F] float64, divided by n - 1
+};
+
+// Mean and covariance collected batch by batch, in float64; memory does not grow with the number of samples.
+class StatisticsAccumulator {
+ public:
+  explicit StatisticsAccumulator(int64_t features);
+  void Add(const Tensor& features);  // [B,F]
+  int64_t count() const { return count_; }
+  // Throws Error(kBadOption) with fewer than two samples.
+  FeatureStatistics Finish() const;
+
+ private:
+  int64_t count_ = 0;
+  Tensor shift_;  // the first batch's mean: sums about it lose no digits
+  Tensor sum_, outer_;
+};
+
+// |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), at least 0; singular covariances are fine.
+double FrechetDistance(const FeatureStatistics& a, const FeatureStatistics& b);
+
+// Statistics of images [N,C,H,W] in [-1,1] in the classifier's features. Images are clipped and rounded to bytes first,
+// as they would be on disk.
+FeatureStatistics ImageStatistics(Classifier& network, const Tensor& images, int64_t batch = 256);
+
+// Share of images whose most likely class is `labels` [N].
+double LabelAgreement(Classifier& network, const Tensor& images, const Tensor& labels, int64_t batch = 256);
+
+}  // namespace gas
+
+#endif  // GAS_METRICS_FRECHET_H_

@@ -1,0 +1,109 @@
+#include "gas/models/edm/precond.h"
+
+#include "gas/core/error.h"
+
+namespace gas::edm {
+namespace {
+
+using Json = nlohmann::json;
+
+// The reference writes infinite bounds as the string "inf" in JSON, which has no infinity of its own.
+double Bound(const Json& value) {
+  if (value.is_string() && value == "inf") return std::numeric_limits<double>::infinity();
+  return value.get<double>();
+}
+
+double VpSigma(const PrecondConfig& c, double t) { return std::sqrt(std::expm1(0.5 * c.beta_d * t * t + c.beta_min * t)); }
+
+}  // namespace
+
+PrecondConfig PrecondConfigFromJson(const std::string& class_name, const Json& init_kwargs) {
+  GAS_CHECK(class_name == "EDMPrecond" || class_name == "VPPrecond", Errc::kBadFile, "network: class ", class_name,
+            ", must be EDMPrecond or VPPrecond");
+  PrecondConfig config;
+  config.class_name = class_name;
+  config.network = UNetConfigFromJson(init_kwargs);
+  try {
+    config.sigma_data = init_kwargs.value("sigma_data", config.sigma_data);
+    config.beta_d = init_kwargs.value("beta_d", config.beta_d);
+    config.beta_min = init_kwargs.value("beta_min", config.beta_min);
+    config.steps = init_kwargs.value("M", config.steps);
+    config.epsilon_t = init_kwargs.value("epsilon_t", config.epsilon_t);
+    if (class_name == "VPPrecond") {
+      config.sigma_min = VpSigma(config, config.epsilon_t);
+      config.sigma_max = VpSigma(config, 1.0);
+    }
+    if (init_kwargs.contains("sigma_min")) config.sigma_min = Bound(init_kwargs["sigma_min"]);
+    if (init_kwargs.contains("sigma_max")) config.sigma_max = Bound(init_kwargs["sigma_max"]);
+  } catch (const Json::exception& e) {
+    Fail(Errc::kBadFile, "network: init_kwargs: ", e.what());
+  }
+  GAS_CHECK(config.sigma_data > 0, Errc::kBadFile, "network: sigma_data = ", config.sigma_data, ", must be positive");
+  return config;
+}
+
+Json InitKwargs(const PrecondConfig& config) {
+  Json json = ToJson(config.network);
+  if (config.class_name == "EDMPrecond") {
+    json["sigma_data"] = config.sigma_data;
+    json["sigma_min"] = config.sigma_min;
+    if (std::isfinite(config.sigma_max)) json["sigma_max"] = config.sigma_max;
+  } else {
+    json["beta_d"] = config.beta_d;
+    json["beta_min"] = config.beta_min;
+    json["M"] = config.steps;
+    json["epsilon_t"] = config.epsilon_t;
+  }
+  return json;
+}
+
+Precond::Precond(const PrecondConfig& config) : config_(config) {
+  model_ = register_module("model", MakeUNet(config.network));
+}
+
+PrecondScales Precond::Scales(const Tensor& sigma) const {
+  if (config_.class_name == "VPPrecond") {
+    const double b = config_.beta_min, d = config_.beta_d;
+    const Tensor t = ((b * b + 2 * d * torch::log1p(sigma.square())).sqrt() - b) / d;
+    return {torch::ones_like(sigma), -sigma, (sigma.square() + 1).rsqrt(), (config_.steps - 1) * t};
+  }
+  const double data = config_.sigma_data;
+  const Tensor total = sigma.square() + data * data;
+  return {data * data / total, sigma * data * total.rsqrt(), total.rsqrt(), sigma.log() / 4};
+}
+
+Tensor Precond::Raw(const Tensor& scaled_z, const Tensor& noise_label, const Tensor& class_labels) {
+  const UNetConfig& c = config_.network;
+  GAS_CHECK(scaled_z.dim() == 4 && scaled_z.size(1) == c.in_channels && scaled_z.size(2) == c.img_resolution &&
+                scaled_z.size(3) == c.img_resolution,
+            Errc::kBadOption, "network input of shape ", scaled_z.sizes(), ", must be [B, ", c.in_channels, ", ",
+            c.img_resolution, ", ", c.img_resolution, "]");
+  const int64_t batch = scaled_z.size(0);
+  Tensor labels;
+  if (c.label_dim > 0) {
+    labels = class_labels.defined() ? class_labels.to(scaled_z.device(), scaled_z.scalar_type())
+                                    : torch::zeros({batch, c.label_dim}, scaled_z.options());
+  }
+  const Tensor noise = noise_label.to(scaled_z.device(), scaled_z.scalar_type()).expand({batch});
+  return model_->forward(scaled_z, noise, labels).to(scaled_z.scalar_type());
+}
+
+Tensor Precond::Denoise(const Tensor& z, const Tensor& sigma, const Tensor& class_labels) {
+  const PrecondScales c = Scales(sigma);
+  const auto per_image = [&](const Tensor& scale) { return scale.to(z.device(), z.scalar_type()).reshape({-1, 1, 1, 1}); };
+  const Tensor raw = Raw(per_image(c.in) * z, c.noise, class_labels);
+  return per_image(c.skip) * z + per_image(c.out) * raw;
+}
+
+Tensor OneHotLabels(const Tensor& labels, int64_t label_dim) {
+  if (!labels.defined() || label_dim == 0) return {};
+  if (labels.numel() > 0) {
+    const int64_t low = labels.min().item<int64_t>(), high = labels.max().item<int64_t>();
+    GAS_CHECK(low >= -1 && high < label_dim, Errc::kBadOption, "class label ", low < -1 ? low : high,
+              ", must be in [-1, ", label_dim - 1, "] (-1: none)");
+  }
+  const Tensor classes = torch::arange(label_dim, labels.options());
+  return (labels.unsqueeze(1) == classes.unsqueeze(0)).to(torch::kFloat32);
+}
+
+}  // namespace gas::edm

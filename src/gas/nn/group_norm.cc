@@ -1,0 +1,261 @@
+#include "gas/nn/group_norm.h"
+
+#include <ATen/Parallel.h>
+
+#include <bit>
+
+// Each kernel is compiled for several instruction sets and the best is chosen at load time. The address sanitizer's
+// runtime is not ready when such choices are made.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(GAS_NO_TARGET_CLONES)
+#define GAS_SIMD_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define GAS_SIMD_CLONES
+#endif
+
+namespace gas::nn {
+namespace {
+
+// One image: positions x channels, row-major.
+struct Shape {
+  int64_t batch, positions, channels, groups;
+  int64_t width() const { return channels / groups; }
+};
+
+// exp(x) to 2 ulp for |x| <= 87, clamped beyond; written so that compilers vectorise it (Cephes' reduction).
+inline float FastExp(float x) {
+  x = x < -87.0f ? -87.0f : (x > 87.0f ? 87.0f : x);
+  const float magic = 12582912.0f;  // 1.5 * 2^23: adding and subtracting it rounds to an integer
+  const float n = (x * 1.44269504f + magic) - magic;
+  float r = x - n * 0.693359375f;
+  r -= n * -2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
+}
+
+inline float Sigmoid(float v) { return 1.0f / (1.0f + FastExp(-v)); }
+
+// first[c] = sum over positions of u, second[c] = sum of u * v. Short float sums are collected in double.
+GAS_SIMD_CLONES
+void ChannelSums(const float* u, const float* v, int64_t positions, int64_t channels, float* scratch, double* first,
+                 double* second) {
+  constexpr int64_t kChunk = 32;
+  float* a = scratch;
+  float* b = scratch + channels;
+  std::fill(first, first + channels, 0.0);
+  std::fill(second, second + channels, 0.0);
+  for (int64_t begin = 0; begin < positions; begin += kChunk) {
+    std::fill(scratch, scratch + 2 * channels, 0.0f);
+    const int64_t end = std::min(positions, begin + kChunk);
+    for (int64_t p = begin; p < end; ++p) {
+      const float* up = u + p * channels;
+      const float* vp = v + p * channels;
+      for (int64_t c = 0; c < channels; ++c) {
+        a[c] += up[c];
+        b[c] += up[c] * vp[c];
+      }
+    }
+    for (int64_t c = 0; c < channels; ++c) {
+      first[c] += a[c];
+      second[c] += b[c];
+    }
+  }
+}
+
+GAS_SIMD_CLONES
+void Affine(const float* x, int64_t positions, int64_t channels, const float* scale, const float* shift, bool silu,
+            float* y) {
+  for (int64_t p = 0; p < positions; ++p) {
+    const float* xp = x + p * channels;
+    float* yp = y + p * channels;
+    if (silu) {
+      for (int64_t c = 0; c < channels; ++c) {
+        const float v = xp[c] * scale[c] + shift[c];
+        yp[c] = v * Sigmoid(v);
+      }
+    } else {
+      for (int64_t c = 0; c < channels; ++c) yp[c] = xp[c] * scale[c] + shift[c];
+    }
+  }
+}
+
+// g <- g * d silu(v) / dv at v = x * scale + shift.
+GAS_SIMD_CLONES
+void SiluGradient(const float* grad, const float* x, int64_t positions, int64_t channels, const float* scale,
+                  const float* shift, float* out) {
+  for (int64_t p = 0; p < positions; ++p) {
+    const int64_t row = p * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      const float v = x[row + c] * scale[c] + shift[c];
+      const float s = Sigmoid(v);
+      out[row + c] = grad[row + c] * (s * (1.0f + v * (1.0f - s)));
+    }
+  }
+}
+
+// out = g * by_gradient[c] + x * by_input[c] + constant[c]; g and out may be the same.
+GAS_SIMD_CLONES
+void Combine(const float* g, const float* x, int64_t positions, int64_t channels, const float* by_gradient,
+             const float* by_input, const float* constant, float* out) {
+  for (int64_t p = 0; p < positions; ++p) {
+    const int64_t row = p * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      out[row + c] = g[row + c] * by_gradient[c] + x[row + c] * by_input[c] + constant[c];
+    }
+  }
+}
+
+// y = x * scale[c] + shift[c] is the normalisation with weight and bias.
+void ScaleAndShift(const Shape& s, const float* mean, const float* rstd, const float* weight, const float* bias,
+                   float* scale, float* shift) {
+  for (int64_t c = 0; c < s.channels; ++c) {
+    const int64_t g = c / s.width();
+    scale[c] = weight[c] * rstd[g];
+    shift[c] = bias[c] - mean[g] * scale[c];
+  }
+}
+
+void ForwardImage(const Shape& s, const float* x, const float* weight, const float* bias, double eps, bool silu,
+                  float* mean, float* rstd, float* y) {
+  std::vector<double> sums(2 * s.channels);
+  std::vector<float> scratch(2 * s.channels);
+  ChannelSums(x, x, s.positions, s.channels, scratch.data(), sums.data(), sums.data() + s.channels);
+  const double count = static_cast<double>(s.positions * s.width());
+  for (int64_t g = 0; g < s.groups; ++g) {
+    double sum = 0, square = 0;
+    for (int64_t c = g * s.width(); c < (g + 1) * s.width(); ++c) {
+      sum += sums[c];
+      square += sums[s.channels + c];
+    }
+    const double m = sum / count;
+    mean[g] = static_cast<float>(m);
+    rstd[g] = static_cast<float>(1.0 / std::sqrt(std::max(square / count - m * m, 0.0) + eps));
+  }
+  ScaleAndShift(s, mean, rstd, weight, bias, scratch.data(), scratch.data() + s.channels);
+  Affine(x, s.positions, s.channels, scratch.data(), scratch.data() + s.channels, silu, y);
+}
+
+// Writes dL/dx, and this image's share of dL/dweight and dL/dbias.
+void BackwardImage(const Shape& s, const float* grad, const float* x, const float* weight, const float* bias, bool silu,
+                   const float* mean, const float* rstd, float* dx, float* dweight, float* dbias) {
+  const int64_t channels = s.channels;
+  std::vector<float> buffer(3 * channels);
+  std::vector<double> sums(2 * channels);
+  const float* g = grad;
+  if (silu) {
+    ScaleAndShift(s, mean, rstd, weight, bias, buffer.data(), buffer.data() + channels);
+    SiluGradient(grad, x, s.positions, channels, buffer.data(), buffer.data() + channels, dx);
+    g = dx;
+  }
+  ChannelSums(g, x, s.positions, channels, buffer.data(), sums.data(), sums.data() + channels);
+  const double count = static_cast<double>(s.positions * s.width());
+  for (int64_t group = 0; group < s.groups; ++group) {
+    const double m = mean[group], r = rstd[group];
+    double sum = 0, dot = 0;  // over the group: of w g, and of w g (x - mean) rstd
+    for (int64_t c = group * s.width(); c < (group + 1) * s.width(); ++c) {
+      const double normalised = (sums[channels + c] - m * sums[c]) * r;
+      dweight[c] = static_cast<float>(normalised);
+      dbias[c] = static_cast<float>(sums[c]);
+      sum += weight[c] * sums[c];
+      dot += weight[c] * normalised;
+    }
+    for (int64_t c = group * s.width(); c < (group + 1) * s.width(); ++c) {
+      buffer[c] = static_cast<float>(r * weight[c]);
+      buffer[channels + c] = static_cast<float>(-r * r * dot / count);
+      buffer[2 * channels + c] = static_cast<float>(-r * sum / count + r * r * m * dot / count);
+    }
+  }
+  Combine(g, x, s.positions, channels, buffer.data(), buffer.data() + channels, buffer.data() + 2 * channels, dx);
+}
+
+Tensor Reference(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps, bool silu) {
+  const Tensor y = torch::group_norm(x, groups, weight, bias, eps);
+  return silu ? torch::silu(y) : y;
+}
+
+class Function : public torch::autograd::Function<Function> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& x, const Tensor& weight,
+                        const Tensor& bias, int64_t groups, double eps, bool silu) {
+    const Shape s{x.size(0), x.size(2) * x.size(3), x.size(1), groups};
+    const Tensor mean = torch::empty({s.batch, groups}, x.options()), rstd = torch::empty_like(mean);
+    const Tensor w = weight.contiguous(), b = bias.contiguous();
+    Tensor y = torch::empty_like(x);
+    at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t offset = i * s.positions * s.channels;
+        ForwardImage(s, x.data_ptr<float>() + offset, w.data_ptr<float>(), b.data_ptr<float>(), eps, silu,
+                     mean.data_ptr<float>() + i * groups, rstd.data_ptr<float>() + i * groups,
+                     y.data_ptr<float>() + offset);
+      }
+    });
+    ctx->save_for_backward({x, weight, bias, mean, rstd});
+    ctx->saved_data["groups"] = groups;
+    ctx->saved_data["eps"] = eps;
+    ctx->saved_data["silu"] = silu;
+    return y;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const int64_t groups = ctx->saved_data["groups"].toInt();
+    const bool silu = ctx->saved_data["silu"].toBool();
+    if (torch::GradMode::is_enabled()) return Differentiable(ctx, saved, grads[0]);
+    const Tensor &x = saved[0], mean = saved[3], rstd = saved[4];
+    const Tensor weight = saved[1].contiguous(), bias = saved[2].contiguous();
+    const Tensor grad = grads[0].to(torch::kFloat32).contiguous(torch::MemoryFormat::ChannelsLast);
+    const Shape s{x.size(0), x.size(2) * x.size(3), x.size(1), groups};
+    Tensor dx = torch::empty_like(x);
+    const Tensor dweight = torch::empty({s.batch, s.channels}, x.options()), dbias = torch::empty_like(dweight);
+    at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t offset = i * s.positions * s.channels;
+        BackwardImage(s, grad.data_ptr<float>() + offset, x.data_ptr<float>() + offset, weight.data_ptr<float>(),
+                      bias.data_ptr<float>(), silu, mean.data_ptr<float>() + i * groups,
+                      rstd.data_ptr<float>() + i * groups, dx.data_ptr<float>() + offset,
+                      dweight.data_ptr<float>() + i * s.channels, dbias.data_ptr<float>() + i * s.channels);
+      }
+    });
+    return {dx, dweight.sum(0), dbias.sum(0), {}, {}, {}};
+  }
+
+ private:
+  // The slow way, whose result can be differentiated again.
+  static torch::autograd::variable_list Differentiable(torch::autograd::AutogradContext* ctx,
+                                                       const torch::autograd::variable_list& saved,
+                                                       const Tensor& grad) {
+    const Tensor y = Reference(saved[0], ctx->saved_data["groups"].toInt(), saved[1], saved[2],
+                               ctx->saved_data["eps"].toDouble(), ctx->saved_data["silu"].toBool());
+    std::vector<Tensor> inputs;
+    for (int i = 0; i < 3; ++i) {
+      if (saved[i].requires_grad()) inputs.push_back(saved[i]);
+    }
+    const auto found = torch::autograd::grad({y}, inputs, {grad}, /*retain_graph=*/true, /*create_graph=*/true);
+    torch::autograd::variable_list result(6);
+    for (int i = 0, next = 0; i < 3; ++i) {
+      if (saved[i].requires_grad()) result[i] = found[next++];
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+bool CanFuseGroupNorm(const Tensor& x, const Tensor& weight) {
+  return x.is_cpu() && x.dim() == 4 && x.scalar_type() == torch::kFloat32 &&
+         weight.scalar_type() == torch::kFloat32 && x.numel() > 0 &&
+         x.is_contiguous(torch::MemoryFormat::ChannelsLast);
+}
+
+Tensor FusedGroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
+                      bool silu) {
+  return Function::apply(x, weight, bias, groups, eps, silu);
+}
+
+}  // namespace gas::nn

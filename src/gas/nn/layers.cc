@@ -1,0 +1,106 @@
+#include "gas/nn/layers.h"
+
+#include "gas/core/error.h"
+#include "gas/nn/ops.h"
+
+namespace gas::nn {
+namespace {
+
+Tensor Draw(at::IntArrayRef shape, const Init& init, int64_t fan_in, int64_t fan_out) {
+  switch (init.mode) {
+    case Init::Mode::kXavierUniform:
+      return (torch::rand(shape) * 2 - 1) * std::sqrt(6.0 / static_cast<double>(fan_in + fan_out));
+    case Init::Mode::kKaimingUniform:
+      return (torch::rand(shape) * 2 - 1) * std::sqrt(3.0 / static_cast<double>(fan_in));
+    case Init::Mode::kKaimingNormal:
+      return torch::randn(shape) * std::sqrt(1.0 / static_cast<double>(fan_in));
+  }
+  GAS_ASSERT(false);
+}
+
+}  // namespace
+
+LinearImpl::LinearImpl(int64_t in, int64_t out, bool with_bias, const Init& init) {
+  weight = register_parameter("weight", Draw({out, in}, init, in, out) * init.weight);
+  if (with_bias) bias = register_parameter("bias", Draw({out}, init, in, out) * init.bias);
+}
+
+Tensor LinearImpl::forward(const Tensor& x) { return FullyConnected(x, weight, bias); }
+
+Conv2dImpl::Conv2dImpl(const Conv2dOptions& options) : o_(options) {
+  GAS_ASSERT(!(o_.up && o_.down));
+  if (o_.kernel > 0) {
+    const int64_t area = o_.kernel * o_.kernel, fan_in = o_.in * area, fan_out = o_.out * area;
+    weight = register_parameter("weight",
+                                Draw({o_.out, o_.in, o_.kernel, o_.kernel}, o_.init, fan_in, fan_out) * o_.init.weight);
+    bias = register_parameter("bias", Draw({o_.out}, o_.init, fan_in, fan_out) * o_.init.bias);
+  }
+  if (o_.up || o_.down) resample_filter = register_buffer("resample_filter", ResampleFilter(o_.resample_filter));
+}
+
+Tensor Conv2dImpl::Fused(const Tensor& x) const {
+  const int64_t weight_pad = o_.kernel / 2, filter_pad = (resample_filter.size(2) - 1) / 2;
+  if (o_.up) {
+    const Tensor wide = Upsample2x(x, resample_filter, std::max<int64_t>(filter_pad - weight_pad, 0));
+    return Conv2d(wide, weight, bias, std::max<int64_t>(weight_pad - filter_pad, 0));
+  }
+  // The bias passes the filter unchanged, because the filter sums to one and nothing is padded there.
+  return Downsample2x(Conv2d(x, weight, bias, weight_pad + filter_pad), resample_filter, 0);
+}
+
+Tensor Conv2dImpl::forward(const Tensor& x) {
+  if (!o_.up && !o_.down) return Conv2d(x, weight, bias, o_.kernel / 2);
+  if (o_.fused_resample && weight.defined()) return Fused(x);
+  const int64_t padding = (resample_filter.size(2) - 1) / 2;
+  const Tensor resampled = o_.up ? Upsample2x(x, resample_filter, padding) : Downsample2x(x, resample_filter, padding);
+  return weight.defined() ? Conv2d(resampled, weight, bias, o_.kernel / 2) : resampled;
+}
+
+GroupNormImpl::GroupNormImpl(int64_t channels, double eps)
+    : groups_(std::max<int64_t>(1, std::min<int64_t>(32, channels / 4))), eps_(eps) {
+  weight = register_parameter("weight", torch::ones({channels}));
+  bias = register_parameter("bias", torch::zeros({channels}));
+}
+
+Tensor GroupNormImpl::forward(const Tensor& x, bool silu) { return GroupNorm(x, groups_, weight, bias, eps_, silu); }
+
+UNetBlockImpl::UNetBlockImpl(const UNetBlockOptions& options) : o_(options) {
+  const auto conv = [&](const char* name, int64_t in, int64_t out, int64_t kernel, bool resample, const Init& init) {
+    return register_module(name, std::make_shared<Conv2dImpl>(Conv2dOptions{
+                                     .in = in, .out = out, .kernel = kernel, .up = resample && o_.up,
+                                     .down = resample && o_.down, .resample_filter = o_.resample_filter, .init = init}));
+  };
+  norm0_ = register_module("norm0", std::make_shared<GroupNormImpl>(o_.in, o_.eps));
+  conv0_ = conv("conv0", o_.in, o_.out, 3, true, o_.init);
+  affine_ = register_module(
+      "affine", std::make_shared<LinearImpl>(o_.embedding, o_.out * (o_.adaptive_scale ? 2 : 1), true, o_.init));
+  norm1_ = register_module("norm1", std::make_shared<GroupNormImpl>(o_.out, o_.eps));
+  conv1_ = conv("conv1", o_.out, o_.out, 3, false, o_.init_zero);
+  if (o_.out != o_.in || o_.up || o_.down) {
+    skip_ = conv("skip", o_.in, o_.out, o_.resample_proj || o_.out != o_.in ? 1 : 0, true, o_.init);
+  }
+  if (o_.heads > 0) {
+    norm2_ = register_module("norm2", std::make_shared<GroupNormImpl>(o_.out, o_.eps));
+    qkv_ = conv("qkv", o_.out, o_.out * 3, 1, false, o_.init_attention);
+    proj_ = conv("proj", o_.out, o_.out, 1, false, o_.init_zero);
+  }
+}
+
+Tensor UNetBlockImpl::forward(const Tensor& x, const Tensor& embedding) {
+  Tensor h = conv0_->forward(norm0_->forward(x, /*silu=*/true));
+  const Tensor e = affine_->forward(embedding).unsqueeze(2).unsqueeze(3).to(h.scalar_type());
+  if (o_.adaptive_scale) {
+    const auto parts = e.chunk(2, 1);  // scale, shift
+    h = torch::silu(torch::addcmul(parts[1], norm1_->forward(h), parts[0] + 1));
+  } else {
+    h = norm1_->forward(h + e, /*silu=*/true);
+  }
+  h = conv1_->forward(torch::dropout(h, o_.dropout, is_training()));
+  h = h + (skip_ ? skip_->forward(x) : x);
+  if (o_.skip_scale != 1) h = h * o_.skip_scale;
+  if (o_.heads == 0) return h;
+  h = proj_->forward(SelfAttention(qkv_->forward(norm2_->forward(h)), o_.heads)) + h;
+  return o_.skip_scale != 1 ? h * o_.skip_scale : h;
+}
+
+}  // namespace gas::nn

@@ -1,0 +1,87 @@
+// Layers with parameters, named as in the published EDM state dicts.
+#ifndef GAS_NN_LAYERS_H_
+#define GAS_NN_LAYERS_H_
+
+#include <vector>
+
+#include "gas/core/torch.h"
+
+namespace gas::nn {
+
+// How fresh weights are drawn: U(-1, 1) or N(0, 1), scaled by `weight` and the fan.
+struct Init {
+  enum class Mode { kXavierUniform, kKaimingUniform, kKaimingNormal } mode = Mode::kXavierUniform;
+  double weight = 1.0;
+  double bias = 0.0;
+};
+
+struct LinearImpl : torch::nn::Module {
+  LinearImpl(int64_t in, int64_t out, bool with_bias, const Init& init);
+  Tensor forward(const Tensor& x);  // [B,in] -> [B,out]
+  Tensor weight, bias;
+};
+using Linear = std::shared_ptr<LinearImpl>;
+
+struct Conv2dOptions {
+  int64_t in = 0, out = 0;
+  int64_t kernel = 3;  // 0: resampling alone, no weights
+  bool up = false, down = false;
+  std::vector<double> resample_filter = {1, 1};
+  // Order and padding of filter and convolution as in one fused operation (EDM's fused_resample).
+  bool fused_resample = false;
+  Init init = {};
+};
+
+struct Conv2dImpl : torch::nn::Module {
+  explicit Conv2dImpl(const Conv2dOptions& options);
+  Tensor forward(const Tensor& x);
+  Tensor weight, bias, resample_filter;
+
+ private:
+  Tensor Fused(const Tensor& x) const;
+  Conv2dOptions o_;
+};
+using Conv2dLayer = std::shared_ptr<Conv2dImpl>;
+
+// min(32, channels / 4) groups, as in EDM.
+struct GroupNormImpl : torch::nn::Module {
+  GroupNormImpl(int64_t channels, double eps);
+  Tensor forward(const Tensor& x, bool silu = false);
+  Tensor weight, bias;
+
+ private:
+  int64_t groups_;
+  double eps_;
+};
+using GroupNormLayer = std::shared_ptr<GroupNormImpl>;
+
+struct UNetBlockOptions {
+  int64_t in = 0, out = 0, embedding = 0;
+  bool up = false, down = false;
+  int64_t heads = 0;  // 0: no attention
+  double dropout = 0.0;
+  double skip_scale = 1.0;
+  double eps = 1e-5;
+  std::vector<double> resample_filter = {1, 1};
+  bool resample_proj = false;
+  bool adaptive_scale = true;  // the embedding scales and shifts; otherwise it is added
+  Init init = {}, init_zero = {}, init_attention = {};
+};
+
+// Residual block with two convolutions, time embedding and optional self-attention (EDM's UNetBlock).
+struct UNetBlockImpl : torch::nn::Module {
+  explicit UNetBlockImpl(const UNetBlockOptions& options);
+  Tensor forward(const Tensor& x, const Tensor& embedding);  // [B,in,H,W], [B,embedding]
+  int64_t in_channels() const { return o_.in; }
+
+ private:
+  UNetBlockOptions o_;
+  GroupNormLayer norm0_, norm1_, norm2_;
+  Conv2dLayer conv0_, conv1_, skip_, qkv_, proj_;
+  Linear affine_;
+};
+using UNetBlock = std::shared_ptr<UNetBlockImpl>;
+
+}  // namespace gas::nn
+
+#endif  // GAS_NN_LAYERS_H_

@@ -1,0 +1,80 @@
+#include "gas/nn/ops.h"
+
+#include "gas/core/error.h"
+#include "gas/nn/flops.h"
+#include "gas/nn/group_norm.h"
+
+namespace gas::nn {
+namespace {
+
+// The two-tap box filter, the most common one, has direct kernels that are several times faster than a grouped
+// convolution.
+bool IsBox2(const Tensor& filter, int64_t padding) { return filter.size(2) == 2 && padding == 0; }
+
+Tensor PerChannel(const Tensor& filter, int64_t channels, const Tensor& like, double scale) {
+  return (filter.to(like.scalar_type()) * scale).expand({channels, 1, filter.size(2), filter.size(3)});
+}
+
+}  // namespace
+
+Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding, int64_t stride) {
+  const Tensor y = torch::conv2d(x, weight, bias, stride, padding);
+  CountFlops(2.0 * static_cast<double>(y.numel()) * static_cast<double>(weight[0].numel()));
+  return y;
+}
+
+Tensor FullyConnected(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  CountFlops(2.0 * static_cast<double>(x.size(0)) * static_cast<double>(weight.numel()));
+  return torch::linear(x, weight, bias);
+}
+
+Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps, bool silu) {
+  if (CanFuseGroupNorm(x, weight)) return FusedGroupNorm(x, groups, weight, bias, eps, silu);
+  const Tensor y = torch::group_norm(x, groups, weight, bias, eps);
+  return silu ? torch::silu(y) : y;
+}
+
+Tensor ResampleFilter(const std::vector<double>& taps) {
+  GAS_CHECK(!taps.empty() && taps.size() <= 64, Errc::kBadOption, "resample_filter: ", taps.size(),
+            " taps, must be in [1, 64]");
+  const Tensor f = torch::tensor(taps, torch::kFloat32);
+  return (f.outer(f) / f.sum().square()).unsqueeze(0).unsqueeze(0);
+}
+
+Tensor Upsample2x(const Tensor& x, const Tensor& filter, int64_t padding) {
+  if (IsBox2(filter, padding)) return torch::upsample_nearest2d(x, {x.size(2) * 2, x.size(3) * 2});
+  return torch::conv_transpose2d(x, PerChannel(filter, x.size(1), x, 4.0), {}, /*stride=*/2, padding,
+                                 /*output_padding=*/0, /*groups=*/x.size(1));
+}
+
+Tensor Downsample2x(const Tensor& x, const Tensor& filter, int64_t padding) {
+  if (IsBox2(filter, padding) && x.size(2) % 2 == 0 && x.size(3) % 2 == 0) return torch::avg_pool2d(x, 2);
+  return torch::conv2d(x, PerChannel(filter, x.size(1), x, 1.0), {}, /*stride=*/2, padding, /*dilation=*/1,
+                       /*groups=*/x.size(1));
+}
+
+Tensor SelfAttention(const Tensor& qkv, int64_t heads) {
+  const int64_t batch = qkv.size(0), channels = qkv.size(1) / 3, positions = qkv.size(2) * qkv.size(3);
+  const int64_t width = channels / heads;
+  const auto parts = qkv.reshape({batch * heads, width, 3, positions}).unbind(2);
+  const auto wide = torch::promote_types(qkv.scalar_type(), torch::kFloat32);
+  const Tensor q = parts[0].to(wide), k = parts[1].to(wide) / std::sqrt(static_cast<double>(width));
+  const Tensor weights = torch::bmm(q.transpose(1, 2), k).softmax(2).to(qkv.scalar_type());  // [., query, key]
+  CountFlops(4.0 * static_cast<double>(batch * channels) * static_cast<double>(positions * positions));
+  return torch::bmm(parts[2], weights.transpose(1, 2)).reshape({batch, channels, qkv.size(2), qkv.size(3)});
+}
+
+Tensor PositionalEmbedding(const Tensor& t, int64_t channels, bool endpoint, double max_positions) {
+  const int64_t half = channels / 2;
+  const Tensor exponent = torch::arange(half, torch::kFloat32) / static_cast<double>(half - (endpoint ? 1 : 0));
+  const Tensor frequencies = torch::pow(1.0 / max_positions, exponent).to(t.device(), t.scalar_type());
+  const Tensor angle = t.outer(frequencies);
+  return torch::cat({angle.cos(), angle.sin()}, 1);
+}
+
+Tensor FourierEmbedding(const Tensor& t, const Tensor& frequencies) {
+  const Tensor angle = t.outer((2 * M_PI * frequencies).to(t.scalar_type()));
+  return torch::cat({angle.cos(), angle.sin()}, 1);
+}
+
+}  // namespace gas::nn

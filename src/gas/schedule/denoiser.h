@@ -1,0 +1,58 @@
+// What the sampler needs of a network: a callable, and how its output becomes a data prediction.
+#ifndef GAS_SCHEDULE_DENOISER_H_
+#define GAS_SCHEDULE_DENOISER_H_
+
+#include <string>
+#include <string_view>
+
+#include "gas/core/torch.h"
+
+namespace gas {
+
+// What the network's output F means for a state x = alpha * x0 + sigma * eps.
+enum class PredictionType {
+  kNoise,     // eps
+  kData,      // x0
+  kVelocity,  // v = alpha * eps - sigma * x0 (Salimans and Ho 2022)
+  kFlow,      // u = eps - x0, the velocity of the straight path (Liu et al. 2022)
+};
+
+std::string_view PredictionTypeName(PredictionType type);  // "noise", "data", "velocity", "flow"
+PredictionType PredictionTypeFromName(std::string_view name);  // throws Error(kBadOption)
+
+// The point at which the network is evaluated. Each a scalar tensor [] float64, possibly carrying gradients.
+struct NoiseLevel {
+  Tensor t;
+  Tensor alpha;
+  Tensor sigma;
+};
+
+// What the sample is conditioned on.
+struct Condition {
+  Tensor labels;  // [B] int64 class of each sample, -1 for none; undefined for none at all
+};
+
+// A frozen network. Evaluations are pure: same inputs, same output; no random state is touched.
+class Denoiser {
+ public:
+  virtual ~Denoiser() = default;
+  virtual PredictionType prediction_type() const = 0;
+  // x [B,C,H,W] state at `at`. Returns F [B,C,H,W], same dtype and device, differentiable in x and `at`.
+  virtual Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const = 0;
+};
+
+// m = state * x + network * F; each a scalar tensor [] float64.
+struct DataPredictionWeights {
+  Tensor state;
+  Tensor network;
+};
+
+// The weights that turn the output F of a network evaluated at `at` into the data prediction at (alpha, sigma):
+// F gives eps with alpha, sigma of the evaluation point, and m = (x - sigma * eps) / alpha. When both points agree and
+// the network predicts the data the weights are exactly 0 and 1.
+DataPredictionWeights DataPredictionOf(PredictionType type, const NoiseLevel& at, const Tensor& alpha,
+                                       const Tensor& sigma);
+
+}  // namespace gas
+
+#endif  // GAS_SCHEDULE_DENOISER_H_

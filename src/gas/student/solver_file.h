@@ -1,0 +1,55 @@
+// The solver file *.gas.json: everything needed to sample, for one or several numbers of evaluations (docs/formats.md).
+#ifndef GAS_STUDENT_SOLVER_FILE_H_
+#define GAS_STUDENT_SOLVER_FILE_H_
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "gas/schedule/denoiser.h"
+#include "gas/schedule/noise_schedule.h"
+#include "gas/solver/step_table.h"
+#include "gas/student/student.h"
+
+namespace gas {
+
+inline constexpr int kSolverFileFormat = 1;
+
+// One table, with what it came from.
+struct SolverEntry {
+  StepTable table;
+  double t_eps = 1e-3;
+  // The student's parameters, so that training can go on; absent for tables that were not trained.
+  std::optional<StudentConfig> student;
+  std::map<std::string, Tensor> parameters;
+  nlohmann::json provenance = nlohmann::json::object();  // loss, iterations, seeds, measured results
+};
+
+struct SolverFile {
+  SchedulePtr schedule;
+  PredictionType prediction = PredictionType::kData;
+  double guidance = 1.0;
+  std::string model;         // name, for people
+  std::string model_sha256;  // "" if unknown
+  std::map<int64_t, SolverEntry> entries;  // by network evaluations
+  std::string name = "solver file";        // for messages: the file's path
+
+  // Throws Error(kBadOption) that names the numbers the file has.
+  const SolverEntry& at(int64_t nfe) const;
+};
+
+// Throws Error(kBadFile) naming file and entry for text that is not JSON, a newer format, missing or impossible values,
+// and tables that ValidateTable refuses.
+SolverFile ReadSolverFile(const std::filesystem::path& path);
+SolverFile ParseSolverFile(const std::string& name, const std::string& text);
+
+// Numbers are written so that reading gives the same bits. Atomic (io/file.h).
+void WriteSolverFile(const std::filesystem::path& path, const SolverFile& file);
+std::string FormatSolverFile(const SolverFile& file);
+
+}  // namespace gas
+
+#endif  // GAS_STUDENT_SOLVER_FILE_H_

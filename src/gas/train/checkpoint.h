@@ -1,0 +1,36 @@
+// Checkpoints of training runs: groups of named tensors and text in one safetensors file.
+#ifndef GAS_TRAIN_CHECKPOINT_H_
+#define GAS_TRAIN_CHECKPOINT_H_
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "gas/core/torch.h"
+
+namespace gas {
+
+class Checkpoint {
+ public:
+  Checkpoint() = default;
+  // Throws Error(kBadFile).
+  explicit Checkpoint(const std::filesystem::path& path);
+  void Write(const std::filesystem::path& path) const;
+
+  void Put(const std::string& group, const std::map<std::string, Tensor>& tensors);
+  std::map<std::string, Tensor> Group(const std::string& group) const;  // empty if there is none
+
+  void PutText(const std::string& key, const std::string& text) { text_[key] = text; }
+  // Throws Error(kBadFile) if the key is missing, or is not a whole number.
+  const std::string& Text(const std::string& key) const;
+  int64_t Int(const std::string& key) const;
+
+ private:
+  std::string name_ = "checkpoint";
+  std::map<std::string, Tensor> tensors_;
+  std::map<std::string, std::string> text_;
+};
+
+}  // namespace gas
+
+#endif  // GAS_TRAIN_CHECKPOINT_H_

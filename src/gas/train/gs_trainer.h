@@ -1,0 +1,76 @@
+// Training of a student against teacher samples (the Generalized Solver).
+#ifndef GAS_TRAIN_GS_TRAINER_H_
+#define GAS_TRAIN_GS_TRAINER_H_
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "gas/schedule/denoiser.h"
+#include "gas/student/student.h"
+#include "gas/teacher/teacher.h"
+#include "gas/train/distance.h"
+
+namespace gas {
+
+struct GsTrainOptions {
+  std::filesystem::path run_folder;  // checkpoint.safetensors is kept here; empty: none is written
+  int64_t iterations = 1000;
+  int64_t batch = 24;
+  double lr = 1e-3;
+  bool cosine = false;  // lr falls to zero along a cosine; otherwise it is constant
+  double ema_decay = 0.999;
+  double max_grad_norm = 1.0;
+  uint64_t seed = 0;    // of the data order
+  bool gradient_checkpointing = true;  // memory does not grow with the number of evaluations
+  int64_t validate_every = 0;          // 0: only at the end
+  int64_t checkpoint_every = 100;
+  torch::Device device = torch::kCPU;
+};
+
+struct GsStep {
+  int64_t iteration = 0;  // 1-based
+  double loss = 0, grad_norm = 0;
+  double validation = -1;  // of the averaged student on held-out samples, when it was measured now
+};
+
+// Samples in the order of training; `indices` are in [0, size).
+struct TrainingPairs {
+  int64_t size = 0;
+  std::function<Samples(const std::vector<int64_t>& indices)> read;
+};
+TrainingPairs PairsOf(const TeacherData& data);  // which must outlive the pairs
+TrainingPairs PairsOf(Samples samples);
+
+// One student with its optimiser and average. Each step: student samples, distance, backward, gradient norm clipped,
+// Adam (0.9, 0.999), average updated.
+class GsTrainer {
+ public:
+  GsTrainer(Student& student, std::shared_ptr<const Denoiser> denoiser, Distance distance,
+            const GsTrainOptions& options);
+  ~GsTrainer();
+
+  // One iteration on this batch. Throws Error(kNumeric) if loss or gradient are not finite; the student is as before.
+  GsStep Step(const Tensor& noise, const Tensor& target, const Condition& condition);
+
+  // Runs to options.iterations, from the checkpoint in the run folder if there is one. A killed run that is started
+  // again ends with the same bits on a CPU. Validation never touches what training computes.
+  void Run(const TrainingPairs& training, const TrainingPairs& validation,
+           const std::function<void(const GsStep&)>& report);
+
+  // Mean distance of the averaged student to the teacher.
+  double Validate(const TrainingPairs& pairs) const;
+
+  int64_t iteration() const;
+  const std::map<std::string, Tensor>& average() const;  // the result of training
+  std::map<std::string, Tensor> OptimiserState() const;  // NAME/exp_avg, NAME/exp_avg_sq, NAME/step
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gas
+
+#endif  // GAS_TRAIN_GS_TRAINER_H_

@@ -1,0 +1,7 @@
+#include "fuzz/fuzz.h"
+#include "gas/io/npz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  gas::testing::ExpectReadOrRefused(gas::testing::AsFile(data, size), gas::ParseNpz);
+  return 0;
+}

@@ -1,0 +1,135 @@
+#include "gas/grid/time_grid.h"
+
+#include "gas/core/nearest.h"
+#include "gas/core/seeds.h"
+#include "support/expect.h"
+#include "support/fixtures.h"
+#include "support/reference.h"
+
+namespace gas {
+namespace {
+
+using nlohmann::json;
+using testing::Fixture;
+
+SchedulePtr ScheduleNamed(const json& fixture, const std::string& name) {
+  for (const char* group : {"linear_schedules", "discrete_schedules"}) {
+    if (fixture.at(group).contains(name)) return testing::ReferenceSchedule(fixture.at(group).at(name));
+  }
+  Fail(Errc::kBadFile, "fixture: no schedule \"", name, "\"");
+}
+
+TEST(TimeGridReference, EveryGrid) {
+  const Fixture fixture("timesteps/timesteps");
+  testing::WorstError worst("timesteps, float64 grids");
+  int64_t gits = 0, named = 0;
+  for (const json& c : fixture.cases()) {
+    const std::string schedule_name = c.at("schedule");
+    const SchedulePtr schedule = ScheduleNamed(fixture.json(), schedule_name);
+    const int64_t steps = c.at("N");
+    if (c.value("kind", "") == "gits") {
+      const Tensor grid = MakeGrid("gits", *schedule, steps, 1e-3);
+      EXPECT_TRUE(testing::Close(grid, fixture.at(c.at("tensor")), 1e-6, 0)) << schedule_name << " " << steps;
+      ++gits;
+      continue;
+    }
+    const std::string skip_type = c.at("skip_type");
+    const Tensor grid = MakeGridBetween(testing::ReferenceGridName(skip_type), *schedule, steps, c.at("t_T"), c.at("t_0"));
+    for (const std::string tensor : c.at("tensors")) {
+      SCOPED_TRACE(tensor);
+      const Tensor expected = fixture.at(tensor);
+      if (expected.scalar_type() == torch::kFloat64) {
+        EXPECT_TRUE(testing::Close(grid, expected, 0, skip_type == "logSNR" ? 1e-10 : 1e-12));
+        worst.Add(grid, expected, tensor);
+      } else if (skip_type != "logSNR") {
+        EXPECT_TRUE(((grid - expected).abs() <= 3e-7 * grid + 1e-9).all().item<bool>());
+      } else {  // in float32 lambda of a small time has few digits
+        const double rtol = c.at("t_0").get<double>() < 1e-3 ? 1e-2 : 2e-5;
+        EXPECT_TRUE(((grid - expected).abs() <= rtol * grid + 2e-5).all().item<bool>());
+      }
+    }
+    ++named;
+  }
+  EXPECT_GT(gits, 0);
+  EXPECT_GT(named, 0);
+}
+
+TEST(TimeGridReference, GitsTables) {
+  const Fixture fixture("timesteps/timesteps");
+  ASSERT_FALSE(fixture.json().at("gits_table").empty());
+  for (const auto& [steps, table] : fixture.json().at("gits_table").items()) {
+    EXPECT_EQ(GitsSigmas(std::stoll(steps)), table.get<std::vector<double>>()) << steps;
+  }
+}
+
+TEST(TimeGrid, DescendsBetweenItsEndsForAnyNumberOfSteps) {
+  const std::vector<SchedulePtr> schedules = {VpLinearSchedule(), VeSchedule(), CosineSchedule(), FlowSchedule(),
+                                              DiscreteSchedule(ScaledLinearAlphasCumprod(0.0015, 0.0195))};
+  uint64_t seed = 1;
+  for (const SchedulePtr& schedule : schedules) {
+    for (const GridInfo& info : ListGrids()) {
+      if (info.name == "gits") continue;
+      for (int round = 0; round < 12; ++round) {
+        const auto steps = static_cast<int64_t>(round == 0 ? 1 : 1 + MixBits(seed++) % 400);
+        const double share = static_cast<double>(MixBits(seed++) % 1000 + 1) / 1001;
+        const double t_eps = schedule->t_end() + share * 0.1 * (schedule->t_start() - schedule->t_end());
+        const Tensor grid = MakeGrid(info.name, *schedule, steps, t_eps);
+        SCOPED_TRACE(info.name + " " + schedule->ToJson()["kind"].get<std::string>() + " " + std::to_string(steps));
+        ASSERT_EQ(grid.size(0), steps + 1);
+        EXPECT_NO_THROW(CheckGrid(grid));
+        EXPECT_EQ(grid[0].item<double>(), schedule->t_start());
+        EXPECT_EQ(grid[-1].item<double>(), t_eps);
+      }
+    }
+  }
+}
+
+// Karras et al. 2022, eq. 5, on the schedule where time is sigma.
+TEST(TimeGrid, EdmFormula) {
+  const Tensor grid = MakeGrid("edm", *VeSchedule(), 17, 0.002);
+  for (int64_t i = 0; i <= 17; ++i) {
+    const double from = std::pow(80, 1.0 / 7), to = std::pow(0.002, 1.0 / 7);
+    const double expected = std::pow(from + static_cast<double>(i) / 17 * (to - from), 7);
+    EXPECT_NEAR(grid[i].item<double>() / expected, 1, 1e-12);
+  }
+}
+
+TEST(TimeGrid, ListsAreTakenAsTheyAre) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const Tensor grid = MakeGrid("1, 0.625,0.25 ,1e-3", *schedule, 3, 0.5);
+  EXPECT_TRUE(testing::SameBits(grid, torch::tensor({1.0, 0.625, 0.25, 1e-3}, torch::kFloat64)));
+  EXPECT_ERROR(MakeGrid("1,0.5", *schedule, 3, 1e-3), Errc::kBadOption, "2 times in the list, must be 4");
+  EXPECT_ERROR(MakeGrid("1,0.5,0.2,0.1", *schedule, 2, 1e-3), Errc::kBadOption, "more than 3 times");
+  EXPECT_ERROR(MakeGrid("1,0.5,0.5", *schedule, 2, 1e-3), Errc::kBadOption, "must be below time 1 = 0.5");
+  EXPECT_ERROR(MakeGrid("1,0.5,0", *schedule, 2, 1e-3), Errc::kBadOption, "time 2 is 0");
+  EXPECT_ERROR(MakeGrid("1.5,0.5,0.1", *schedule, 2, 1e-3), Errc::kBadOption, "first time 1.5");
+  EXPECT_ERROR(MakeGrid("nan,0.5,0.1", *schedule, 2, 1e-3), Errc::kBadOption, "time 0 is nan");
+  EXPECT_ERROR(MakeGrid("1,,0.1", *schedule, 2, 1e-3), Errc::kBadOption, "\"\" is not a number");
+  EXPECT_ERROR(MakeGrid("1,0.5x,0.1", *schedule, 2, 1e-3), Errc::kBadOption, "\"0.5x\" is not a number");
+  EXPECT_ERROR(MakeGrid(std::string(1 << 20, ','), *schedule, 2, 1e-3), Errc::kBadOption, "is not a number");
+}
+
+TEST(TimeGrid, HostileRequestsAreRefused) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  EXPECT_ERROR(MakeGrid("logsrn", *schedule, 4, 1e-3), Errc::kBadOption, "did you mean logsnr?");
+  EXPECT_ERROR(MakeGrid("", *schedule, 4, 1e-3), Errc::kBadOption, "unknown");
+  EXPECT_ERROR(MakeGrid(std::string(1 << 20, 'x'), *schedule, 4, 1e-3), Errc::kBadOption, "unknown");
+  EXPECT_ERROR(MakeGrid("uniform", *schedule, 0, 1e-3), Errc::kBadOption, "0 steps");
+  EXPECT_ERROR(MakeGrid("uniform", *schedule, int64_t{1} << 60, 1e-3), Errc::kBadOption, "must be in [1, 10000]");
+  EXPECT_ERROR(MakeGrid("uniform", *schedule, 4, 0), Errc::kBadOption, "t_eps = 0");
+  EXPECT_ERROR(MakeGrid("uniform", *schedule, 4, 1), Errc::kBadOption, "t_eps = 1");
+  EXPECT_ERROR(MakeGrid("uniform", *schedule, 4, std::nan("")), Errc::kBadOption, "t_eps = nan");
+  EXPECT_ERROR(MakeGrid("gits", *schedule, 9, 1e-3), Errc::kBadOption, "must be in [5, 8]");
+  EXPECT_ERROR(MakeGrid("gits", *VeSchedule(0.002, 10), 5, 1e-3), Errc::kBadOption, "must be at most");
+}
+
+TEST(Nearest, EditDistance) {
+  EXPECT_EQ(EditDistance("", "abc"), 3u);
+  EXPECT_EQ(EditDistance("kitten", "sitting"), 3u);
+  EXPECT_EQ(EditDistance("logsrn", "logsnr"), 1u);
+  EXPECT_EQ(EditDistance("same", "same"), 0u);
+  EXPECT_EQ(NearestName("x", {}), "");
+}
+
+}  // namespace
+}  // namespace gas

@@ -1,0 +1,107 @@
+// iPNDM against the reference implementation; DEIS against its definition.
+#include "gas/grid/time_grid.h"
+#include "gas/solver/deis.h"
+#include "gas/solver/dpm_multistep.h"
+#include "gas/solver/ipndm.h"
+#include "gas/solver/sampler.h"
+#include "support/expect.h"
+#include "support/fixtures.h"
+#include "support/reference.h"
+
+namespace gas {
+namespace {
+
+using nlohmann::json;
+using testing::Fixture;
+
+TEST(IpndmReference, EveryCase) {
+  const Fixture fixture("solvers/ipndm");
+  const testing::GaussianMixture mixture(fixture.json().at("gmm"));
+  testing::WorstError worst("ipndm, x_final"), worst_state("ipndm, states");
+  for (const json& c : fixture.cases()) {
+    const std::string prefix = c.at("prefix");
+    SCOPED_TRACE(prefix);
+    const json& block = fixture.json().at("schedules").at(c.at("model").get<std::string>());
+    const SchedulePtr schedule = testing::ReferenceSchedule(block);
+    const testing::MixtureDenoiser network(mixture, testing::ReferencePrediction(block));
+    const int64_t steps = c.at("N");
+    const Tensor seen = c.at("decoupled") ? fixture.at(prefix + "/timesteps2").slice(0, 0, steps) : Tensor();
+    const StepTable table = IpndmTable(c.at("order"), *schedule, fixture.at(prefix + "/timesteps"), seen);
+
+    std::vector<Tensor> states;
+    SampleOptions options;
+    options.on_state = [&](int64_t, const Tensor& x) { states.push_back(x); };
+    const Tensor sample = RunTable(table, network, fixture.at("x_T"), {}, options);
+
+    EXPECT_TRUE(testing::Close(sample, fixture.at(prefix + "/x_final"), 1e-9, 0));
+    worst.Add(sample, fixture.at(prefix + "/x_final"), prefix);
+    if (!fixture.Has(prefix + "/states")) continue;
+    const Tensor expected = fixture.at(prefix + "/states");
+    for (int64_t n = 0; n < expected.size(0); ++n) {
+      EXPECT_TRUE(testing::Close(states[n], expected[n], 1e-9, 0)) << "state " << n;
+      worst_state.Add(states[n], expected[n], prefix);
+    }
+  }
+}
+
+TEST(Ipndm, FirstOrderIsDdim) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const Tensor grid = MakeGrid("quadratic", *schedule, 6, 1e-3);
+  const StepTable ipndm = IpndmTable(1, *schedule, grid), ddim = DdimTable(*schedule, grid);
+  EXPECT_TRUE(testing::Close(ipndm.a, ddim.a, 1e-13, 0));
+  EXPECT_TRUE(testing::Close(ipndm.b, ddim.b, 1e-13, 0));
+}
+
+TEST(Deis, DegreeZeroIsDdim) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const Tensor grid = MakeGrid("edm", *schedule, 6, 1e-3);
+  const StepTable deis = DeisTable(0, *schedule, grid), ddim = DdimTable(*schedule, grid);
+  EXPECT_TRUE(testing::Close(deis.a, ddim.a, 1e-13, 0));
+  EXPECT_TRUE(testing::Close(deis.b, ddim.b, 1e-13, 0));
+}
+
+// A network whose noise prediction is a polynomial in t of the degree of the method, at every state.
+class PolynomialNoise : public Denoiser {
+ public:
+  explicit PolynomialNoise(int64_t degree) : degree_(degree) {}
+  PredictionType prediction_type() const override { return PredictionType::kNoise; }
+  Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition&) const override {
+    return torch::pow(at.t + 0.5, degree_).expand_as(x) * 1.0;
+  }
+
+ private:
+  int64_t degree_;
+};
+
+// Once its history is full, DEIS is exact for such a network: compare with many DDIM steps, whose error is known to
+// fall with their number, extrapolated twice.
+TEST(Deis, IsExactForPolynomialNoise) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  for (int64_t degree = 1; degree <= 3; ++degree) {
+    const PolynomialNoise network(degree);
+    const Tensor grid = MakeGrid("quadratic", *schedule, degree + 3, 1e-2);
+    std::vector<Tensor> states;
+    SampleOptions options;
+    options.on_state = [&](int64_t, const Tensor& x) { states.push_back(x); };
+    RunTable(DeisTable(degree, *schedule, grid), network, torch::ones({1, 1, 1, 1}, torch::kFloat64), {}, options);
+    const double t_from = grid[degree + 1].item<double>(), t_to = grid[degree + 2].item<double>();
+    const auto fine = [&](int64_t steps) {
+      const Tensor inner = MakeGridBetween("logsnr", *schedule, steps, t_from, t_to);
+      return RunTable(DdimTable(*schedule, inner), network, states[degree + 1], {});
+    };
+    const Tensor first = fine(200), second = fine(400), third = fine(800);
+    const Tensor exact = (4 * (2 * third - second) - (2 * second - first)) / 3;
+    EXPECT_TRUE(testing::Close(states[degree + 2], exact, 1e-8, 0)) << "degree " << degree;
+  }
+}
+
+TEST(IpndmDeis, BadRequestsAreRefused) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const Tensor grid = MakeGrid("uniform", *schedule, 4, 1e-3);
+  EXPECT_ERROR(IpndmTable(5, *schedule, grid), Errc::kBadOption, "order = 5, must be in [1, 4]");
+  EXPECT_ERROR(IpndmTable(2, *schedule, grid, grid), Errc::kBadOption, "must be 4 float64 numbers");
+  EXPECT_ERROR(DeisTable(4, *schedule, grid), Errc::kBadOption, "degree = 4, must be in [0, 3]");
+}
+
+}  // namespace
+}  // namespace gas

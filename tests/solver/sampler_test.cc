@@ -1,0 +1,232 @@
+#include "gas/solver/sampler.h"
+
+#include "gas/grid/time_grid.h"
+#include "gas/solver/dpm_multistep.h"
+#include "gas/solver/unipc.h"
+#include "support/expect.h"
+#include "support/gmm.h"
+
+namespace gas {
+namespace {
+
+// Depends on the state, and on all three numbers of the noise level, in a way that is not linear.
+class CurvedDenoiser : public Denoiser {
+ public:
+  explicit CurvedDenoiser(PredictionType type) : type_(type) {}
+  PredictionType prediction_type() const override { return type_; }
+  Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition&) const override {
+    const Tensor x0 = torch::tanh(x * at.alpha) * (1 + 0.25 * torch::sin(3 * at.t)) + 0.1 * at.sigma * x;
+    return testing::OutputFor(type_, x, x0, at).to(x.scalar_type());
+  }
+
+ private:
+  PredictionType type_;
+};
+
+// A table with every entry in use, decoupled times included.
+StepTable DenseTable(int64_t n) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  torch::manual_seed(3);
+  StepTable table;
+  table.method = "dense";
+  table.t = MakeGrid("quadratic", *schedule, n, 1e-2);
+  table.t_eval = table.t.slice(0, 0, n) * 0.97;
+  table.alpha = schedule->Alpha(table.t.slice(0, 0, n));
+  table.sigma = schedule->Sigma(table.t.slice(0, 0, n));
+  table.alpha_eval = schedule->Alpha(table.t_eval);
+  table.sigma_eval = schedule->Sigma(table.t_eval);
+  table.a = (0.3 * torch::randn({n, n}, torch::kFloat64)).tril();
+  table.b = (0.3 * torch::randn({n, n}, torch::kFloat64)).tril();
+  table.prior_std = 1.5;
+  return table;
+}
+
+Tensor Noise(at::IntArrayRef shape = {2, 3, 1, 2}) {
+  torch::manual_seed(5);
+  return torch::randn(shape, torch::kFloat64);
+}
+
+// The definition in step_table.h, word for word.
+Tensor ByDefinition(const StepTable& table, const Denoiser& denoiser, const Tensor& noise) {
+  std::vector<Tensor> x{noise * table.prior_std}, m;
+  for (int64_t n = 0; n < table.nfe(); ++n) {
+    const NoiseLevel at{table.t_eval[n], table.alpha_eval[n], table.sigma_eval[n]};
+    const auto w = DataPredictionOf(denoiser.prediction_type(), at, table.alpha[n], table.sigma[n]);
+    m.push_back(w.state * x[n] + w.network * denoiser.Predict(x[n], at, {}));
+    Tensor next = torch::zeros_like(noise);
+    for (int64_t j = 0; j <= n; ++j) next = next + table.a[n][j] * x[j] + table.b[n][j] * m[j];
+    x.push_back(next);
+  }
+  return x.back();
+}
+
+TEST(Sampler, IsItsDefinition) {
+  const StepTable table = DenseTable(4);
+  for (const auto type : {PredictionType::kNoise, PredictionType::kData, PredictionType::kVelocity, PredictionType::kFlow}) {
+    const CurvedDenoiser network(type);
+    const Tensor expected = ByDefinition(table, network, Noise());
+    EXPECT_TRUE(testing::Close(RunTable(table, network, Noise(), {}), expected, 1e-13, 0));
+    StepTable traced = table;
+    traced.a = table.a.clone().requires_grad_();
+    EXPECT_TRUE(testing::Close(RunTable(traced, network, Noise(), {}), expected, 1e-13, 0));
+    const Tensor single = RunTable(table, network, Noise().to(torch::kFloat32), {});
+    EXPECT_EQ(single.scalar_type(), torch::kFloat32);
+    EXPECT_TRUE(testing::Close(single, expected, 1e-5, 0));
+    traced.t_eval = table.t_eval.clone().requires_grad_();
+    EXPECT_EQ(RunTable(traced, network, Noise().to(torch::kFloat32), {}).scalar_type(), torch::kFloat32);
+  }
+}
+
+TEST(Sampler, ReportsEveryStateAndPrediction) {
+  const StepTable table = DenseTable(3);
+  const CurvedDenoiser network(PredictionType::kNoise);
+  std::vector<int64_t> states, predictions;
+  SampleOptions options;
+  Tensor last;
+  options.on_state = [&](int64_t n, const Tensor& x) { states.push_back(n), last = x; };
+  options.on_data_prediction = [&](int64_t n, const Tensor&) { predictions.push_back(n); };
+  const Tensor sample = RunTable(table, network, Noise(), {}, options);
+  EXPECT_EQ(states, (std::vector<int64_t>{0, 1, 2, 3}));
+  EXPECT_EQ(predictions, (std::vector<int64_t>{0, 1, 2}));
+  EXPECT_TRUE(testing::SameBits(last, sample));
+}
+
+TEST(Sampler, LeavesTheNoiseAlone) {
+  const Tensor noise = Noise(), before = noise.clone();
+  StepTable table = DenseTable(3);
+  table.prior_std = 1;
+  RunTable(table, CurvedDenoiser(PredictionType::kData), noise, {});
+  EXPECT_TRUE(testing::SameBits(noise, before));
+}
+
+// A first-order solver needs one state at a time, whatever the number of steps.
+TEST(Sampler, ReleasesWhatNoRowReads) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const StepTable table = DdimTable(*schedule, MakeGrid("uniform", *schedule, 6, 1e-3));
+  std::vector<c10::weak_intrusive_ptr<at::TensorImpl>> seen;
+  SampleOptions options;
+  options.on_state = [&](int64_t n, const Tensor& x) {
+    EXPECT_TRUE(n == 0 || seen.back().expired()) << "state " << n - 1 << " is alive at state " << n;
+    seen.emplace_back(x.getIntrusivePtr());
+  };
+  RunTable(table, CurvedDenoiser(PredictionType::kData), Noise(), {}, options);
+}
+
+// ---- Gradients ----
+
+using Member = Tensor StepTable::*;
+const std::map<std::string, Member> kTrained = {{"t_eval", &StepTable::t_eval},         {"alpha", &StepTable::alpha},
+                                                {"sigma", &StepTable::sigma},           {"alpha_eval", &StepTable::alpha_eval},
+                                                {"sigma_eval", &StepTable::sigma_eval}, {"a", &StepTable::a},
+                                                {"b", &StepTable::b}};
+
+Tensor Loss(const Tensor& sample) { return (sample * torch::linspace(-1, 1, sample.numel(), torch::kFloat64).view_as(sample)).sum(); }
+
+// Gradients of the loss in every entry of the table and in the noise, by name.
+std::map<std::string, Tensor> Gradients(const StepTable& plain, const Denoiser& denoiser, bool checkpoint) {
+  StepTable table = plain;
+  std::map<std::string, Tensor> leaves{{"noise", Noise().requires_grad_()}};
+  for (const auto& [name, member] : kTrained) leaves[name] = table.*member = (plain.*member).clone().requires_grad_();
+  SampleOptions options;
+  options.checkpoint = checkpoint;
+  Loss(RunTable(table, denoiser, leaves["noise"], {}, options)).backward();
+  std::map<std::string, Tensor> gradients;
+  for (const auto& [name, leaf] : leaves) gradients[name] = leaf.grad();
+  return gradients;
+}
+
+TEST(SamplerGradient, AgreesWithFiniteDifferences) {
+  const StepTable table = DenseTable(3);
+  for (const auto type : {PredictionType::kNoise, PredictionType::kVelocity}) {
+    const CurvedDenoiser network(type);
+    const auto gradients = Gradients(table, network, false);
+    for (const auto& [name, member] : kTrained) {
+      const Tensor gradient = gradients.at(name);
+      ASSERT_TRUE(gradient.defined()) << name;
+      for (int64_t i = 0; i < gradient.numel(); ++i) {
+        const bool above = gradient.dim() == 2 && i % table.nfe() > i / table.nfe();
+        if (above) continue;
+        const auto shifted = [&](double step) {
+          StepTable moved = table;
+          moved.*member = (table.*member).clone();
+          (moved.*member).view({-1})[i] += step;
+          return Loss(RunTable(moved, network, Noise(), {})).item<double>();
+        };
+        const double expected = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
+        EXPECT_NEAR(gradient.reshape({-1})[i].item<double>(), expected, 1e-6 * (1 + std::abs(expected))) << name << i;
+      }
+    }
+  }
+}
+
+TEST(SamplerGradient, CheckpointsGiveTheSame) {
+  const StepTable table = DenseTable(4);
+  for (const auto type : {PredictionType::kNoise, PredictionType::kData}) {
+    const CurvedDenoiser network(type);
+    const auto plain = Gradients(table, network, false), again = Gradients(table, network, true);
+    for (const auto& [name, gradient] : plain) {
+      EXPECT_TRUE(testing::Close(again.at(name), gradient, 1e-14, 0)) << name;
+      EXPECT_GT(gradient.abs().max().item<double>(), 0) << name;
+    }
+  }
+}
+
+TEST(SamplerGradient, CheckpointsEvaluateOnceForwardAndOnceBackward) {
+  const CurvedDenoiser network(PredictionType::kNoise);
+  const CountingDenoiser counting(network);
+  StepTable table = DenseTable(4);
+  table.t_eval.requires_grad_();
+  SampleOptions options;
+  options.checkpoint = true;
+  const Tensor sample = RunTable(table, counting, Noise(), {}, options);
+  EXPECT_EQ(counting.count(), 4);
+  Loss(sample).backward();
+  EXPECT_EQ(counting.count(), 8);
+}
+
+// A student starts from zeros, which must not be skipped as the zeros of a fixed table are.
+TEST(SamplerGradient, TrainedZerosHaveGradients) {
+  StepTable table = DenseTable(3);
+  table.a = torch::zeros({3, 3}, torch::kFloat64).requires_grad_();
+  Loss(RunTable(table, CurvedDenoiser(PredictionType::kData), Noise(), {})).backward();
+  EXPECT_EQ(table.a.grad().tril().count_nonzero().item<int64_t>(), 6);
+  EXPECT_EQ(table.a.grad().triu(1).count_nonzero().item<int64_t>(), 0);
+}
+
+TEST(SamplerGradient, NoGraphWithoutNeed) {
+  const CurvedDenoiser network(PredictionType::kNoise);
+  StepTable table = DenseTable(3);
+  EXPECT_FALSE(RunTable(table, network, Noise(), {}).requires_grad());
+  table.b.requires_grad_();
+  EXPECT_TRUE(RunTable(table, network, Noise(), {}).requires_grad());
+  EXPECT_FALSE(RunTable(table.Detached(), network, Noise(), {}).requires_grad());
+  const torch::NoGradGuard no_grad;
+  EXPECT_FALSE(RunTable(table, network, Noise(), {}).requires_grad());
+}
+
+// ---- Refusals ----
+
+TEST(ValidateTable, NamesWhatIsWrong) {
+  const auto broken = [](auto&& change) {
+    StepTable table = DenseTable(3);
+    change(table);
+    return table;
+  };
+  EXPECT_NO_THROW(ValidateTable(DenseTable(1)));
+  EXPECT_ERROR(ValidateTable(StepTable()), Errc::kBadOption, "t_eval");
+  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.a[0][2] = 1; })), Errc::kBadOption, "0 above the diagonal");
+  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.b[2][0] = std::nan(""); })), Errc::kBadOption, "b has an infinite");
+  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.t = t.t_eval; })), Errc::kBadOption, "t is not a float64");
+  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.sigma = Tensor(); })), Errc::kBadOption, "sigma is not");
+  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.a = t.a.to(torch::kFloat32); })), Errc::kBadOption, "a is not");
+  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.prior_std = 0; })), Errc::kBadOption, "prior_std = 0");
+}
+
+TEST(Sampler, RefusesWhatIsNotNoise) {
+  const CurvedDenoiser network(PredictionType::kData);
+  EXPECT_ERROR(RunTable(DenseTable(2), network, torch::ones({2, 3}, torch::kInt64), {}), Errc::kBadOption, "noise");
+  EXPECT_ERROR(RunTable(DenseTable(2), network, Tensor(), {}), Errc::kBadOption, "noise");
+}
+
+}  // namespace
+}  // namespace gas

@@ -1,0 +1,71 @@
+#include "support/gmm.h"
+
+namespace gas::testing {
+namespace {
+
+// A tensor float64 from lists of lists of numbers.
+Tensor FromNested(const nlohmann::json& list) {
+  if (!list.is_array()) return Scalar(list.get<double>());
+  std::vector<Tensor> parts;
+  for (const nlohmann::json& part : list) parts.push_back(FromNested(part));
+  return torch::stack(parts);
+}
+
+}  // namespace
+
+GaussianMixture::GaussianMixture(const nlohmann::json& gmm)
+    : log_weights_(FromNested(gmm.at("weights")).log()), means_(FromNested(gmm.at("means"))) {
+  std::tie(variances_, axes_) = torch::linalg_eigh(FromNested(gmm.at("covariances")), "L");
+}
+
+Tensor GaussianMixture::Denoise(const Tensor& z, const Tensor& s, const Tensor& labels) const {
+  const Tensor flat = z.reshape({z.size(0), 1, -1, 1});                                  // [B,1,D,1]
+  const Tensor deviation = flat - means_.to(z.scalar_type()).unsqueeze(-1);              // [B,K,D,1]
+  const Tensor axes = axes_.to(z.scalar_type());
+  const Tensor y = torch::matmul(axes.transpose(1, 2), deviation).squeeze(-1);           // [B,K,D]
+  const Tensor variances = variances_.to(z.scalar_type());
+  const Tensor total = variances + (s * s).to(z.scalar_type());                          // [K,D]
+  Tensor logits = log_weights_.to(z.scalar_type()) - 0.5 * total.log().sum(-1) - 0.5 * (y * y / total).sum(-1);
+  if (labels.defined()) {
+    const Tensor component = torch::arange(log_weights_.size(0));
+    const Tensor excluded = (labels.unsqueeze(1) >= 0) & (labels.unsqueeze(1) != component);  // [B,K]
+    logits = logits.masked_fill(excluded, -std::numeric_limits<double>::infinity());
+  }
+  const Tensor mean = means_.to(z.scalar_type()) + torch::matmul(axes, (variances / total * y).unsqueeze(-1)).squeeze(-1);
+  return (torch::softmax(logits, 1).unsqueeze(-1) * mean).sum(1).reshape(z.sizes());
+}
+
+Tensor OutputFor(PredictionType type, const Tensor& x, const Tensor& x0, const NoiseLevel& at) {
+  const auto scalar = [&](const Tensor& value) { return value.to(x.scalar_type()); };
+  const Tensor alpha = scalar(at.alpha), sigma = scalar(at.sigma);
+  if (type == PredictionType::kData) return x0;
+  const Tensor noise = (x - alpha * x0) / sigma;
+  if (type == PredictionType::kNoise) return noise;
+  return type == PredictionType::kVelocity ? alpha * noise - sigma * x0 : noise - x0;
+}
+
+Tensor MixtureDenoiser::Evaluate(const Tensor& x, const NoiseLevel& at, const Tensor& labels) const {
+  network_batch_ = x.size(0);
+  const Tensor x0 = mixture_.Denoise(x / at.alpha.to(x.scalar_type()), at.sigma / at.alpha, labels);
+  return OutputFor(type_, x, x0, at);
+}
+
+Tensor MixtureDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
+  if (!guidance_ || !condition.labels.defined() || *guidance_ == 1) return Evaluate(x, at, condition.labels);
+  const Tensor labels = torch::cat({torch::full_like(condition.labels, -1), condition.labels});
+  const std::vector<Tensor> halves = Evaluate(torch::cat({x, x}), at, labels).chunk(2);
+  return halves[0] + *guidance_ * (halves[1] - halves[0]);
+}
+
+Tensor GaussianDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition&) const {
+  const Tensor total = at.alpha * at.alpha * variance_ + at.sigma * at.sigma;
+  const Tensor x0 = mean_ + at.alpha * variance_ / total * (x - at.alpha * mean_);
+  return OutputFor(type_, x, x0, at);
+}
+
+Tensor GaussianDenoiser::Flow(const NoiseSchedule& schedule, const Tensor& x, double t_from, double t_to) const {
+  const auto std_at = [&](double t) { return std::hypot(schedule.Alpha(t) * std::sqrt(variance_), schedule.Sigma(t)); };
+  return schedule.Alpha(t_to) * mean_ + (x - schedule.Alpha(t_from) * mean_) * (std_at(t_to) / std_at(t_from));
+}
+
+}  // namespace gas::testing

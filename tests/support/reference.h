@@ -1,0 +1,28 @@
+// What the solver fixtures have in common: their schedules, networks and grids.
+#ifndef GAS_TESTS_SUPPORT_REFERENCE_H_
+#define GAS_TESTS_SUPPORT_REFERENCE_H_
+
+#include <string>
+
+#include "gas/schedule/noise_schedule.h"
+#include "support/gmm.h"
+
+namespace gas::testing {
+
+// A block of `schedules` in a fixture: {"beta_0", "beta_1"} or {"linear_start", "linear_end", "N"}.
+SchedulePtr ReferenceSchedule(const nlohmann::json& block);
+bool IsDiscrete(const nlohmann::json& block);
+
+// The network of a model: EDM networks predict the data, latent ones (discrete schedules) the noise.
+PredictionType ReferencePrediction(const nlohmann::json& block);
+
+// "time_uniform", "time_quadratic", "logSNR" of the references as our names.
+std::string ReferenceGridName(const std::string& skip_type);
+
+// 1e-9, or 1e-7 where the fixtures say so: lambda is nearly flat at the first knot of a discrete schedule, and its grid
+// points inherit the rounding of the inverse.
+double SolverTolerance(bool discrete, const std::string& skip_type);
+
+}  // namespace gas::testing
+
+#endif  // GAS_TESTS_SUPPORT_REFERENCE_H_
