@@ -34,7 +34,8 @@ TEST(TimeGridReference, EveryGrid) {
       continue;
     }
     const std::string skip_type = c.at("skip_type");
-    const Tensor grid = MakeGridBetween(testing::ReferenceGridName(skip_type), *schedule, steps, c.at("t_T"), c.at("t_0"));
+    const Tensor grid =
+        MakeGridBetween(testing::ReferenceGridName(skip_type), *schedule, steps, c.at("t_T"), c.at("t_0"));
     for (const std::string tensor : c.at("tensors")) {
       SCOPED_TRACE(tensor);
       const Tensor expected = fixture.at(tensor);

@@ -19,7 +19,8 @@ TEST(PredictionType, NamesGoBothWays) {
 
 // m = (x - sigma eps) / alpha with eps from the network at its own noise level, whatever it predicts.
 TEST(DataPredictionOf, EveryTypeGivesTheSamePrediction) {
-  const Tensor x = torch::tensor({-1.5, 0.25, 2.0}, torch::kFloat64), x0 = torch::tensor({-1.0, 0.5, 0.75}, torch::kFloat64);
+  const Tensor x = torch::tensor({-1.5, 0.25, 2.0}, torch::kFloat64),
+               x0 = torch::tensor({-1.0, 0.5, 0.75}, torch::kFloat64);
   // Not variance preserving; the second pair is a decoupled time.
   for (const auto& [alpha, sigma] : {std::pair{0.7, 0.9}, std::pair{0.65, 1.1}}) {
     const NoiseLevel at = LevelOf(0.7, 0.9);
@@ -34,7 +35,8 @@ TEST(DataPredictionOf, EveryTypeGivesTheSamePrediction) {
 }
 
 TEST(DataPredictionOf, AgreeingPointsGiveExactWeights) {
-  for (const auto& [alpha, sigma] : {std::pair{0.1, 0.994}, std::pair{1.0 / 3, 80.0 / 7}, std::pair{6.6e-3, 0.99998}}) {
+  for (const auto& [alpha, sigma] :
+       {std::pair{0.1, 0.994}, std::pair{1.0 / 3, 80.0 / 7}, std::pair{6.6e-3, 0.99998}}) {
     const NoiseLevel at = LevelOf(alpha, sigma);
     const auto data = DataPredictionOf(PredictionType::kData, at, Scalar(alpha), Scalar(sigma));
     EXPECT_EQ(data.state.item<double>(), 0.0);

@@ -55,9 +55,12 @@ MATCHER_P(IsConsistentAt, t, "") {
   const double alpha_slope = autograd([&](const Tensor& x) { return s.Alpha(x); });
   *result_listener << "lambda " << lambda << ", log ratio " << ratio << ", back " << back << ", slope " << slope
                    << ", inverse slope " << inverse_slope << ", sigma slope " << sigma_slope;
-  const auto close = [](double a, double b, double tolerance) { return std::abs(a - b) <= tolerance * (1 + std::abs(b)); };
+  const auto close = [](double a, double b, double tolerance) {
+    return std::abs(a - b) <= tolerance * (1 + std::abs(b));
+  };
   return close(lambda, ratio, 1e-9) && std::abs(back - t) < 1e-9 * t && slope < 0 &&
-         close(slope, central([&](double x) { return s.HalfLogSnr(x); }), 1e-6) && close(slope * inverse_slope, 1, 1e-9) &&
+         close(slope, central([&](double x) { return s.HalfLogSnr(x); }), 1e-6) &&
+         close(slope * inverse_slope, 1, 1e-9) &&
          close(sigma_slope, central([&](double x) { return s.Sigma(x); }), 1e-6) &&
          close(alpha_slope, central([&](double x) { return s.Alpha(x); }), 1e-6);
 }
@@ -76,7 +79,8 @@ TEST(NoiseSchedule, EveryScheduleIsConsistentBetweenItsEnds) {
 }
 
 TEST(NoiseSchedule, VariancePreservingOnesPreserveVariance) {
-  for (const char* name : {"vp-linear", "edm-as-vp", "discrete", "cosine", "scaled-sigma-0-vp", "scaled-sigma-2-vp"}) {
+  for (const char* name :
+       {"vp-linear", "edm-as-vp", "discrete", "cosine", "scaled-sigma-0-vp", "scaled-sigma-2-vp"}) {
     const SchedulePtr schedule = AllSchedules().at(name);
     const Tensor t = torch::linspace(schedule->t_end(), schedule->t_start(), 33, torch::kFloat64);
     const Tensor power = schedule->Alpha(t).square() + schedule->Sigma(t).square();
@@ -138,7 +142,8 @@ TEST(NoiseSchedule, BadParametersAreRefused) {
 // ---- Reference values ----
 
 // |actual - expected| <= atol + rtol |expected|, entry by entry.
-::testing::AssertionResult EntriesClose(const Tensor& actual, const Tensor& expected, const Tensor& rtol, double atol) {
+::testing::AssertionResult EntriesClose(const Tensor& actual, const Tensor& expected, const Tensor& rtol,
+                                        double atol) {
   const Tensor want = expected.to(torch::kFloat64);
   const Tensor excess = (actual - want).abs() - rtol * want.abs() - atol;
   if ((excess <= 0).all().item<bool>()) return ::testing::AssertionSuccess();  // false for NaN
@@ -208,7 +213,8 @@ TEST(NoiseScheduleReference, BetasOfEdmNetworks) {
   for (const auto& [name, block] : fixture.json().at("linear_schedules").items()) {
     if (!block.contains("net_sigma_min")) continue;
     const json ours =
-        EdmAsVpSchedule(block.at("t_eps"), Number(block.at("net_sigma_min")), Number(block.at("net_sigma_max")))->ToJson();
+        EdmAsVpSchedule(block.at("t_eps"), Number(block.at("net_sigma_min")), Number(block.at("net_sigma_max")))
+            ->ToJson();
     EXPECT_NEAR(ours.at("beta_0").get<double>(), block.at("beta_0").get<double>(), 1e-10) << name;
     EXPECT_NEAR(ours.at("beta_1").get<double>(), block.at("beta_1").get<double>(), 1e-10) << name;
     ++checked;

@@ -30,7 +30,8 @@ StepTable TableOf(const json& c, const NoiseSchedule& schedule, double t_eps) {
                              schedule, MakeGrid(grid, schedule, c.at("N"), t_eps));
   }
   const auto orders = SinglestepOrders(c.at("N"), c.at("order"));
-  return DpmSinglestepTable({InterpolantOf(c), KindOf(c)}, schedule, SinglestepGrid(grid, schedule, orders, t_eps), orders);
+  return DpmSinglestepTable({InterpolantOf(c), KindOf(c)}, schedule, SinglestepGrid(grid, schedule, orders, t_eps),
+                            orders);
 }
 
 // Which of our states the fixture lists: all of a multistep run, those after the outer steps of a singlestep run.
@@ -97,7 +98,8 @@ TEST(DpmPpStep, WeightsAreThoseOfTheTable) {
   const Tensor grid = MakeGrid("quadratic", *schedule, 5, 1e-3);
   const Tensor lambda = schedule->HalfLogSnr(grid);
   for (const ThirdOrderBase base : {ThirdOrderBase::kPublished, ThirdOrderBase::kCorrected}) {
-    const StepTable table = DpmMultistepTable({.order = 3, .lower_order_final = false, .third_order = base}, *schedule, grid);
+    const StepTable table =
+        DpmMultistepTable({.order = 3, .lower_order_final = false, .third_order = base}, *schedule, grid);
     const std::array<Tensor, 4> newest = {lambda[5], lambda[4], lambda[3], lambda[2]};
     const DpmPpStep step = MakeDpmPpStep(newest, base);
     const double alpha = schedule->Alpha(grid[5].item<double>());

@@ -1,6 +1,8 @@
 // The deterministic samplers of EDM against the reference implementation.
 #include "gas/solver/edm_samplers.h"
 
+#include <iostream>
+
 #include "gas/grid/time_grid.h"
 #include "gas/solver/heun.h"
 #include "gas/solver/sampler.h"
@@ -50,11 +52,20 @@ EdmSampler AblationOf(const json& c) {
   return EdmAblationSampler(options);
 }
 
+// The reference turns each time into a noise level and back, and adds noise of variance sigma(back)^2 -
+// sigma(time)^2, even without churn. On its curved schedules that variance is not 0 but a rounding error, whose
+// square root is up to 1e-7 of the state, where it happens to be positive.
+double Tolerance(const json& c) {
+  const bool curved = c.at("function") == "ablation_sampler" && c.at("args").value("schedule", "linear") != "linear";
+  return curved ? 1e-6 : 1e-9;
+}
+
 TEST(EdmSamplersReference, EveryCase) {
   const Fixture fixture("solvers/edm_samplers");
   const testing::MixtureDenoiser network(testing::GaussianMixture(fixture.json().at("gmm")), PredictionType::kData);
   testing::WorstError worst("edm_samplers, x_final"), worst_state("edm_samplers, network inputs"),
       worst_sigma("edm_samplers, noise levels");
+  int64_t strict = 0;
   for (const json& c : fixture.cases()) {
     const std::string prefix = c.at("prefix");
     SCOPED_TRACE(prefix);
@@ -66,7 +77,8 @@ TEST(EdmSamplersReference, EveryCase) {
     SampleOptions options;
     options.on_state = [&](int64_t, const Tensor& x) { states.push_back(x); };
     const Tensor sample = RunTable(table, network, fixture.at("latents"), {}, options);
-    EXPECT_TRUE(testing::Close(sample, fixture.at(prefix + "/x_final"), 1e-9, 0));
+    EXPECT_TRUE(testing::Close(sample, fixture.at(prefix + "/x_final"), Tolerance(c), 0));
+    if (testing::Close(sample, fixture.at(prefix + "/x_final"), 1e-9, 0)) ++strict;
     worst.Add(sample, fixture.at(prefix + "/x_final"), prefix);
     const Tensor sigma = table.sigma_eval / table.alpha_eval;
     EXPECT_TRUE(testing::Close(sigma, fixture.at(prefix + "/net_sigma"), 1e-11, 0));
@@ -76,10 +88,12 @@ TEST(EdmSamplersReference, EveryCase) {
     ASSERT_EQ(expected.size(0), table.nfe());
     for (int64_t n = 0; n < table.nfe(); ++n) {
       const Tensor input = states[n] / table.alpha[n];
-      EXPECT_TRUE(testing::Close(input, expected[n], 1e-9, 0)) << "evaluation " << n;
+      EXPECT_TRUE(testing::Close(input, expected[n], Tolerance(c), 0)) << "evaluation " << n;
       worst_state.Add(input, expected[n], prefix);
     }
   }
+  std::cout << strict << " of " << fixture.cases().size() << " cases agree to 1e-9\n";
+  EXPECT_GT(2 * strict, static_cast<int64_t>(fixture.cases().size()));
 }
 
 // Where time is sigma, Heun in sigma / alpha is EDM's, except that it ends at sigma_min instead of 0.

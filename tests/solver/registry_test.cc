@@ -33,7 +33,8 @@ TEST(Registry, EverySolverIsExactForOneDataPoint) {
         const StepTable table = MakeSolverTable(solver.name, *schedule, "", nfe, schedule->t_end());
         ASSERT_EQ(table.nfe(), nfe);
         EXPECT_EQ(table.method, solver.name);
-        EXPECT_EQ(table.a.triu(1).count_nonzero().item<int64_t>() + table.b.triu(1).count_nonzero().item<int64_t>(), 0);
+        EXPECT_EQ(table.a.triu(1).count_nonzero().item<int64_t>() + table.b.triu(1).count_nonzero().item<int64_t>(),
+                  0);
         EXPECT_TRUE(testing::SameBits(table.t_eval, table.t.slice(0, 0, nfe)));
         const CountingDenoiser counting(network);
         const Tensor sample = RunTable(table, counting, Noise(), {});
@@ -61,7 +62,8 @@ TEST(Registry, EveryNamedGridAndListsWork) {
   const SchedulePtr schedule = Schedules().back();
   for (const SolverInfo& solver : ListSolvers()) {
     const int64_t nfe = solver.name == "heun" ? 9 : 5;  // five steps, as gits has
-    for (const GridInfo& grid : ListGrids()) EXPECT_EQ(MakeSolverTable(solver.name, *schedule, grid.name, nfe, 1e-3).nfe(), nfe);
+    for (const GridInfo& grid : ListGrids())
+      EXPECT_EQ(MakeSolverTable(solver.name, *schedule, grid.name, nfe, 1e-3).nfe(), nfe);
     const StepTable table = MakeSolverTable(solver.name, *schedule, "1,0.8,0.5,0.3,0.1,0.01", nfe, 1e-3);
     EXPECT_EQ(table.nfe(), nfe);
     EXPECT_EQ(table.t[-1].item<double>(), 0.01);
@@ -74,10 +76,13 @@ TEST(Registry, RequestsThatCannotBeCarriedOutAreRefused) {
   EXPECT_ERROR(MakeSolverTable("unipc-3-bh3", schedule, "", 4, 1e-3), Errc::kBadOption, "did you mean unipc-3-bh1?");
   EXPECT_ERROR(MakeSolverTable("", schedule, "", 4, 1e-3), Errc::kBadOption, "unknown");
   EXPECT_ERROR(MakeSolverTable(std::string(1 << 20, '-'), schedule, "", 4, 1e-3), Errc::kBadOption, "unknown");
-  EXPECT_ERROR(MakeSolverTable("heun", schedule, "", 4, 1e-3), Errc::kBadOption, "solver heun: 4 network evaluations");
-  EXPECT_ERROR(MakeSolverTable("ddim", schedule, "", 0, 1e-3), Errc::kBadOption, "solver ddim: 0 network evaluations");
+  EXPECT_ERROR(MakeSolverTable("heun", schedule, "", 4, 1e-3), Errc::kBadOption,
+               "solver heun: 4 network evaluations");
+  EXPECT_ERROR(MakeSolverTable("ddim", schedule, "", 0, 1e-3), Errc::kBadOption,
+               "solver ddim: 0 network evaluations");
   EXPECT_ERROR(MakeSolverTable("ddim", schedule, "", -5, 1e-3), Errc::kBadOption, "must be in [1, 10000]");
-  EXPECT_ERROR(MakeSolverTable("ddim", schedule, "", int64_t{1} << 60, 1e-3), Errc::kBadOption, "must be in [1, 10000]");
+  EXPECT_ERROR(MakeSolverTable("ddim", schedule, "", int64_t{1} << 60, 1e-3), Errc::kBadOption,
+               "must be in [1, 10000]");
   EXPECT_ERROR(MakeSolverTable("ddim", schedule, "logsn", 4, 1e-3), Errc::kBadOption, "did you mean logsnr?");
   EXPECT_ERROR(MakeSolverTable("ddim", schedule, "", 4, 2), Errc::kBadOption, "t_eps = 2");
   EXPECT_ERROR(MakeSolverTable("ipndm-4", schedule, "gits", 4, 1e-3), Errc::kBadOption, "must be in [5, 8]");

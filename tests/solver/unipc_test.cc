@@ -71,7 +71,8 @@ TEST(UniPc, RowsStaySparse) {
 TEST(UniPc, BadRequestsAreRefused) {
   const SchedulePtr schedule = VpLinearSchedule();
   const Tensor grid = MakeGrid("uniform", *schedule, 4, 1e-3);
-  EXPECT_ERROR(UniPcTable({0, UniPcVariant::kBh1}, *schedule, grid), Errc::kBadOption, "order = 0, must be in [1, 3]");
+  EXPECT_ERROR(UniPcTable({0, UniPcVariant::kBh1}, *schedule, grid), Errc::kBadOption,
+               "order = 0, must be in [1, 3]");
   EXPECT_ERROR(UniPcTable({3, UniPcVariant::kBh1}, *schedule, grid.flip(0)), Errc::kBadOption, "must be below");
 }
 

@@ -31,7 +31,8 @@ Tensor GaussianMixture::Denoise(const Tensor& z, const Tensor& s, const Tensor& 
     const Tensor excluded = (labels.unsqueeze(1) >= 0) & (labels.unsqueeze(1) != component);  // [B,K]
     logits = logits.masked_fill(excluded, -std::numeric_limits<double>::infinity());
   }
-  const Tensor mean = means_.to(z.scalar_type()) + torch::matmul(axes, (variances / total * y).unsqueeze(-1)).squeeze(-1);
+  const Tensor mean =
+      means_.to(z.scalar_type()) + torch::matmul(axes, (variances / total * y).unsqueeze(-1)).squeeze(-1);
   return (torch::softmax(logits, 1).unsqueeze(-1) * mean).sum(1).reshape(z.sizes());
 }
 
@@ -64,7 +65,9 @@ Tensor GaussianDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Co
 }
 
 Tensor GaussianDenoiser::Flow(const NoiseSchedule& schedule, const Tensor& x, double t_from, double t_to) const {
-  const auto std_at = [&](double t) { return std::hypot(schedule.Alpha(t) * std::sqrt(variance_), schedule.Sigma(t)); };
+  const auto std_at = [&](double t) {
+    return std::hypot(schedule.Alpha(t) * std::sqrt(variance_), schedule.Sigma(t));
+  };
   return schedule.Alpha(t_to) * mean_ + (x - schedule.Alpha(t_from) * mean_) * (std_at(t_to) / std_at(t_from));
 }
 

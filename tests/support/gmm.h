@@ -15,8 +15,8 @@ class GaussianMixture {
   // The `gmm` block of a fixture: weights [K], means [K,D], covariances [K,D,D].
   explicit GaussianMixture(const nlohmann::json& gmm);
 
-  // E[x0 | x0 + s n = z]: z [B, ...] with D entries per row, s [] standard deviation, float64 and differentiable. labels
-  // [B] int64 keep one component per row, -1 the whole mixture; undefined: the whole mixture for all.
+  // E[x0 | x0 + s n = z]: z [B, ...] with D entries per row, s [] standard deviation, float64 and differentiable.
+  // labels [B] int64 keep one component per row, -1 the whole mixture; undefined: the whole mixture for all.
   Tensor Denoise(const Tensor& z, const Tensor& s, const Tensor& labels) const;
 
  private:
@@ -26,8 +26,9 @@ class GaussianMixture {
   Tensor variances_;    // [K,D]   eigenvalues of S_k
 };
 
-// A mixture seen as a network of this type, at any noise level. With `guidance` the noise predictions for the labels and
-// for no label are combined: uncond + guidance (cond - uncond), in one batch [uncond; cond]; at 1 the condition alone.
+// A mixture seen as a network of this type, at any noise level. With `guidance` the noise predictions for the labels
+// and for no label are combined: uncond + guidance (cond - uncond), in one batch [uncond; cond]; at 1 the condition
+// alone.
 class MixtureDenoiser : public Denoiser {
  public:
   MixtureDenoiser(const GaussianMixture& mixture, PredictionType type, std::optional<double> guidance = {})

@@ -19,8 +19,8 @@ PredictionType ReferencePrediction(const nlohmann::json& block);
 // "time_uniform", "time_quadratic", "logSNR" of the references as our names.
 std::string ReferenceGridName(const std::string& skip_type);
 
-// 1e-9, or 1e-7 where the fixtures say so: lambda is nearly flat at the first knot of a discrete schedule, and its grid
-// points inherit the rounding of the inverse.
+// 1e-9, or 1e-7 where the fixtures say so: lambda is nearly flat at the first knot of a discrete schedule, and its
+// grid points inherit the rounding of the inverse.
 double SolverTolerance(bool discrete, const std::string& skip_type);
 
 }  // namespace gas::testing

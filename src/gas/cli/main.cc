@@ -4,6 +4,7 @@
 #include "gas/cli/machine.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
+#include "gas/core/torch.h"
 
 int main(int argc, char** argv) try {
   gas::cli::PrepareMachine(argv);

@@ -17,8 +17,8 @@
 #include <utility>
 #include <vector>
 
-#include <torch/torch.h>
-
 #include <nlohmann/json.hpp>
+
+#include "gas/core/torch.h"
 
 #endif  // GAS_CORE_PRECOMPILED_H_

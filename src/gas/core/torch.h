@@ -2,8 +2,12 @@
 #ifndef GAS_CORE_TORCH_H_
 #define GAS_CORE_TORCH_H_
 
+// Not torch/torch.h: the rest of the C++ API would nearly double the cost of every file.
 #include <ATen/autocast_mode.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 #include <torch/version.h>
 
 namespace gas {

@@ -33,8 +33,8 @@ double ParseTime(std::string_view text, std::string_view list) {
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
   double time = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), time);
-  GAS_CHECK(error == std::errc() && end == text.data() + text.size(), Errc::kBadOption, "grid \"", list.substr(0, 200),
-            "\": \"", text.substr(0, 40), "\" is not a number");
+  GAS_CHECK(error == std::errc() && end == text.data() + text.size(), Errc::kBadOption, "grid \"",
+            list.substr(0, 200), "\": \"", text.substr(0, 40), "\" is not a number");
   return time;
 }
 

@@ -8,8 +8,8 @@
 namespace gas {
 namespace {
 
-// alpha reaches 0 at t = 1. Sampling starts where DPM-Solver starts it (lambda near -4.8); times beyond kLatest, which
-// a trained time shift may ask for, are clipped, so that lambda stays finite.
+// alpha reaches 0 at t = 1. Sampling starts where DPM-Solver starts it (lambda near -4.8); times beyond kLatest,
+// which a trained time shift may ask for, are clipped, so that lambda stays finite.
 constexpr double kStart = 0.9946;
 constexpr double kLatest = 0.9999;
 

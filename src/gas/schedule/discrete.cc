@@ -7,8 +7,8 @@ namespace gas {
 namespace {
 
 // The line through the knots of the segment around each query; outside the knots that of the outermost segment.
-// knots [T] ascending, values [T], query any shape. A query equal to a knot, up to rounding, belongs to the segment on
-// its left: that is the derivative that a gradient sees there.
+// knots [T] ascending, values [T], query any shape. A query equal to a knot, up to rounding, belongs to the segment
+// on its left: that is the derivative that a gradient sees there.
 Tensor Interpolate(const Tensor& query, const Tensor& knots, const Tensor& values) {
   const Tensor plain = query.detach();
   const Tensor position = torch::searchsorted(knots, (plain - 1e-15 * plain.abs()).contiguous());

@@ -47,8 +47,8 @@ LinearForm Step(const DpmMultistepOptions& options, const ExponentialStep& expon
 }  // namespace
 
 StepTable DpmMultistepTable(const DpmMultistepOptions& options, const NoiseSchedule& schedule, const Tensor& grid) {
-  GAS_CHECK(options.order >= 1 && options.order <= 3, Errc::kBadOption, "DPM-Solver multistep: order = ", options.order,
-            ", must be in [1, 3]");
+  GAS_CHECK(options.order >= 1 && options.order <= 3, Errc::kBadOption,
+            "DPM-Solver multistep: order = ", options.order, ", must be in [1, 3]");
   CheckGrid(grid);
   const std::vector<SchedulePoint> points = PointsAt(schedule, grid);
   const int64_t steps = grid.size(0) - 1;

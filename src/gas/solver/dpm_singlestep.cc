@@ -100,8 +100,8 @@ StepTable DpmSinglestepTable(const DpmSinglestepOptions& options, const NoiseSch
     total += order;
     highest = std::max(highest, order);
   }
-  GAS_CHECK(total + 1 == times.size(0), Errc::kBadOption, "DPM-Solver singlestep: ", times.size(0), " times, must be ",
-            total + 1, " for ", total, " evaluations");
+  GAS_CHECK(total + 1 == times.size(0), Errc::kBadOption, "DPM-Solver singlestep: ", times.size(0),
+            " times, must be ", total + 1, " for ", total, " evaluations");
 
   const std::vector<SchedulePoint> points = PointsAt(schedule, times);
   TableBuilder builder(schedule);

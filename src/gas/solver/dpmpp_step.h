@@ -35,8 +35,8 @@ struct DpmPpStep {
   std::array<Tensor, 3> d2;
 };
 
-// lambdas: lambda_{n+1}, lambda_n, lambda_{n-1}, lambda_{n-2}, newest first, each [] float64; two to four of them, for
-// a step of first to third order.
+// lambdas: lambda_{n+1}, lambda_n, lambda_{n-1}, lambda_{n-2}, newest first, each [] float64; two to four of them,
+// for a step of first to third order.
 DpmPpStep MakeDpmPpStep(std::span<const Tensor> lambdas, ThirdOrderBase base = ThirdOrderBase::kPublished);
 
 }  // namespace gas

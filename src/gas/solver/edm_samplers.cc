@@ -86,7 +86,8 @@ std::vector<double> SigmaSteps(const EdmAblationOptions& o, double sigma_min, do
   if (o.discretization == EdmDiscretization::kIddpm) {
     levels = IddpmLevels(sigma_min, sigma_max);
     GAS_CHECK(levels.size() >= static_cast<size_t>(o.steps), Errc::kBadOption, "EDM sampler: ", o.steps,
-              " steps, must be at most ", levels.size(), ", the iDDPM levels between ", sigma_min, " and ", sigma_max);
+              " steps, must be at most ", levels.size(), ", the iDDPM levels between ", sigma_min, " and ",
+              sigma_max);
   }
   std::vector<double> sigmas;
   for (int64_t i = 0; i < o.steps; ++i) {

@@ -22,13 +22,14 @@ struct EdmSampler {
   StepTable table;
 };
 
-// Algorithm 2 of the paper without noise: Heun in sigma from sigma_max to 0 over `steps` levels, 2 steps - 1 evaluations.
+// Algorithm 2 of the paper without noise: Heun in sigma from sigma_max to 0 over `steps` levels, 2 steps - 1
+// evaluations.
 struct EdmHeunOptions {
   int64_t steps = 18;
   double sigma_min = 0.002;
   double sigma_max = 80;
   double rho = 7;
-  NetworkRange network;
+  NetworkRange network = {};
 };
 
 // Throws Error(kBadOption) for fewer than 2 steps, rho <= 0 or an empty range.
@@ -46,9 +47,9 @@ struct EdmAblationOptions {
   double alpha = 1;                // where in the step Heun evaluates again
   double epsilon_s = 1e-3;         // smallest time of the vp schedule
   double rho = 7;                  // of the edm discretization
-  std::optional<double> sigma_min;  // default: that of the discretization
-  std::optional<double> sigma_max;
-  NetworkRange network;
+  std::optional<double> sigma_min = {};  // default: that of the discretization
+  std::optional<double> sigma_max = {};
+  NetworkRange network = {};
 };
 
 // Throws Error(kBadOption) as above, and for alpha outside (0, 1].

@@ -83,10 +83,10 @@ void AddUniPc(std::vector<Solver>& solvers) {
 
 void AddAdamsBashforth(std::vector<Solver>& solvers) {
   for (int64_t order = 1; order <= 4; ++order) {
-    solvers.push_back({{"ipndm-" + std::to_string(order),
-                        "iPNDM: Adams-Bashforth weights of order " + std::to_string(order) + " on the noise prediction",
-                        "edm"},
-                       [=](const Request& r) { return IpndmTable(order, r.schedule, r.Grid(r.nfe)); }});
+    solvers.push_back(
+        {{"ipndm-" + std::to_string(order),
+          "iPNDM: Adams-Bashforth weights of order " + std::to_string(order) + " on the noise prediction", "edm"},
+         [=](const Request& r) { return IpndmTable(order, r.schedule, r.Grid(r.nfe)); }});
   }
   for (int64_t degree = 1; degree <= 3; ++degree) {
     solvers.push_back({{"deis-" + std::to_string(degree),
@@ -103,7 +103,8 @@ const std::vector<Solver>& Solvers() {
     std::vector<Solver> all = {
         {{"ddim", "DDIM: Euler steps in sigma / alpha, first order", "logsnr"}, ddim},
         {{"euler", "another name of ddim", "logsnr"}, ddim},
-        {{"heun", "Heun in sigma / alpha, two evaluations per step but the last (odd numbers only)", "edm"}, MakeHeun}};
+        {{"heun", "Heun in sigma / alpha, two evaluations per step but the last (odd numbers only)", "edm"},
+         MakeHeun}};
     AddDpmSolvers(all);
     AddUniPc(all);
     AddAdamsBashforth(all);
@@ -123,8 +124,8 @@ const std::vector<SolverInfo>& ListSolvers() {
   return list;
 }
 
-StepTable MakeSolverTable(std::string_view name, const NoiseSchedule& schedule, std::string_view grid_name, int64_t nfe,
-                          double t_eps) {
+StepTable MakeSolverTable(std::string_view name, const NoiseSchedule& schedule, std::string_view grid_name,
+                          int64_t nfe, double t_eps) {
   GAS_CHECK(nfe >= 1 && nfe <= kMaxEvaluations, Errc::kBadOption, "solver ", name.substr(0, 80), ": ", nfe,
             " network evaluations, must be in [1, ", kMaxEvaluations, "]");
   for (const Solver& solver : Solvers()) {

@@ -24,8 +24,8 @@ const std::vector<SolverInfo>& ListSolvers();
 // default) from schedule.t_start() to t_eps.
 // Throws Error(kBadOption) for an unknown name (with the nearest known one), nfe outside [1, 10000], an even nfe of
 // heun, and what MakeGrid refuses.
-StepTable MakeSolverTable(std::string_view name, const NoiseSchedule& schedule, std::string_view grid_name, int64_t nfe,
-                          double t_eps);
+StepTable MakeSolverTable(std::string_view name, const NoiseSchedule& schedule, std::string_view grid_name,
+                          int64_t nfe, double t_eps);
 
 }  // namespace gas
 

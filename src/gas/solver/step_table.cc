@@ -9,8 +9,8 @@ void CheckEntry(const StepTable& table, const char* name, const Tensor& value, a
   GAS_CHECK(value.defined() && value.sizes() == shape && value.scalar_type() == torch::kFloat64 && value.is_cpu(),
             Errc::kBadOption, "step table \"", table.method, "\": ", name, " is not a float64 CPU tensor of shape ",
             shape);
-  GAS_CHECK(value.detach().isfinite().all().item<bool>(), Errc::kBadOption, "step table \"", table.method, "\": ", name,
-            " has an infinite or undefined entry");
+  GAS_CHECK(value.detach().isfinite().all().item<bool>(), Errc::kBadOption, "step table \"", table.method,
+            "\": ", name, " has an infinite or undefined entry");
 }
 
 }  // namespace

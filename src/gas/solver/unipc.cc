@@ -44,7 +44,8 @@ class UniPcStep {
   // rho_1..rho_count with sum_i rho_i r_i^(k-1) = k! c_k / B(h) for k = 1..count, docs/math/unipc.md (3), (4).
   std::vector<double> Weights(int64_t count) const {
     if (count == 0) return {};
-    const Tensor matrix = torch::empty({count, count}, torch::kFloat64), right = torch::empty({count}, torch::kFloat64);
+    const Tensor matrix = torch::empty({count, count}, torch::kFloat64),
+                 right = torch::empty({count}, torch::kFloat64);
     double moment = std::expm1(-h_) / -h_ - 1, factorial = 1;
     for (int64_t k = 1; k <= count; ++k) {
       for (int64_t i = 0; i < count; ++i) matrix[k - 1][i] = std::pow(ratio_[i], static_cast<double>(k - 1));

@@ -2,6 +2,8 @@
 #ifndef GAS_TRAIN_ADAM_STATE_H_
 #define GAS_TRAIN_ADAM_STATE_H_
 
+#include <torch/optim/adam.h>
+
 #include <map>
 #include <string>
 

@@ -1,5 +1,7 @@
 #include "gas/train/gs_trainer.h"
 
+#include <torch/nn/utils/clip_grad.h>
+
 #include <numeric>
 
 #include "gas/core/error.h"

@@ -1,5 +1,7 @@
 #include "gas/train/network_trainer.h"
 
+#include <torch/nn/utils/clip_grad.h>
+
 #include <chrono>
 
 #include "gas/core/error.h"

@@ -1,0 +1,52 @@
+// What the solver costs beside the network: making tables, and one step of the sampler with a network that is free.
+#include <benchmark/benchmark.h>
+
+#include "gas/nn/group_norm.h"
+#include "gas/solver/registry.h"
+#include "gas/solver/sampler.h"
+#include "gas/student/student.h"
+
+namespace gas {
+namespace {
+
+class FreeDenoiser : public Denoiser {
+ public:
+  PredictionType prediction_type() const override { return PredictionType::kData; }
+  Tensor Predict(const Tensor& x, const NoiseLevel&, const Condition&) const override { return x; }
+};
+
+void BM_MakeTable(benchmark::State& state) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  for (auto _ : state) benchmark::DoNotOptimize(MakeSolverTable("unipc-3-bh2", *schedule, "logsnr", state.range(0), 1e-3));
+}
+BENCHMARK(BM_MakeTable)->Arg(4)->Arg(20)->Unit(benchmark::kMicrosecond);
+
+void BM_StudentTable(benchmark::State& state) {
+  const Student student({.steps = state.range(0)}, VpLinearSchedule());
+  for (auto _ : state) benchmark::DoNotOptimize(student.Table());
+}
+BENCHMARK(BM_StudentTable)->Arg(4)->Arg(10)->Unit(benchmark::kMicrosecond);
+
+void BM_SamplerSteps(benchmark::State& state) {
+  torch::NoGradGuard no_grad;
+  const SchedulePtr schedule = VpLinearSchedule();
+  const StepTable table = MakeSolverTable("dpmpp-3m", *schedule, "logsnr", 10, 1e-3);
+  const Tensor noise = torch::randn({state.range(0), 1, 28, 28});
+  for (auto _ : state) benchmark::DoNotOptimize(RunTable(table, FreeDenoiser(), noise, {}));
+  state.SetItemsProcessed(state.iterations() * 10);
+}
+BENCHMARK(BM_SamplerSteps)->Arg(1)->Arg(64)->Unit(benchmark::kMicrosecond)->UseRealTime();
+
+void BM_GroupNorm(benchmark::State& state) {
+  torch::NoGradGuard no_grad;
+  const Tensor x = torch::randn({64, 32, 28, 28}).contiguous(torch::MemoryFormat::ChannelsLast);
+  const Tensor w = torch::ones({32}), b = torch::zeros({32});
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(state.range(0) ? nn::FusedGroupNorm(x, 8, w, b, 1e-6, true)
+                                            : torch::silu(torch::group_norm(x, 8, w, b, 1e-6)));
+  }
+}
+BENCHMARK(BM_GroupNorm)->ArgName("fused")->Arg(0)->Arg(1)->Unit(benchmark::kMicrosecond)->UseRealTime();
+
+}  // namespace
+}  // namespace gas

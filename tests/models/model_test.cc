@@ -1,0 +1,82 @@
+#include "gas/models/model.h"
+
+#include "gas/io/file.h"
+#include "support/expect.h"
+#include "support/networks.h"
+
+namespace gas {
+namespace {
+
+class ModelFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const ::testing::TestInfo* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = std::filesystem::temp_directory_path() / (std::string("gas_model_") + info->name());
+    std::filesystem::create_directories(folder_);
+    path_ = folder_ / "tiny.safetensors";
+    const testing::Fixture fixture("edm_networks/edm_adm_small");
+    const auto network = testing::ReferenceNetwork(fixture);
+    weights_ = testing::TensorsBelow(fixture, "weights/");
+    config_ = network->config();
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path folder_, path_;
+  std::map<std::string, Tensor> weights_;
+  edm::PrecondConfig config_;
+};
+
+NoiseLevel LevelAt(const NoiseSchedule& schedule, double t) {
+  return {Scalar(t), schedule.Alpha(Scalar(t)), schedule.Sigma(Scalar(t))};
+}
+
+TEST_F(ModelFile, DenoiserIsTheNetworkSeenAsVp) {
+  WriteEdmModel(path_, config_, weights_, {{"class_names", R"(["a","b"])"}});
+  const Model model = OpenModel(path_.string());
+  EXPECT_EQ(model.classes, config_.network.label_dim);
+  EXPECT_EQ(model.class_names.size(), 2u);
+  EXPECT_EQ(model.sha256, Sha256OfFile(path_));
+  const NoiseLevel at = LevelAt(*model.schedule, 0.4);
+  torch::manual_seed(1);
+  const Tensor x = torch::randn({2, 3, 16, 16});
+  const Condition condition{torch::tensor({4, -1})};
+  const Tensor d = model.denoiser->Predict(x, at, condition);
+  const Tensor expected = model.network->Denoise(x / at.alpha.to(torch::kFloat32), (at.sigma / at.alpha).to(torch::kFloat32),
+                                                 edm::OneHotLabels(condition.labels, model.classes));
+  EXPECT_TRUE(testing::Close(d, expected, 1e-5, 0));
+}
+
+TEST_F(ModelFile, GuidanceCombinesBothPredictions) {
+  WriteEdmModel(path_, config_, weights_, {});
+  const Model plain = OpenModel(path_.string()), guided = OpenModel(path_.string(), {.guidance = 2.5});
+  const NoiseLevel at = LevelAt(*plain.schedule, 0.6);
+  torch::manual_seed(1);
+  const Tensor x = torch::randn({3, 3, 16, 16});
+  const Tensor labels = torch::tensor({1, 2, 3});
+  const Tensor with = plain.denoiser->Predict(x, at, {labels});
+  const Tensor without = plain.denoiser->Predict(x, at, {torch::full_like(labels, -1)});
+  EXPECT_TRUE(testing::Close(guided.denoiser->Predict(x, at, {labels}), without + 2.5 * (with - without), 1e-5, 0));
+  EXPECT_ERROR(guided.denoiser->Predict(x, at, {}), Errc::kBadOption, "guidance = 2.5");
+}
+
+TEST_F(ModelFile, RefusesWhatDoesNotFit) {
+  auto weights = weights_;
+  weights.erase(weights.begin());
+  WriteEdmModel(path_, config_, weights, {});
+  EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, "is missing");
+  weights = weights_;
+  weights["model.extra"] = torch::zeros({1});
+  WriteEdmModel(path_, config_, weights, {});
+  EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, "model.extra is unknown to the network");
+  weights = weights_;
+  weights["model.out_conv.bias"] = torch::full({3}, NAN);
+  WriteEdmModel(path_, config_, weights, {});
+  EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, "model.out_conv.bias has entries that are not finite");
+  WriteFile(path_, std::string_view("not a model"));
+  EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, "tiny.safetensors");
+  EXPECT_ERROR(OpenModel("fashon"), Errc::kBadOption, "did you mean fashion?");
+  EXPECT_ERROR(OpenModel("./nowhere.safetensors"), Errc::kBadFile, "nowhere.safetensors");
+}
+
+}  // namespace
+}  // namespace gas

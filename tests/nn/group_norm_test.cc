@@ -1,0 +1,73 @@
+// The fused group normalisation against LibTorch's own.
+#include "gas/nn/group_norm.h"
+
+#include "support/expect.h"
+
+namespace gas {
+namespace {
+
+struct Case {
+  int64_t batch, channels, size, groups;
+  double offset;  // added to the input, to stress the variance
+};
+
+class FusedGroupNorm : public ::testing::TestWithParam<Case> {};
+
+Tensor Reference(const Tensor& x, int64_t groups, const Tensor& w, const Tensor& b, bool silu) {
+  const Tensor y = torch::group_norm(x, groups, w, b, 1e-5);
+  return silu ? torch::silu(y) : y;
+}
+
+TEST_P(FusedGroupNorm, AgreesInValueAndGradients) {
+  const Case c = GetParam();
+  for (const bool silu : {false, true}) {
+    torch::manual_seed(3);
+    const Tensor data = torch::randn({c.batch, c.channels, c.size, c.size}, torch::kFloat64) + c.offset;
+    const Tensor weight = torch::randn({c.channels}, torch::kFloat64), bias = torch::randn({c.channels}, torch::kFloat64);
+    const Tensor grad = torch::randn_like(data);
+    const Tensor x = data.to(torch::kFloat32).contiguous(torch::MemoryFormat::ChannelsLast).requires_grad_();
+    const Tensor w = weight.to(torch::kFloat32).requires_grad_(), b = bias.to(torch::kFloat32).requires_grad_();
+    ASSERT_TRUE(nn::CanFuseGroupNorm(x, w));
+    const Tensor y = nn::FusedGroupNorm(x, c.groups, w, b, 1e-5, silu);
+    EXPECT_TRUE(y.is_contiguous(torch::MemoryFormat::ChannelsLast));
+    y.backward(grad.to(torch::kFloat32));
+    const Tensor x64 = x.detach().to(torch::kFloat64).requires_grad_();
+    const Tensor w64 = w.detach().to(torch::kFloat64).requires_grad_(), b64 = b.detach().to(torch::kFloat64).requires_grad_();
+    const Tensor y64 = Reference(x64, c.groups, w64, b64, silu);
+    y64.backward(grad);
+    EXPECT_TRUE(testing::Close(y, y64, 3e-6, 0));
+    EXPECT_TRUE(testing::Close(x.grad(), x64.grad(), 1e-5, 0));
+    EXPECT_TRUE(testing::Close(w.grad(), w64.grad(), 1e-5, 0));
+    EXPECT_TRUE(testing::Close(b.grad(), b64.grad(), 1e-5, 0));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, FusedGroupNorm,
+                         ::testing::Values(Case{2, 8, 5, 2, 0}, Case{3, 32, 14, 8, 0}, Case{1, 24, 7, 6, 3},
+                                           Case{2, 4, 1, 1, 0}, Case{2, 129, 3, 43, 0}));
+
+TEST(FusedGroupNormDerivatives, SecondDerivativeAgrees) {
+  torch::manual_seed(5);
+  const Tensor data = torch::randn({2, 8, 3, 3}).contiguous(torch::MemoryFormat::ChannelsLast);
+  const Tensor w = torch::randn({8}), b = torch::randn({8}), v = torch::randn_like(data);
+  const auto second = [&](bool fused) {
+    const Tensor x = data.clone(torch::MemoryFormat::Preserve).requires_grad_();
+    const Tensor weight = w.clone().requires_grad_();
+    const Tensor y = fused ? nn::FusedGroupNorm(x, 2, weight, b, 1e-5, true) : Reference(x, 2, weight, b, true);
+    const Tensor g = torch::autograd::grad({(y * v).sum()}, {x}, {}, true, true)[0];
+    const auto gg = torch::autograd::grad({g.square().sum()}, {x, weight});
+    return std::make_pair(gg[0], gg[1]);
+  };
+  const auto fused = second(true), reference = second(false);
+  EXPECT_TRUE(testing::Close(fused.first, reference.first, 1e-4, 0));
+  EXPECT_TRUE(testing::Close(fused.second, reference.second, 1e-4, 0));
+}
+
+TEST(FusedGroupNormDerivatives, ExtremeInputsStayFinite) {
+  const Tensor x = (torch::ones({1, 4, 2, 2}) * 1e4).contiguous(torch::MemoryFormat::ChannelsLast);
+  const Tensor w = torch::full({4}, 1e3f), b = torch::tensor({-1e4f, 1e4f, 0.f, 50.f});
+  EXPECT_TRUE(nn::FusedGroupNorm(x, 1, w, b, 1e-5, true).isfinite().all().item<bool>());
+}
+
+}  // namespace
+}  // namespace gas

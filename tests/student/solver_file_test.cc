@@ -1,0 +1,76 @@
+#include "gas/student/solver_file.h"
+
+#include <unistd.h>
+
+#include "gas/io/file.h"
+#include "support/expect.h"
+
+namespace gas {
+namespace {
+
+SolverFile Example() {
+  SolverFile file{.schedule = VpLinearSchedule(), .model = "tiny", .model_sha256 = "ab", .entries = {}};
+  for (const int64_t n : {3, 5}) {
+    torch::manual_seed(static_cast<uint64_t>(n));
+    Student student({.steps = n}, file.schedule);
+    std::map<std::string, Tensor> values;
+    for (const auto& [name, value] : student.parameters()) {
+      values[name] = value.detach() + 0.01 * torch::randn_like(value.detach());
+    }
+    student.SetParameters(values);
+    SolverEntry entry;
+    entry.table = student.Table().Detached();
+    entry.student = student.config();
+    entry.parameters = values;
+    entry.provenance = {{"iterations", 7}};
+    file.entries[n] = entry;
+  }
+  return file;
+}
+
+TEST(SolverFile, ReadingGivesTheSameBits) {
+  const SolverFile file = Example();
+  const SolverFile again = ParseSolverFile("x.gas.json", FormatSolverFile(file));
+  EXPECT_EQ(FormatSolverFile(again), FormatSolverFile(file));
+  ASSERT_EQ(again.entries.size(), 2u);
+  for (const auto& [n, entry] : file.entries) {
+    EXPECT_TRUE(testing::SameBits(again.at(n).table.b, entry.table.b));
+    EXPECT_TRUE(testing::SameBits(again.at(n).table.t_eval, entry.table.t_eval));
+    Student student(*again.at(n).student, again.schedule);
+    student.SetParameters(again.at(n).parameters);
+    EXPECT_TRUE(testing::Close(student.Table().a, entry.table.a, 0, 1e-15));
+  }
+  EXPECT_ERROR(again.at(4), Errc::kBadOption, "no table for nfe = 4, it has 3, 5");
+}
+
+TEST(SolverFile, RefusesWhatItCannotTrust) {
+  const auto json = nlohmann::json::parse(FormatSolverFile(Example()));
+  const auto refused = [&](const std::function<void(nlohmann::json&)>& change, const std::string& message) {
+    nlohmann::json copy = json;
+    change(copy);
+    EXPECT_ERROR(ParseSolverFile("x.gas.json", copy.dump()), Errc::kBadFile, message);
+  };
+  refused([](auto& j) { j.erase("gas_solver"); }, "no entry gas_solver");
+  refused([](auto& j) { j["gas_solver"] = 99; }, "format 99, this program reads 1 to 1");
+  refused([](auto& j) { j["tables"][0]["A"][0][1] = 0.5; }, "x.gas.json");
+  refused([](auto& j) { j["tables"][0]["A"][0] = {1.0}; }, "x.gas.json");
+  refused([](auto& j) { j["tables"][0]["B"][0][0] = "one"; }, "x.gas.json");
+  refused([](auto& j) { j["tables"][0]["t"].erase(0); }, "x.gas.json");
+  refused([](auto& j) { j["tables"] = nlohmann::json::array(); }, "no tables");
+  refused([](auto& j) { j["tables"][1] = j["tables"][0]; }, "two tables for nfe = 3");
+  refused([](auto& j) { j["tables"][0]["nfe"] = 4; }, "but the table has 3 rows");
+  refused([](auto& j) { j["schedule"]["kind"] = "spiral"; }, "x.gas.json");
+  refused([](auto& j) { j["prediction"] = "guess"; }, "x.gas.json");
+  EXPECT_ERROR(ParseSolverFile("x", "[1, 2"), Errc::kBadFile, "not a JSON object");
+}
+
+TEST(SolverFile, WritesAtomically) {
+  const auto path = std::filesystem::temp_directory_path() / ("solver_" + std::to_string(::getpid()) + ".gas.json");
+  WriteSolverFile(path, Example());
+  EXPECT_EQ(ReadSolverFile(path).entries.size(), 2u);
+  std::filesystem::remove(path);
+  EXPECT_ERROR(WriteSolverFile("/nowhere/at/all.gas.json", Example()), Errc::kIo, "/nowhere/at/all.gas.json");
+}
+
+}  // namespace
+}  // namespace gas

@@ -1,0 +1,18 @@
+// The reference's EDM networks, built from their fixtures.
+#ifndef GAS_TESTS_SUPPORT_NETWORKS_H_
+#define GAS_TESTS_SUPPORT_NETWORKS_H_
+
+#include "gas/models/edm/precond.h"
+#include "support/fixtures.h"
+
+namespace gas::testing {
+
+// The tensors of a fixture below `prefix`, such as "weights/", without it.
+std::map<std::string, Tensor> TensorsBelow(const Fixture& fixture, const std::string& prefix);
+
+// The network of fixture edm_networks/NAME with its weights, in evaluation mode.
+std::shared_ptr<edm::Precond> ReferenceNetwork(const Fixture& fixture);
+
+}  // namespace gas::testing
+
+#endif  // GAS_TESTS_SUPPORT_NETWORKS_H_

@@ -1,0 +1,59 @@
+// Real (tiny) EDM networks sampled by students: images, loss and gradients of every solver parameter, every case.
+#include "gas/models/model.h"
+#include "gas/solver/sampler.h"
+#include "gas/student/student.h"
+#include "support/expect.h"
+#include "support/networks.h"
+
+namespace gas {
+namespace {
+
+using nlohmann::json;
+using testing::Close;
+using testing::Fixture;
+
+const std::map<std::string, std::string> kNames = {
+    {"mu_logit", "theta"}, {"t_couple", "xi"}, {"c_diff", "c"}, {"a_diff", "a"}};
+
+void CheckCase(const Fixture& fixture, const json& c, bool wide) {
+  const std::string p = c.at("prefix").get<std::string>() + "/";
+  const std::string suffix = wide ? "_f64" : "";
+  SCOPED_TRACE(p + suffix);
+  const auto dtype = wide ? torch::kFloat64 : torch::kFloat32;
+  const auto network = testing::ReferenceNetwork(Fixture("edm_networks/" + c.at("network").get<std::string>()));
+  network->to(dtype);
+  for (auto& parameter : network->parameters()) parameter.requires_grad_(false);
+  const EdmDenoiser denoiser(network);
+  Student student({.steps = c.at("N"), .order = c.at("order"), .t_eps = c.at("t_eps")},
+                  VpLinearSchedule(c.at("beta_0"), c.at("beta_1"), c.at("t_eps")));
+  std::map<std::string, Tensor> values;
+  for (const auto& [theirs, ours] : kNames) values[ours] = fixture.at(p + "params/" + theirs);
+  student.SetParameters(values);
+  const StepTable table = student.Table();
+  EXPECT_TRUE(Close(table.t, fixture.at(p + "timesteps" + suffix), 0, wide ? 1e-12 : 1e-6));
+  const Tensor images = RunTable(table, denoiser, fixture.at(p + "noise").to(dtype), {}, {.checkpoint = true});
+  const Tensor loss = (images - fixture.at(p + "target").to(dtype)).square().mean();
+  loss.backward();
+  const json& observed = c.at("f32_minus_f64");
+  const double images_atol = wide ? 1e-7 * std::max(1.0, c.at("images_max_abs").get<double>())
+                                  : std::max(1e-4, 10 * observed.at("images").get<double>());
+  EXPECT_TRUE(Close(images, fixture.at(p + "images" + suffix), 0, images_atol));
+  const double expected = wide ? c.at("loss_f64").get<double>() : c.at("loss").get<double>();
+  EXPECT_NEAR(loss.item<double>(), expected, (wide ? 1e-8 : 1e-3) * expected);
+  for (const auto& [theirs, ours] : kNames) {
+    const double rtol = wide ? 1e-6 : std::max(1e-3, 10 * observed.at("grad_" + theirs).get<double>());
+    EXPECT_TRUE(Close(student.parameters().at(ours).grad(), fixture.at(p + "grad" + suffix + "/" + theirs), rtol, 0))
+        << ours;
+  }
+}
+
+TEST(EdmGeneralizedSolver, EveryCaseInBothPrecisions) {
+  const Fixture fixture("edm_gs/edm_gs");
+  for (const json& c : fixture.cases()) {
+    CheckCase(fixture, c, false);
+    CheckCase(fixture, c, true);
+  }
+}
+
+}  // namespace
+}  // namespace gas
