@@ -34,6 +34,11 @@ function(gas_add_libraries layers_file)
       target_precompile_headers(gas_core PRIVATE ${PROJECT_SOURCE_DIR}/src/gas/core/precompiled.h)
     endif()
     gas_common(gas_${folder})
+    # Loading LibTorch's headers is half the cost of a file; several files to a translation unit share it. In some folders
+    # files have the same local names, which they may.
+    if(GAS_UNITY AND NOT folder MATCHES "^(cli|io|models|schedule)$")
+      set_target_properties(gas_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+    endif()
     foreach(used IN LISTS uses)
       target_link_libraries(gas_${folder} PUBLIC gas_${used})
     endforeach()
