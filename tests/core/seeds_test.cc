@@ -43,8 +43,9 @@ TEST(Seeds, ParseAndFormatAreInverse) {
 }
 
 TEST(Nearest, FindsTheSmallestEdit) {
-  EXPECT_EQ(NearestName("dpmp-3m", {"ddim", "dpmpp-3m", "dpmpp-2m"}), "dpmpp-3m");
-  EXPECT_EQ(NearestName("x", {}), "");
+  const std::vector<std::string> names = {"ddim", "dpmpp-3m", "dpmpp-2m"};
+  EXPECT_EQ(NearestName("dpmp-3m", names), "dpmpp-3m");
+  EXPECT_EQ(NearestName("x", std::vector<std::string>()), "");
 }
 
 }  // namespace

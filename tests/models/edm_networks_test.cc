@@ -36,8 +36,8 @@ void CheckCase(const Fixture& fixture, edm::Precond& network, const nlohmann::js
                const std::string& suffix, const Tolerances& tolerance, torch::MemoryFormat layout) {
   const std::string prefix = c.at("prefix");
   SCOPED_TRACE(prefix + suffix);
-  const Tensor x = fixture.at("x").to(dtype).contiguous(layout).requires_grad_();
-  const Tensor sigma = fixture.at("sigma").to(dtype).requires_grad_();
+  const Tensor x = fixture.at("x").to(dtype).contiguous(layout).clone().requires_grad_();
+  const Tensor sigma = fixture.at("sigma").to(dtype).clone().requires_grad_();
   const Tensor labels = c.at("class_labels").is_null() ? Tensor() : fixture.at("labels").to(dtype);
   const Tensor d = network.Denoise(x, sigma, labels);
   EXPECT_TRUE(Close(d, fixture.at(prefix + "D" + suffix), tolerance.output, 0));

@@ -55,8 +55,8 @@ TEST(Layers, EveryCaseOfTheReference) {
       const auto dtype = wide ? torch::kFloat64 : torch::kFloat32;
       const std::string suffix = wide ? "_f64" : "";
       block->to(dtype);
-      const Tensor x = fixture.at(p + "x").to(dtype).requires_grad_();
-      const Tensor emb = fixture.at(p + "emb").to(dtype).requires_grad_();
+      const Tensor x = fixture.at(p + "x").to(dtype).clone().requires_grad_();
+      const Tensor emb = fixture.at(p + "emb").to(dtype).clone().requires_grad_();
       const Tensor y = block->forward(x, emb);
       EXPECT_TRUE(Close(y, fixture.at(p + "y" + suffix), wide ? 1e-9 : 2e-5, 0));
       (y * fixture.at(p + "w").to(dtype)).sum().backward();

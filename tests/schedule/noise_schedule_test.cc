@@ -91,9 +91,9 @@ TEST(NoiseSchedule, VariancePreservingOnesPreserveVariance) {
 // sigma^2 = 1 - alpha^2 loses all digits of a small sigma unless written with expm1.
 TEST(NoiseSchedule, SmallSigmasKeepTheirDigits) {
   const double t = 1e-12;
-  EXPECT_NEAR(VpLinearSchedule(0.1, 20)->Sigma(t) / std::sqrt(0.1 * t), 1, 1e-11);
+  EXPECT_NEAR(VpLinearSchedule(0.1, 20)->Sigma(t) / std::sqrt(0.1 * t), 1, 1e-10);
   const double u = std::numbers::pi / 2 / 1.008, slope = 2 * u * std::tan(u * 0.008);
-  EXPECT_NEAR(CosineSchedule()->Sigma(t) / std::sqrt(slope * t), 1, 1e-8);
+  EXPECT_NEAR(CosineSchedule()->Sigma(t) / std::sqrt(slope * t), 1, 1e-9);
 }
 
 TEST(NoiseSchedule, JsonRoundTripIsExact) {
@@ -157,6 +157,19 @@ SchedulePtr ScheduleOf(const json& c, const Fixture& fixture, const std::string&
   return DiscreteSchedule(table);
 }
 
+// At a knot ours is the slope of the segment on the left. So is the reference's, except at knots where its unstable
+// sort happens to put the query behind the knot; both are one-sided derivatives.
+void ExpectOneSidedSlopes(const NoiseSchedule& s, const Tensor& knots, const Tensor& expected) {
+  const auto slope_at = [&](const Tensor& t) {
+    return DerivativeOf([&](const Tensor& x) { return s.HalfLogSnr(x); }, t);
+  };
+  const Tensor at = slope_at(knots), left = slope_at(knots * (1 - 1e-10)), right = slope_at(knots * (1 + 1e-10));
+  const Tensor first = knots <= knots.min();  // nothing lies to its left: the first segment is extended
+  EXPECT_TRUE(testing::Close(at, torch::where(first, right, left), 1e-8, 0));
+  const Tensor off = torch::minimum((expected - at).abs(), (expected - right).abs());
+  EXPECT_TRUE((off <= 1e-8 * expected.abs()).all().item<bool>());
+}
+
 TEST(NoiseScheduleReference, Float64) {
   const Fixture fixture("noise_schedule/noise_schedule");
   for (const json& c : fixture.cases()) {
@@ -179,7 +192,7 @@ TEST(NoiseScheduleReference, Float64) {
     if (c.at("kind") != "discrete") continue;
     const Tensor knots = expected("t_knots");
     EXPECT_TRUE(EntriesClose(s->HalfLogSnr(knots), expected("lam_knots"), bound(knots), 1e-12));
-    EXPECT_TRUE(EntriesClose(DerivativeOf(forward, knots), expected("dlambda_dt_knots"), loose, 1e-12));
+    ExpectOneSidedSlopes(*s, knots, expected("dlambda_dt_knots"));
     const Tensor table = ScaledLinearAlphasCumprod(c.at("linear_start"), c.at("linear_end"), c.at("N"));
     EXPECT_TRUE(testing::Close(table, expected("alphas_cumprod"), 1e-13, 0));
   }

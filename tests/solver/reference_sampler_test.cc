@@ -52,12 +52,14 @@ TEST(SamplerReference, EveryCaseInBothPrecisions) {
   testing::WorstError worst_32("gas_samplers, float32"), worst_64("gas_samplers, float64");
   const Tensor noise_64 = Float64Noise(fixture.at("x_T"));
   const bool rounded = torch::equal(noise_64, noise_64.to(torch::kFloat32).to(torch::kFloat64));
-  const double rtol_64 = rounded ? 1e-6 : 1e-8;  // of the fixture, unless its noise is known to float32 only
   for (const json& c : fixture.cases()) {
     const std::string prefix = c.at("prefix");
     SCOPED_TRACE(prefix);
     const json& block = fixture.json().at("schedules").at(c.at("model").get<std::string>());
     const SchedulePtr schedule = testing::ReferenceSchedule(block);
+    // 1e-8 of the fixture, unless an input is rounded to float32: noise as above, or times of iPNDM, which may then
+    // differ by their last digit, 6e-8.
+    const double rtol_64 = rounded || c.at("function") == "ipndm_sampler" ? 1e-6 : 1e-8;
     const bool latent = testing::IsDiscrete(block);
     std::optional<double> guidance;
     if (c.contains("guidance_scale") && !c.at("guidance_scale").is_null()) guidance = c.at("guidance_scale");

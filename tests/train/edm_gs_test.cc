@@ -39,7 +39,10 @@ void CheckCase(const Fixture& fixture, const json& c, bool wide) {
                                   : std::max(1e-4, 10 * observed.at("images").get<double>());
   EXPECT_TRUE(Close(images, fixture.at(p + "images" + suffix), 0, images_atol));
   const double expected = wide ? c.at("loss_f64").get<double>() : c.at("loss").get<double>();
-  EXPECT_NEAR(loss.item<double>(), expected, (wide ? 1e-8 : 1e-3) * expected);
+  // As for images: the reference's own float32 may be further from the truth than the stated share.
+  const double loss_atol = wide ? 1e-8 * expected
+                                : std::max(1e-3 * expected, 10 * observed.at("loss").get<double>());
+  EXPECT_NEAR(loss.item<double>(), expected, loss_atol);
   for (const auto& [theirs, ours] : kNames) {
     const double rtol = wide ? 1e-6 : std::max(1e-3, 10 * observed.at("grad_" + theirs).get<double>());
     EXPECT_TRUE(Close(student.parameters().at(ours).grad(), fixture.at(p + "grad" + suffix + "/" + theirs), rtol, 0))

@@ -49,7 +49,7 @@ void CheckRun(const Fixture& fixture, const json& c) {
                    .t_eps = c.at("t_eps")},
                   testing::ReferenceSchedule(block));
   for (const auto& [name, value] : AsReference(student.parameters())) {
-    EXPECT_TRUE(Close(value, fixture.at(p + "init/" + name), 0, wide ? 1e-10 : 1e-5)) << name;
+    EXPECT_TRUE(Close(value, fixture.at(p + "init/" + name), 0, wide ? 1e-10 : parameter_atol)) << name;
   }
   const int64_t iterations = c.at("iterations");
   GsTrainer trainer(student, network, MakeDistance("l2"),

@@ -86,7 +86,7 @@ void PrintTable(const std::vector<Measured>& rows, int64_t count) {
   std::cout << fmt::format("\n{} unseen seeds; distance: mean squared, to the teacher; Fréchet distance: to the data\n\n"
                            "| solver | evaluations | distance | Fréchet distance |\n|---|---|---|---|\n", count);
   for (const Measured& row : rows) {
-    std::cout << fmt::format("| {} | {} | {} | {:.2f} |\n", row.label, row.nfe,
+    std::cout << fmt::format("| {} | {} | {} | {:.4f} |\n", row.label, row.nfe,
                              row.distance < 0 ? "-" : fmt::format("{:.5f}", row.distance), row.frechet);
   }
 }

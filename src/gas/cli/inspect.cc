@@ -6,7 +6,7 @@
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
 #include "gas/io/safetensors.h"
-#include "gas/solver/registry.h"
+#include "gas/solver/dpm_multistep.h"
 #include "gas/student/solver_file.h"
 #include "gas/teacher/teacher.h"
 
@@ -17,9 +17,7 @@ double At(const Tensor& t, int64_t i) { return t[i].item<double>(); }
 
 // The base solver's table on this table's own times, to show what was learned.
 StepTable TheoryOn(const StepTable& table, const NoiseSchedule& schedule) {
-  std::string times;
-  for (int64_t i = 0; i < table.t.size(0); ++i) times += (i ? "," : "") + fmt::format("{:.17g}", At(table.t, i));
-  return MakeSolverTable("dpmpp-3m", schedule, times, table.nfe(), At(table.t, -1));
+  return DpmMultistepTable({.order = std::min<int64_t>(3, table.nfe()), .lower_order_final = false}, schedule, table.t);
 }
 
 void PrintTimes(const StepTable& table, const NoiseSchedule& schedule) {

@@ -29,6 +29,10 @@ Tensor FullyConnected(const Tensor& x, const Tensor& weight, const Tensor& bias)
 }
 
 Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps, bool silu) {
+  // Under bfloat16 casting the statistics stay in the weights' float32.
+  if (x.scalar_type() != weight.scalar_type()) {
+    return GroupNorm(x.to(weight.scalar_type()), groups, weight, bias, eps, silu);
+  }
   if (CanFuseGroupNorm(x, weight)) return FusedGroupNorm(x, groups, weight, bias, eps, silu);
   const Tensor y = torch::group_norm(x, groups, weight, bias, eps);
   return silu ? torch::silu(y) : y;

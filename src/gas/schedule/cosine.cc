@@ -18,12 +18,12 @@ class Cosine : public NoiseSchedule {
  public:
   Cosine(double s, double t_eps) : s_(s), t_eps_(t_eps), u_0_(std::numbers::pi / 2 * s / (1 + s)) {}
 
-  Tensor Alpha(const Tensor& t) const override { return torch::cos(Angle(t)) / std::cos(u_0_); }
+  Tensor Alpha(const Tensor& t) const override { return torch::cos(u_0_ + Turn(t)) / std::cos(u_0_); }
 
   // 1 - cos^2 u / cos^2 u0 = sin(u - u0) sin(u + u0) / cos^2 u0, which does not cancel at small t.
   Tensor Sigma(const Tensor& t) const override {
-    const Tensor u = Angle(t);
-    return torch::sqrt(torch::sin(u - u_0_) * torch::sin(u + u_0_)) / std::cos(u_0_);
+    const Tensor turn = Turn(t);
+    return torch::sqrt(torch::sin(turn) * torch::sin(turn + 2 * u_0_)) / std::cos(u_0_);
   }
 
   Tensor HalfLogSnr(const Tensor& t) const override { return torch::log(Alpha(t) / Sigma(t)); }
@@ -42,7 +42,8 @@ class Cosine : public NoiseSchedule {
   nlohmann::json ToJson() const override { return {{"kind", "cosine"}, {"s", s_}, {"t_eps", t_eps_}}; }
 
  private:
-  Tensor Angle(const Tensor& t) const { return u_0_ + t.clamp_max(kLatest) * (std::numbers::pi / 2 / (1 + s_)); }
+  // u(t) - u(0)
+  Tensor Turn(const Tensor& t) const { return t.clamp_max(kLatest) * (std::numbers::pi / 2 / (1 + s_)); }
 
   double s_, t_eps_, u_0_;
 };
