@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "gas/cli/machine.h"
 #include "gas/core/error.h"
 #include "gas/io/file.h"
 #include "gas/solver/registry.h"
@@ -12,6 +13,7 @@
 namespace gas::cli {
 
 void UseThreads(const Options& options) {
+  PrepareMachine();
   const int64_t asked = options.Int("run.threads");
   const int64_t count = asked > 0 ? asked : std::max(1u, std::thread::hardware_concurrency());
   torch::set_num_threads(static_cast<int>(count));

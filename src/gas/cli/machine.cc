@@ -6,6 +6,9 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
 
 namespace gas::cli {
 namespace {
@@ -21,9 +24,16 @@ const char* BestCore() {
   return nullptr;
 }
 
+std::vector<std::string> CommandLine() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::vector<std::string> arguments;
+  for (std::string argument; std::getline(file, argument, '\0');) arguments.push_back(argument);
+  return arguments;
+}
+
 }  // namespace
 
-void PrepareMachine(char** argv) {
+void PrepareMachine() {
   // Activations are tens of megabytes; returning them to the system after each layer costs more than the layer.
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
@@ -32,8 +42,12 @@ void PrepareMachine(char** argv) {
   if (core_name == nullptr || std::getenv("OPENBLAS_CORETYPE") != nullptr) return;
   const char* best = BestCore();
   if (best == nullptr || std::strcmp(core_name(), "Prescott") != 0) return;
+  std::vector<std::string> arguments = CommandLine();
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
   setenv("OPENBLAS_CORETYPE", best, 1);
-  execv("/proc/self/exe", argv);  // on failure the slow kernels do
+  execv("/proc/self/exe", argv.data());  // on failure the slow kernels do
 }
 
 }  // namespace gas::cli

@@ -4,10 +4,10 @@
 
 namespace gas::cli {
 
-// Called first in main. Keeps freed memory for the next tensor, and, where OpenBLAS took an old generic kernel for a
-// processor that it does not know, starts the program once more with the right one (the choice is made at load time).
-// OPENBLAS_CORETYPE in the environment is respected.
-void PrepareMachine(char** argv);
+// Called by verbs that compute, before they do. Keeps freed memory for the next tensor, and, where OpenBLAS took an old
+// generic kernel for a processor that it does not know, starts the program once more with the right one (the choice is
+// made at load time). OPENBLAS_CORETYPE in the environment is respected.
+void PrepareMachine();
 
 }  // namespace gas::cli
 

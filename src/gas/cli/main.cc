@@ -1,13 +1,11 @@
 #include <iostream>
 #include <new>
 
-#include "gas/cli/machine.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
 #include "gas/core/torch.h"
 
 int main(int argc, char** argv) try {
-  gas::cli::PrepareMachine(argv);
   return gas::cli::Run(argc, argv);
 } catch (const gas::Error& e) {  // bad input or our bug: the code says which, and is the exit status
   std::cerr << "gas: " << e.what() << '\n';

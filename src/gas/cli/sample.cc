@@ -74,11 +74,11 @@ void SampleAll(const Options& o, const Model& model, const StepTable& table, con
 }
 
 void RunSample(const Options& o) {
-  UseThreads(o);
   const std::vector<Seed> seeds = ParseSeeds(o.Text("sample.seeds"));
   const std::string& format = o.Text("sample.format");
   GAS_CHECK(format == "png" || format == "grid" || format == "safetensors", Errc::kBadOption, "sample.format = ", format,
             ", must be png, grid or safetensors");
+  UseThreads(o);
   double t_eps = o.Real("solver.t_eps");
   Model model = OpenModelFrom(o, t_eps);
   const ResolvedSolver solver = ResolveSolver(o.Text("sample.solver"), o.Text("sample.grid"), o.Int("sample.nfe"), model,

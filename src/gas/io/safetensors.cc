@@ -218,6 +218,14 @@ Safetensors Load(std::string_view file, uint64_t size, const ReadAt& read) {
   return result;
 }
 
+// The format's name, or null for a type that it does not have.
+const char* NameOf(torch::ScalarType type) {
+  for (const DtypeName& dtype : kDtypes) {
+    if (dtype.type == type) return dtype.name;
+  }
+  return nullptr;
+}
+
 struct Item {
   std::string name;
   const char* dtype;
@@ -231,11 +239,10 @@ std::vector<Item> ItemsInOrder(const std::string& file, const std::map<std::stri
     GAS_CHECK(name != kMetadataKey, Errc::kBadOption, file, ": no tensor may be called ", kMetadataKey);
     GAS_CHECK(tensor.defined() && tensor.layout() == torch::kStrided, Errc::kBadOption, file, ": tensor '", name,
               "' is undefined or not dense");
-    const auto* dtype = std::find_if(std::begin(kDtypes), std::end(kDtypes),
-                                     [&](const DtypeName& d) { return d.type == tensor.scalar_type(); });
-    GAS_CHECK(dtype != std::end(kDtypes), Errc::kBadOption, file, ": tensor '", name, "' has dtype ",
+    const char* dtype = NameOf(tensor.scalar_type());
+    GAS_CHECK(dtype != nullptr, Errc::kBadOption, file, ": tensor '", name, "' has dtype ",
               c10::toString(tensor.scalar_type()), ", which safetensors cannot hold");
-    items.push_back({name, dtype->name, tensor});
+    items.push_back({name, dtype, tensor});
   }
   std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) {
     return a.tensor.element_size() > b.tensor.element_size();
