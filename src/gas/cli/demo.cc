@@ -3,11 +3,11 @@
 #include <iostream>
 
 #include "gas/cli/common.h"
+#include "gas/cli/quality.h"
 #include "gas/cli/run.h"
 #include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
 #include "gas/io/png.h"
-#include "gas/metrics/frechet.h"
 #include "gas/report/image_grid.h"
 #include "gas/solver/registry.h"
 #include "gas/student/solver_file.h"
@@ -49,13 +49,6 @@ std::vector<Seed> SeedRange(Seed first, int64_t count) {
   return seeds;
 }
 
-struct Measured {
-  std::string label;
-  int64_t nfe;
-  Tensor images;
-  double distance, frechet;
-};
-
 Samples Draw(const char* what, const Model& model, const StepTable& table, const std::vector<Seed>& seeds) {
   Progress progress(what, "samples", static_cast<int64_t>(seeds.size()));
   return RunTeacher(model, table, seeds, false, 64, [&](int64_t done) { progress.Update(done); });
@@ -82,15 +75,6 @@ SolverEntry TrainStudent(const Options& o, const Model& model, const Samples& tr
   return entry;
 }
 
-void PrintTable(const std::vector<Measured>& rows, int64_t count) {
-  std::cout << fmt::format("\n{} unseen seeds; distance: mean squared, to the teacher; Fréchet distance: to the data\n\n"
-                           "| solver | evaluations | distance | Fréchet distance |\n|---|---|---|---|\n", count);
-  for (const Measured& row : rows) {
-    std::cout << fmt::format("| {} | {} | {} | {:.4f} |\n", row.label, row.nfe,
-                             row.distance < 0 ? "-" : fmt::format("{:.5f}", row.distance), row.frechet);
-  }
-}
-
 void RunDemo(const Options& o) {
   UseThreads(o);
   const double t_eps = o.Real("solver.t_eps");
@@ -99,7 +83,6 @@ void RunDemo(const Options& o) {
   PrepareRunFolder(folder.string(), o);
   const Model model = OpenModelFrom(o, t_eps);
   const FeatureModel features = ReadFeatureModel(EmbeddedFile("fashion-features"));
-  const FeatureStatistics data{features.data_mean, features.data_covariance};
   Progress whole("demo", "steps", 1);
 
   std::cout << fmt::format("1. teacher: {} training and {} test samples of {} by unipc-3-bh1 with {} evaluations\n",
@@ -118,21 +101,25 @@ void RunDemo(const Options& o) {
   file.entries[nfe] = TrainStudent(o, model, training, t_eps);
 
   std::cout << "3. the same unseen seeds with each solver\n" << std::flush;
-  std::vector<Measured> rows = {{fmt::format("teacher (unipc-3-bh1)"), kTeacherNfe, test.images, -1, 0}};
+  std::vector<Quality> rows;
+  std::vector<LabelledRow> picture;
+  const auto add = [&](const std::string& name, int64_t count, const Tensor& images, const Tensor& reference) {
+    rows.push_back(MeasureQuality(name, count, images, reference, test.labels, features));
+    picture.push_back({name.substr(0, name.find(' ')) + " " + std::to_string(count), images.slice(0, 0, 16)});
+  };
+  add("unipc-3-bh1 (teacher)", kTeacherNfe, test.images, {});
   for (const char* name : {"dpmpp-3m", "unipc-3-bh2"}) {
     const StepTable table = MakeSolverTable(name, *model.schedule, "logsnr", nfe, t_eps);
-    rows.push_back({name, nfe, Draw(name, model, table, test_seeds).images, 0, 0});
+    add(name, nfe, Draw(name, model, table, test_seeds).images, test.images);
   }
-  rows.push_back({"gs (trained here)", nfe, Draw("gs", model, file.entries[nfe].table, test_seeds).images, 0, 0});
-  std::vector<LabelledRow> picture;
-  for (Measured& row : rows) {
-    if (row.distance >= 0) row.distance = (row.images - test.images).square().mean().item<double>();
-    row.frechet = FrechetDistance(ImageStatistics(*features.network, row.images), data);
-    picture.push_back({fmt::format("{} {}", row.label.substr(0, row.label.find(' ')), row.nfe),
-                       row.images.slice(0, 0, 16)});
-    file.entries[nfe].provenance["measured"][row.label] = {{"distance", row.distance}, {"frechet", row.frechet}};
+  add("gs (trained here)", nfe, Draw("gs", model, file.entries[nfe].table, test_seeds).images, test.images);
+  picture[0].label = "teacher " + std::to_string(kTeacherNfe);
+  for (const Quality& q : rows) {
+    file.entries[nfe].provenance["measured"][q.label] = {{"distance", q.distance}, {"frechet", q.frechet}};
   }
-  PrintTable(rows, o.Int("demo.test"));
+  std::cout << fmt::format("\n{} unseen seeds; distance: mean squared, to the teacher; Fréchet distance: to the data\n\n",
+                           test.noise.size(0))
+            << QualityTable(rows);
   WritePng(folder / "demo.png", LabelledGrid(picture));
   WriteSolverFile(folder / "solver.gas.json", file);
   std::cout << fmt::format("\npicture: {}\nsolver:  {}\n{:.0f} s in all. Next: gas inspect {}\n",

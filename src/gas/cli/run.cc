@@ -103,7 +103,8 @@ void RunVerb(const Verb& verb, int argc, char** argv) {
 }  // namespace
 
 std::vector<Verb> AllVerbs() {
-  return {DemoVerb(), ModelsVerb(), PretrainVerb(), TeacherVerb(), TrainVerb(), SampleVerb(), InspectVerb(), BenchVerb()};
+  return {DemoVerb(), ModelsVerb(), PretrainVerb(), TeacherVerb(), TrainVerb(), SampleVerb(), EvalVerb(),
+          InspectVerb(), BenchVerb()};
 }
 
 std::string OptionsAsMarkdown() {

@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include <iostream>
+#include <numeric>
+
+#include "gas/cli/common.h"
+#include "gas/cli/quality.h"
+#include "gas/cli/run.h"
+#include "gas/core/error.h"
+#include "gas/solver/sampler.h"
+#include "gas/teacher/teacher.h"
+
+namespace gas::cli {
+namespace {
+
+std::vector<OptionRow> Rows() {
+  return {
+      kModelRow,
+      {.key = "eval.teacher", .flag = "--teacher", .type = OptType::kText, .def = "runs/test",
+       .help = "folder of teacher data of unseen seeds (gas teacher --seeds 50000-...)"},
+      {.key = "eval.solvers", .flag = "--solver", .type = OptType::kText,
+       .def = "ddim,dpmpp-2m,dpmpp-3m,unipc-3-bh1,unipc-3-bh2,ipndm-3,deis-3",
+       .help = "solver names and solver files, separated by commas"},
+      {.key = "eval.grid", .flag = "--grid", .type = OptType::kText, .def = "",
+       .help = "time grid of the named solvers [each one's own]"},
+      {.key = "eval.nfe", .flag = "--nfe", .type = OptType::kText, .def = "4,5",
+       .help = "network evaluations, such as 4,5"},
+      {.key = "eval.batch", .flag = "--batch", .type = OptType::kInt, .def = "64", .min = 1, .max = 65536,
+       .help = "samples at once"},
+      kDtypeRow,
+      kDeviceRow,
+      kThreadsRow,
+  };
+}
+
+std::vector<std::string> Split(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+// Samples from the teacher's own noises and labels.
+Tensor SampleLike(const Samples& teacher, const Model& model, const StepTable& table, int64_t batch) {
+  torch::NoGradGuard no_grad;
+  std::vector<Tensor> images;
+  for (int64_t begin = 0; begin < teacher.noise.size(0); begin += batch) {
+    const int64_t end = std::min(teacher.noise.size(0), begin + batch);
+    Condition condition;
+    if (teacher.labels.defined()) condition.labels = teacher.labels.slice(0, begin, end).to(model.device);
+    const Tensor noise = teacher.noise.slice(0, begin, end).to(model.device);
+    images.push_back(RunTable(table, *model.denoiser, noise, condition).cpu());
+  }
+  return torch::cat(images);
+}
+
+void RunEval(const Options& o) {
+  UseThreads(o);
+  const TeacherData data(o.Text("eval.teacher"));
+  const double t_eps = data.spec().at("t_eps").get<double>(), guidance = data.spec().at("guidance").get<double>();
+  const Model model = OpenModel(o.Text("model.name"), {.t_eps = t_eps, .guidance = guidance,
+                                                       .bfloat16 = Bfloat16Of(o), .device = DeviceOf(o)});
+  GAS_CHECK(data.spec().at("model_sha256") == model.sha256, Errc::kBadFile, o.Text("eval.teacher"),
+            ": made with another model than ", model.name, " of SHA-256 ", model.sha256);
+  const FeatureModel features = ReadFeatureModel(EmbeddedFile("fashion-features"));
+  std::vector<int64_t> all(data.size());
+  std::iota(all.begin(), all.end(), int64_t{0});
+  const Samples teacher = data.Read(all);
+  const std::vector<std::string> solvers = Split(o.Text("eval.solvers"));
+  const std::vector<int64_t> counts = o.IntList("eval.nfe");
+  std::vector<ResolvedSolver> resolved;  // all of them first, so that a wrong name costs no time
+  for (const int64_t nfe : counts) {
+    for (const std::string& solver : solvers) {
+      resolved.push_back(ResolveSolver(solver, o.Text("eval.grid"), nfe, model, t_eps));
+    }
+  }
+  std::vector<Quality> rows = {MeasureQuality(data.spec().at("solver").get<std::string>() + " (teacher)",
+                                              data.spec().at("nfe").get<int64_t>(), teacher.images, {}, teacher.labels,
+                                              features)};
+  Progress progress("eval", "solvers", static_cast<int64_t>(resolved.size()));
+  for (const ResolvedSolver& solver : resolved) {
+    const Tensor images = SampleLike(teacher, model, solver.table, o.Int("eval.batch"));
+    rows.push_back(MeasureQuality(solver.label, solver.table.nfe(), images, teacher.images, teacher.labels, features));
+    progress.Update(static_cast<int64_t>(rows.size()) - 1);
+  }
+  std::cout << fmt::format("{} samples of {}, guidance {}\n\n", data.size(), o.Text("eval.teacher"), guidance)
+            << QualityTable(rows);
+}
+
+}  // namespace
+
+Verb EvalVerb() {
+  return {"eval", "Measures solvers on teacher data of unseen seeds.",
+          "gas eval --teacher runs/test --solver dpmpp-3m,runs/gs/solver.gas.json --nfe 4", Rows(), RunEval};
+}
+
+}  // namespace gas::cli
