@@ -27,7 +27,7 @@ std::vector<OptionRow> Rows() {
        .help = "run folder: checkpoint, log, options; an interrupted run continues from it"},
       {.key = "pretrain.out", .flag = "--out", .type = OptType::kText, .def = "",
        .help = "model file to write [RUN/model.safetensors]"},
-      {.key = "pretrain.images", .flag = "--images", .type = OptType::kInt, .def = "1500000", .min = 1, .max = 1e12,
+      {.key = "pretrain.images", .flag = "--images", .type = OptType::kInt, .def = "210000", .min = 1, .max = 1e12,
        .help = "training images in total"},
       {.key = "pretrain.batch", .flag = "--batch", .type = OptType::kInt, .def = "64", .min = 1, .max = 65536,
        .help = "images per step"},
@@ -159,7 +159,7 @@ void RunPretrain(const Options& o) {
 
 Verb PretrainVerb() {
   return {"pretrain", "Trains a denoiser, or the classifier that measures it, on labelled images.",
-          "gas pretrain --run runs/fashion --images 2000000", Rows(), RunPretrain};
+          "gas pretrain --run runs/fashion --out model.safetensors", Rows(), RunPretrain};
 }
 
 }  // namespace gas::cli
