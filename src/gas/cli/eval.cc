@@ -7,7 +7,6 @@
 #include "gas/cli/quality.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
-#include "gas/solver/sampler.h"
 #include "gas/teacher/teacher.h"
 
 namespace gas::cli {
@@ -43,20 +42,6 @@ std::vector<std::string> Split(const std::string& text) {
   return parts;
 }
 
-// Samples from the teacher's own noises and labels.
-Tensor SampleLike(const Samples& teacher, const Model& model, const StepTable& table, int64_t batch) {
-  torch::NoGradGuard no_grad;
-  std::vector<Tensor> images;
-  for (int64_t begin = 0; begin < teacher.noise.size(0); begin += batch) {
-    const int64_t end = std::min(teacher.noise.size(0), begin + batch);
-    Condition condition;
-    if (teacher.labels.defined()) condition.labels = teacher.labels.slice(0, begin, end).to(model.device);
-    const Tensor noise = teacher.noise.slice(0, begin, end).to(model.device);
-    images.push_back(RunTable(table, *model.denoiser, noise, condition).cpu());
-  }
-  return torch::cat(images);
-}
-
 void RunEval(const Options& o) {
   UseThreads(o);
   const TeacherData data(o.Text("eval.teacher"));
@@ -82,7 +67,7 @@ void RunEval(const Options& o) {
                                               features)};
   Progress progress("eval", "solvers", static_cast<int64_t>(resolved.size()));
   for (const ResolvedSolver& solver : resolved) {
-    const Tensor images = SampleLike(teacher, model, solver.table, o.Int("eval.batch"));
+    const Tensor images = RunTeacher(model, solver.table, data.seeds(), false, o.Int("eval.batch")).images;
     rows.push_back(MeasureQuality(solver.label, solver.table.nfe(), images, teacher.images, teacher.labels, features));
     progress.Update(static_cast<int64_t>(rows.size()) - 1);
   }
