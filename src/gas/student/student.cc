@@ -29,7 +29,7 @@ class Row {
   std::vector<Tensor> entries_;
 };
 
-// Published corrections to DPM-Solver++ (DESIGN: a_i, c_i act as in docs/math/gs.md; column n of a and c is step n).
+// Corrections to multistep DPM-Solver++, with the signs of docs/math/gs.md; a, c are column n, the entries of this step.
 void FillTheory(const Step& s, const Tensor& a, const Tensor& c, Row& row_a, Row& row_b) {
   const DpmPpStep& w = s.weights;
   row_a.Add(0, s.ratio + a[0]);
