@@ -12,10 +12,6 @@ using nlohmann::json;
 using testing::Close;
 using testing::Fixture;
 
-// Names of the reference and ours.
-const std::map<std::string, std::string> kNames = {
-    {"mu_logit", "theta"}, {"t_couple", "xi"}, {"c_diff", "c"}, {"a_diff", "a"}};
-
 struct Problem {
   SchedulePtr schedule;
   PredictionType prediction;
@@ -42,7 +38,7 @@ StudentConfig ConfigOf(const json& c, double t_eps) {
 void SetParameters(Student& student, const Fixture& fixture, const json& c, const std::string& group) {
   const std::string prefix = c.at("prefix").get<std::string>() + "/" + group + "/";
   std::map<std::string, Tensor> values;
-  for (const auto& [theirs, ours] : kNames) values[ours] = fixture.at(prefix + theirs);
+  for (const auto& [theirs, ours] : testing::StudentTensorNames()) values[ours] = fixture.at(prefix + theirs);
   if (c.at("variant") == "init" && group == "params") {
     for (const auto& [name, value] : values) {
       EXPECT_TRUE(Close(student.parameters().at(name), value, 0, 1e-10)) << "initial " << name;
@@ -86,7 +82,7 @@ void Check(const Fixture& fixture, const json& c, const Problem& problem, const 
       }
     }
   }
-  for (const auto& [theirs, ours] : kNames) {
+  for (const auto& [theirs, ours] : testing::StudentTensorNames()) {
     const bool grid = ours == "theta" || ours == "xi";
     const double rtol = grid && c.value("knot_sensitive", false) ? bounds.knot : bounds.gradient;
     const Tensor& gradient = student.parameters().at(ours).grad();

@@ -25,6 +25,12 @@ std::string ReferenceGridName(const std::string& skip_type) {
   return name->second;
 }
 
+const std::map<std::string, std::string>& StudentTensorNames() {
+  static const std::map<std::string, std::string> names = {
+      {"mu_logit", "theta"}, {"t_couple", "xi"}, {"c_diff", "c"}, {"a_diff", "a"}};
+  return names;
+}
+
 double SolverTolerance(bool discrete, const std::string& skip_type) {
   return discrete && skip_type == "logSNR" ? 1e-7 : 1e-9;
 }

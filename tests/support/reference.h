@@ -2,6 +2,7 @@
 #ifndef GAS_TESTS_SUPPORT_REFERENCE_H_
 #define GAS_TESTS_SUPPORT_REFERENCE_H_
 
+#include <map>
 #include <string>
 
 #include "gas/schedule/noise_schedule.h"
@@ -18,6 +19,9 @@ PredictionType ReferencePrediction(const nlohmann::json& block);
 
 // "time_uniform", "time_quadratic", "logSNR" of the references as our names.
 std::string ReferenceGridName(const std::string& skip_type);
+
+// The reference's names of a student's tensors, and ours.
+const std::map<std::string, std::string>& StudentTensorNames();
 
 // 1e-9, or 1e-7 where the fixtures say so: lambda is nearly flat at the first knot of a discrete schedule, and its
 // grid points inherit the rounding of the inverse.

@@ -4,6 +4,7 @@
 #include "gas/student/student.h"
 #include "support/expect.h"
 #include "support/networks.h"
+#include "support/reference.h"
 
 namespace gas {
 namespace {
@@ -11,9 +12,6 @@ namespace {
 using nlohmann::json;
 using testing::Close;
 using testing::Fixture;
-
-const std::map<std::string, std::string> kNames = {
-    {"mu_logit", "theta"}, {"t_couple", "xi"}, {"c_diff", "c"}, {"a_diff", "a"}};
 
 void CheckCase(const Fixture& fixture, const json& c, bool wide) {
   const std::string p = c.at("prefix").get<std::string>() + "/";
@@ -27,7 +25,7 @@ void CheckCase(const Fixture& fixture, const json& c, bool wide) {
   Student student({.steps = c.at("N"), .order = c.at("order"), .t_eps = c.at("t_eps")},
                   VpLinearSchedule(c.at("beta_0"), c.at("beta_1"), c.at("t_eps")));
   std::map<std::string, Tensor> values;
-  for (const auto& [theirs, ours] : kNames) values[ours] = fixture.at(p + "params/" + theirs);
+  for (const auto& [theirs, ours] : testing::StudentTensorNames()) values[ours] = fixture.at(p + "params/" + theirs);
   student.SetParameters(values);
   const StepTable table = student.Table();
   EXPECT_TRUE(Close(table.t, fixture.at(p + "timesteps" + suffix), 0, wide ? 1e-12 : 1e-6));
@@ -43,7 +41,7 @@ void CheckCase(const Fixture& fixture, const json& c, bool wide) {
   const double loss_atol = wide ? 1e-8 * expected
                                 : std::max(1e-3 * expected, 10 * observed.at("loss").get<double>());
   EXPECT_NEAR(loss.item<double>(), expected, loss_atol);
-  for (const auto& [theirs, ours] : kNames) {
+  for (const auto& [theirs, ours] : testing::StudentTensorNames()) {
     const double rtol = wide ? 1e-6 : std::max(1e-3, 10 * observed.at("grad_" + theirs).get<double>());
     EXPECT_TRUE(Close(student.parameters().at(ours).grad(), fixture.at(p + "grad" + suffix + "/" + theirs), rtol, 0))
         << ours;

@@ -46,6 +46,18 @@ Model OpenModelFrom(const Options& options, double t_eps) {
                                                 .device = DeviceOf(options)});
 }
 
+Model OpenModelOf(const TeacherData& data, const std::string& folder, const Options& options) {
+  const nlohmann::json& spec = data.spec();
+  const Model model = OpenModel(options.Text("model.name"), {.t_eps = spec.at("t_eps").get<double>(),
+                                                             .guidance = spec.at("guidance").get<double>(),
+                                                             .bfloat16 = Bfloat16Of(options),
+                                                             .device = DeviceOf(options)});
+  GAS_CHECK(spec.at("model_sha256") == model.sha256, Errc::kBadFile, folder, ": made with model ",
+            spec.at("model").dump(), " of SHA-256 ", spec.at("model_sha256").dump(), ", not with ", model.name, " of ",
+            model.sha256);
+  return model;
+}
+
 bool IsSolverFile(const std::string& solver) {
   return solver.find('/') != solver.npos || solver.ends_with(".json");
 }

@@ -10,6 +10,7 @@
 #include "gas/core/seeds.h"
 #include "gas/models/model.h"
 #include "gas/solver/step_table.h"
+#include "gas/teacher/teacher.h"
 
 namespace gas::cli {
 
@@ -35,6 +36,10 @@ bool Bfloat16Of(const Options& options);
 
 // Opens model.name with the model and run rows; t_eps as given.
 Model OpenModelFrom(const Options& options, double t_eps);
+
+// The model of teacher data: model.name with the run rows, and t_eps and guidance of the data. Throws Error(kBadFile)
+// when the data in `folder` were made with other weights.
+Model OpenModelOf(const TeacherData& data, const std::string& folder, const Options& options);
 
 // A solver by name or from a file, ready to run.
 struct ResolvedSolver {

@@ -46,10 +46,7 @@ void RunEval(const Options& o) {
   UseThreads(o);
   const TeacherData data(o.Text("eval.teacher"));
   const double t_eps = data.spec().at("t_eps").get<double>(), guidance = data.spec().at("guidance").get<double>();
-  const Model model = OpenModel(o.Text("model.name"), {.t_eps = t_eps, .guidance = guidance,
-                                                       .bfloat16 = Bfloat16Of(o), .device = DeviceOf(o)});
-  GAS_CHECK(data.spec().at("model_sha256") == model.sha256, Errc::kBadFile, o.Text("eval.teacher"),
-            ": made with another model than ", model.name, " of SHA-256 ", model.sha256);
+  const Model model = OpenModelOf(data, o.Text("eval.teacher"), o);
   const FeatureModel features = ReadFeatureModel(EmbeddedFile("fashion-features"));
   std::vector<int64_t> all(data.size());
   std::iota(all.begin(), all.end(), int64_t{0});

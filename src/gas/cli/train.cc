@@ -135,11 +135,7 @@ void RunTrain(const Options& o) {
   GAS_CHECK(o.Text("train.method") == "gs", Errc::kBadOption, "train.method = ", o.Text("train.method"), ", must be gs");
   const TeacherData data(o.Text("train.teacher"));
   const double t_eps = data.spec().at("t_eps").get<double>(), guidance = data.spec().at("guidance").get<double>();
-  const Model model = OpenModel(o.Text("model.name"), {.t_eps = t_eps, .guidance = guidance, .bfloat16 = Bfloat16Of(o),
-                                                       .device = DeviceOf(o)});
-  GAS_CHECK(data.spec().at("model_sha256") == model.sha256, Errc::kBadFile, o.Text("train.teacher"),
-            ": made with model ", data.spec().at("model").dump(), " of SHA-256 ", data.spec().at("model_sha256").dump(),
-            ", not with ", model.name, " of ", model.sha256);
+  const Model model = OpenModelOf(data, o.Text("train.teacher"), o);
   std::shared_ptr<Classifier> features;
   if (o.Text("train.loss") == "features") features = ReadFeatureModel(EmbeddedFile("fashion-features")).network;
   const Distance distance = MakeDistance(o.Text("train.loss"), features);
