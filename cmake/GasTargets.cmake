@@ -7,10 +7,8 @@ function(gas_common target)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
   target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
   target_compile_options(${target} PRIVATE ${GAS_WARNINGS})
-  target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES} nlohmann_json::nlohmann_json fmt::fmt spdlog::spdlog
+  target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES} nlohmann_json::nlohmann_json fmt::fmt
                                          Threads::Threads OpenMP::OpenMP_CXX)
-  # spdlog's header would otherwise set a different formatting library for each user.
-  target_compile_definitions(${target} PUBLIC SPDLOG_FMT_EXTERNAL)
   if(GAS_SANITIZE)
     target_compile_options(${target} PUBLIC -fsanitize=${GAS_SANITIZE} -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=${GAS_SANITIZE})

@@ -100,8 +100,8 @@ TEST(WriteFile, AFullDiskLeavesTheOldFileAndNothingElse) {
   const std::string big(1 << 20, 'x');
   {
     const FileSizeLimit limit(4096);
-    EXPECT_ERROR((WriteFile(path, std::string_view(big)), 0), Errc::kIo, "cannot write it: File too large");
-    EXPECT_ERROR((WriteFile(path, std::string_view(big)), 0), Errc::kIo, path.string());
+    EXPECT_ERROR((WriteFile(path, big), 0), Errc::kIo, "cannot write it: File too large");
+    EXPECT_ERROR((WriteFile(path, big), 0), Errc::kIo, path.string());
   }
   EXPECT_EQ(Text(path), "old");
   EXPECT_EQ(FilesIn(dir.path()), 1u);
@@ -172,7 +172,7 @@ TEST(Sha256, AgreesWithTheStandardsExamples) {
   const TempDir dir;
   for (const Digest& d : kDigests) {
     EXPECT_EQ(Sha256(d.text), d.sha256) << d.text.size() << " bytes";
-    WriteFile(dir / "file", std::string_view(d.text));
+    WriteFile(dir / "file", d.text);
     EXPECT_EQ(Sha256OfFile(dir / "file"), d.sha256) << d.text.size() << " bytes";
   }
 }

@@ -72,7 +72,7 @@ TEST_F(ModelFile, RefusesWhatDoesNotFit) {
   weights["model.out_conv.bias"] = torch::full({3}, NAN);
   WriteEdmModel(path_, config_, weights, {});
   EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, "model.out_conv.bias has entries that are not finite");
-  WriteFile(path_, std::string_view("not a model"));
+  WriteFile(path_, std::string("not a model"));
   EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, "tiny.safetensors");
   EXPECT_ERROR(OpenModel("fashon"), Errc::kBadOption, "did you mean fashion?");
   EXPECT_ERROR(OpenModel("./nowhere.safetensors"), Errc::kBadFile, "nowhere.safetensors");

@@ -47,14 +47,13 @@ Model OpenModelFrom(const Options& options, double t_eps) {
 }
 
 Model OpenModelOf(const TeacherData& data, const std::string& folder, const Options& options) {
-  const nlohmann::json& spec = data.spec();
-  const Model model = OpenModel(options.Text("model.name"), {.t_eps = spec.at("t_eps").get<double>(),
-                                                             .guidance = spec.at("guidance").get<double>(),
+  const TeacherSpec& spec = data.spec();
+  const Model model = OpenModel(options.Text("model.name"), {.t_eps = spec.t_eps,
+                                                             .guidance = spec.guidance,
                                                              .bfloat16 = Bfloat16Of(options),
                                                              .device = DeviceOf(options)});
-  GAS_CHECK(spec.at("model_sha256") == model.sha256, Errc::kBadFile, folder, ": made with model ",
-            spec.at("model").dump(), " of SHA-256 ", spec.at("model_sha256").dump(), ", not with ", model.name, " of ",
-            model.sha256);
+  GAS_CHECK(spec.model_sha256 == model.sha256, Errc::kBadFile, folder, ": made with model ", spec.model,
+            " of SHA-256 ", spec.model_sha256, ", not with ", model.name, " of ", model.sha256);
   return model;
 }
 
@@ -80,7 +79,7 @@ ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid,
 
 void PrepareRunFolder(const std::string& folder, const Options& options) {
   MakeDirectory(folder);
-  WriteFile(std::filesystem::path(folder) / "options.json", std::string_view(options.ToJson().dump(1) + "\n"));
+  WriteFile(std::filesystem::path(folder) / "options.json", options.ToJson().dump(1) + "\n");
 }
 
 }  // namespace gas::cli

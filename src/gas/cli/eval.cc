@@ -45,7 +45,7 @@ std::vector<std::string> Split(const std::string& text) {
 void RunEval(const Options& o) {
   UseThreads(o);
   const TeacherData data(o.Text("eval.teacher"));
-  const double t_eps = data.spec().at("t_eps").get<double>(), guidance = data.spec().at("guidance").get<double>();
+  const double t_eps = data.spec().t_eps, guidance = data.spec().guidance;
   const Model model = OpenModelOf(data, o.Text("eval.teacher"), o);
   const FeatureModel features = ReadFeatureModel(EmbeddedFile("fashion-features"));
   std::vector<int64_t> all(data.size());
@@ -59,8 +59,8 @@ void RunEval(const Options& o) {
       resolved.push_back(ResolveSolver(solver, o.Text("eval.grid"), nfe, model, t_eps));
     }
   }
-  std::vector<Quality> rows = {MeasureQuality(data.spec().at("solver").get<std::string>() + " (teacher)",
-                                              data.spec().at("nfe").get<int64_t>(), teacher.images, {}, teacher.labels,
+  std::vector<Quality> rows = {MeasureQuality(data.spec().solver + " (teacher)",
+                                              data.spec().nfe, teacher.images, {}, teacher.labels,
                                               features)};
   Progress progress("eval", "solvers", static_cast<int64_t>(resolved.size()));
   for (const ResolvedSolver& solver : resolved) {

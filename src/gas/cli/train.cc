@@ -117,7 +117,7 @@ SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const Te
   entry.t_eps = t_eps;
   entry.student = student.config();
   entry.parameters = trainer.average();
-  entry.provenance = {{"teacher", data.spec()},
+  entry.provenance = {{"teacher", data.spec().ToJson()},
                       {"options", o.ToJson()},
                       {"iterations", trainer.iteration()},
                       {"training_samples", training.size},
@@ -134,7 +134,7 @@ void RunTrain(const Options& o) {
   UseThreads(o);
   GAS_CHECK(o.Text("train.method") == "gs", Errc::kBadOption, "train.method = ", o.Text("train.method"), ", must be gs");
   const TeacherData data(o.Text("train.teacher"));
-  const double t_eps = data.spec().at("t_eps").get<double>(), guidance = data.spec().at("guidance").get<double>();
+  const double t_eps = data.spec().t_eps, guidance = data.spec().guidance;
   const Model model = OpenModelOf(data, o.Text("train.teacher"), o);
   std::shared_ptr<Classifier> features;
   if (o.Text("train.loss") == "features") features = ReadFeatureModel(EmbeddedFile("fashion-features")).network;

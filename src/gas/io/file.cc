@@ -134,10 +134,6 @@ void WriteFile(const fs::path& path, std::span<const char> bytes) {
   WriteFile(path, [bytes](const auto& append) { append(bytes); });
 }
 
-void WriteFile(const fs::path& path, std::string_view text) {
-  WriteFile(path, std::span<const char>(text.data(), text.size()));
-}
-
 void MakeDirectory(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);

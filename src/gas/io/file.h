@@ -6,7 +6,6 @@
 #include <functional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace gas {
@@ -21,7 +20,6 @@ Bytes ReadFile(const std::filesystem::path& path, uint64_t max_bytes = kMaxFileB
 // Writes to a temporary name beside `path`, syncs, renames. On failure (Error(kIo), naming path and cause, such as a
 // full disk) `path` is as before and the temporary file is gone.
 void WriteFile(const std::filesystem::path& path, std::span<const char> bytes);
-void WriteFile(const std::filesystem::path& path, std::string_view text);
 
 // Like WriteFile for a producer that writes in pieces: `produce` gets a function that appends bytes.
 void WriteFile(const std::filesystem::path& path,

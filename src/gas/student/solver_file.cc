@@ -143,7 +143,7 @@ std::string FormatSolverFile(const SolverFile& file) {
 }
 
 void WriteSolverFile(const std::filesystem::path& path, const SolverFile& file) {
-  WriteFile(path, std::string_view(FormatSolverFile(file)));
+  WriteFile(path, FormatSolverFile(file));
 }
 
 }  // namespace gas

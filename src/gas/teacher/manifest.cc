@@ -46,7 +46,7 @@ void Manifest::Write(const std::filesystem::path& folder) const {
   for (const Shard& shard : shards) {
     json["shards"].push_back({{"file", shard.file}, {"sha256", shard.sha256}, {"seeds", FormatSeeds(shard.seeds)}});
   }
-  WriteFile(PathIn(folder), std::string_view(json.dump(1) + "\n"));
+  WriteFile(PathIn(folder), json.dump(1) + "\n");
 }
 
 }  // namespace gas

@@ -45,6 +45,21 @@ nlohmann::json TeacherSpec::ToJson() const {
           {"shape", shape}, {"classes", classes}};
 }
 
+TeacherSpec TeacherSpec::FromJson(const nlohmann::json& json) {
+  TeacherSpec spec;
+  json.at("model").get_to(spec.model);
+  json.at("model_sha256").get_to(spec.model_sha256);
+  json.at("solver").get_to(spec.solver);
+  json.at("grid").get_to(spec.grid);
+  json.at("nfe").get_to(spec.nfe);
+  json.at("t_eps").get_to(spec.t_eps);
+  json.at("guidance").get_to(spec.guidance);
+  json.at("states").get_to(spec.states);
+  json.at("shape").get_to(spec.shape);
+  json.at("classes").get_to(spec.classes);
+  return spec;
+}
+
 Samples RunTeacher(const Model& model, const StepTable& table, const std::vector<Seed>& seeds, bool states,
                    int64_t batch, const std::function<void(int64_t done)>& progress) {
   torch::NoGradGuard no_grad;
@@ -113,6 +128,7 @@ int64_t WriteTeacherData(const fs::path& folder, const TeacherSpec& spec, const 
 struct TeacherData::Impl {
   fs::path folder;
   Manifest manifest;
+  TeacherSpec spec;
   uint64_t cache_bytes = 0;
   std::vector<std::pair<size_t, int64_t>> where;  // sample -> (shard, row)
 
@@ -155,6 +171,11 @@ TeacherData::TeacherData(const fs::path& folder, uint64_t cache_bytes) : impl_(s
             ": no manifest.json, so not a folder of teacher data (gas teacher makes one)");
   impl_->folder = folder;
   impl_->manifest = Manifest::Read(folder);
+  try {
+    impl_->spec = TeacherSpec::FromJson(impl_->manifest.spec);
+  } catch (const nlohmann::json::exception& e) {
+    Fail(Errc::kBadFile, Manifest::PathIn(folder).string(), ": spec: ", e.what());
+  }
   impl_->cache_bytes = cache_bytes;
   for (size_t s = 0; s < impl_->manifest.shards.size(); ++s) {
     for (size_t row = 0; row < impl_->manifest.shards[s].seeds.size(); ++row) {
@@ -168,7 +189,7 @@ TeacherData::~TeacherData() = default;
 TeacherData::TeacherData(TeacherData&&) noexcept = default;
 
 int64_t TeacherData::size() const { return static_cast<int64_t>(impl_->where.size()); }
-const nlohmann::json& TeacherData::spec() const { return impl_->manifest.spec; }
+const TeacherSpec& TeacherData::spec() const { return impl_->spec; }
 
 std::vector<Seed> TeacherData::seeds() const {
   std::vector<Seed> seeds;

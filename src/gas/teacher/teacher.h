@@ -27,6 +27,7 @@ struct TeacherSpec {
   int64_t classes = 0;         // labels are drawn per seed (core/seeds.h)
 
   nlohmann::json ToJson() const;
+  static TeacherSpec FromJson(const nlohmann::json& json);  // throws nlohmann::json::exception
 };
 
 struct TeacherOptions {
@@ -58,7 +59,7 @@ class TeacherData {
   TeacherData(TeacherData&&) noexcept;
 
   int64_t size() const;
-  const nlohmann::json& spec() const;
+  const TeacherSpec& spec() const;
   std::vector<Seed> seeds() const;
 
   // Rows `indices` in that order. Each shard's checksum is compared when it is first read.
