@@ -14,21 +14,19 @@ bool AnyRequiresGrad(const StepTable& table) {
   return false;
 }
 
-// sum_j c_j v_j with numbers: one new buffer, one fused multiply-add per term.
-Tensor CombineNumbers(const std::vector<std::pair<double, Tensor>>& terms, const Tensor& like) {
-  if (terms.empty()) return torch::zeros_like(like);
-  Tensor sum = terms[0].second * terms[0].first;
-  for (size_t i = 1; i < terms.size(); ++i) sum.add_(terms[i].second, terms[i].first);
-  return sum;
-}
-
 // Coefficients of a table, read by the sampler entry by entry.
 class Coefficients {
  public:
-  // matrix [N,N] float64. With `traced`, entries enter the graph, in the type and on the device of `like`.
-  Coefficients(const Tensor& matrix, bool traced, const Tensor& like)
-      : values_(matrix.detach().contiguous()), size_(matrix.size(0)) {
-    if (traced && matrix.requires_grad()) traced_ = matrix.to(like.options().requires_grad(c10::nullopt));
+  // matrix [N,N] or [N,N,C,K] float64; band [H*W] int64 of a spectral one. With `traced`, entries enter the graph, in the
+  // type and on the device of `like`.
+  Coefficients(const Tensor& matrix, const Tensor& band, bool traced, const Tensor& like)
+      : values_(matrix.detach().contiguous()), band_(band), size_(matrix.size(0)) {
+    const bool graph = traced && matrix.requires_grad();
+    if (graph || spectral()) cast_ = (graph ? matrix : values_).to(like.options().requires_grad(c10::nullopt));
+    traced_ = graph;
+    if (spectral()) spatial_ = like.sizes().slice(1).vec();
+    const Tensor zero = values_.reshape({size_, size_, -1}).eq(0).all(2).contiguous();
+    is_zero_.assign(zero.data_ptr<bool>(), zero.data_ptr<bool>() + zero.numel());
     for (int64_t j = 0; j < size_; ++j) {
       last_use_.push_back(j);
       for (int64_t n = size_ - 1; n > j && last_use_[j] == j; --n) {
@@ -37,17 +35,36 @@ class Coefficients {
     }
   }
 
-  double Value(int64_t n, int64_t j) const { return values_.data_ptr<double>()[n * size_ + j]; }
   // A trained entry counts although its value is zero now: it has a gradient.
-  bool Uses(int64_t n, int64_t j) const { return traced_.defined() || Value(n, j) != 0; }
+  bool Uses(int64_t n, int64_t j) const { return traced_ || !is_zero_[n * size_ + j]; }
+  // The entry times v, in the graph.
   Tensor Times(int64_t n, int64_t j, const Tensor& v) const {
-    return traced_.defined() ? traced_[n][j] * v : Value(n, j) * v;
+    if (spectral()) return Map(n, j) * v;
+    return traced_ ? cast_[n][j] * v : Value(n, j) * v;
+  }
+  // sum += the entry times v; an undefined sum begins here.
+  void AddTo(Tensor& sum, int64_t n, int64_t j, const Tensor& v) const {
+    if (!sum.defined()) {
+      sum = Times(n, j, v);
+    } else if (spectral()) {
+      sum.addcmul_(Map(n, j), v);
+    } else {
+      sum.add_(v, Value(n, j));
+    }
   }
   // The last row that reads v_j, or j itself.
   int64_t LastUse(int64_t j) const { return last_use_[j]; }
 
  private:
-  Tensor values_, traced_;
+  bool spectral() const { return values_.dim() == 4; }
+  double Value(int64_t n, int64_t j) const { return values_.data_ptr<double>()[n * size_ + j]; }
+  // A coefficient for each frequency [C,H,W].
+  Tensor Map(int64_t n, int64_t j) const { return cast_[n][j].index_select(1, band_).view(spatial_); }
+
+  Tensor values_, cast_, band_;
+  std::vector<bool> is_zero_;
+  std::vector<int64_t> spatial_;
+  bool traced_ = false;
   int64_t size_;
   std::vector<int64_t> last_use_;
 };
@@ -61,20 +78,24 @@ class Run {
         condition_(condition),
         options_(options),
         traced_(torch::GradMode::is_enabled() && (AnyRequiresGrad(table) || noise.requires_grad())),
-        a_(table.a, traced_, noise),
-        b_(table.b, traced_, noise),
+        basis_(table.basis ? std::make_unique<SpectralTransform>(*table.basis, noise) : nullptr),
+        band_(table.spectral() ? table.basis->BandOfFrequency().flatten().to(noise.device()) : Tensor()),
+        a_(table.a, band_, traced_, noise),
+        b_(table.b, band_, traced_, noise),
         states_(table.nfe()),
         predictions_(table.nfe()) {}
 
   Tensor Sample(const Tensor& noise) {
     const torch::AutoGradMode mode(traced_);
-    Tensor state = noise * table_.prior_std;
+    Tensor state = Start(noise);
     for (int64_t n = 0; n < table_.nfe(); ++n) {
       if (options_.on_state) options_.on_state(n, state);
-      states_[n] = state;
-      predictions_[n] = DataPrediction(n);
-      if (options_.on_data_prediction) options_.on_data_prediction(n, predictions_[n]);
-      state = traced_ ? NextTraced(n) : NextPlain(n);
+      const Tensor prediction = DataPrediction(n, state);
+      if (options_.on_data_prediction) options_.on_data_prediction(n, prediction);
+      states_[n] = Coordinates(state);
+      predictions_[n] = Coordinates(prediction);
+      const Tensor next = traced_ ? NextTraced(n) : NextPlain(n);
+      state = table_.spectral() ? basis_->Inverse(next) : next;
       Forget(n);
     }
     if (options_.on_state) options_.on_state(table_.nfe(), state);
@@ -82,8 +103,17 @@ class Run {
   }
 
  private:
-  Tensor DataPrediction(int64_t n) const {
-    const Tensor& x = states_[n];
+  Tensor Start(const Tensor& noise) const {
+    const Tensor state = noise * table_.prior_std;
+    if (!table_.start) return state;
+    const auto cast = [&](const Tensor& v) { return v.to(noise.options().requires_grad(c10::nullopt)); };
+    return basis_->Inverse(cast(table_.start->gain) * basis_->Forward(state) + cast(table_.start->offset));
+  }
+
+  // v as coefficients apply to it: its spectrum, or itself.
+  Tensor Coordinates(const Tensor& v) const { return table_.spectral() ? basis_->Forward(v) : v; }
+
+  Tensor DataPrediction(int64_t n, const Tensor& x) const {
     const NoiseLevel at{table_.t_eval[n], table_.alpha_eval[n], table_.sigma_eval[n]};
     const Tensor output = traced_ && options_.checkpoint ? PredictWithoutActivations(denoiser_, x, at, condition_)
                                                          : denoiser_.Predict(x, at, condition_);
@@ -101,13 +131,14 @@ class Run {
     return network == 1 ? scaled.add(x, state) : scaled.add_(x, state);  // in place on a buffer of our own only
   }
 
+  // One new buffer, one fused multiply-add per term.
   Tensor NextPlain(int64_t n) const {
-    std::vector<std::pair<double, Tensor>> terms;
+    Tensor sum;
     for (int64_t j = 0; j <= n; ++j) {
-      if (a_.Uses(n, j)) terms.emplace_back(a_.Value(n, j), states_[j]);
-      if (b_.Uses(n, j)) terms.emplace_back(b_.Value(n, j), predictions_[j]);
+      if (a_.Uses(n, j)) a_.AddTo(sum, n, j, states_[j]);
+      if (b_.Uses(n, j)) b_.AddTo(sum, n, j, predictions_[j]);
     }
-    return CombineNumbers(terms, states_[n]);
+    return sum.defined() ? sum : torch::zeros_like(states_[n]);
   }
 
   Tensor NextTraced(int64_t n) const {
@@ -133,8 +164,10 @@ class Run {
   const Condition& condition_;
   const SampleOptions& options_;
   bool traced_;
+  std::unique_ptr<SpectralTransform> basis_;
+  Tensor band_;
   Coefficients a_, b_;
-  std::vector<Tensor> states_, predictions_;
+  std::vector<Tensor> states_, predictions_;  // coordinates
 };
 
 }  // namespace

@@ -17,17 +17,43 @@ Json ToJson(const Tensor& tensor) {
   return array;
 }
 
-Tensor VectorFromJson(const Json& json) { return torch::tensor(json.get<std::vector<double>>(), torch::kFloat64); }
+constexpr int kMaxDimensions = 4;
 
-Tensor MatrixFromJson(const Json& json) {
-  const auto rows = json.get<std::vector<std::vector<double>>>();
-  std::vector<Tensor> stacked;
-  for (const auto& row : rows) {
-    GAS_CHECK(row.size() == rows[0].size(), Errc::kBadFile, "rows of ", rows[0].size(), " and ", row.size(),
-              " numbers, must be equal");
-    stacked.push_back(torch::tensor(row, torch::kFloat64));
+void AppendNumbers(const Json& json, size_t level, std::vector<int64_t>& shape, std::vector<double>& numbers) {
+  if (!json.is_array()) {
+    GAS_CHECK(level == shape.size(), Errc::kBadFile, "a list mixes numbers and lists");
+    numbers.push_back(json.get<double>());
+    return;
   }
-  return stacked.empty() ? torch::zeros({0, 0}, torch::kFloat64) : torch::stack(stacked);
+  if (level == shape.size()) {
+    GAS_CHECK(numbers.empty() && level < kMaxDimensions, Errc::kBadFile, "lists nested more than ", kMaxDimensions,
+              " deep, or unevenly");
+    shape.push_back(static_cast<int64_t>(json.size()));
+  }
+  GAS_CHECK(static_cast<int64_t>(json.size()) == shape[level], Errc::kBadFile, "rows of ", shape[level], " and ",
+            json.size(), " numbers, must be equal");
+  for (const Json& item : json) AppendNumbers(item, level + 1, shape, numbers);
+}
+
+// Nested lists of equal lengths as a float64 tensor.
+Tensor FromJson(const Json& json) {
+  std::vector<int64_t> shape;
+  std::vector<double> numbers;
+  AppendNumbers(json, 0, shape, numbers);
+  return torch::tensor(numbers, torch::kFloat64).reshape(shape);
+}
+
+Json BasisToJson(const SpectralBasis& basis) {
+  return {{"shape", basis.shape}, {"rotation", ToJson(basis.rotation)}, {"edges", ToJson(basis.edges)}};
+}
+
+SpectralBasisPtr BasisFromJson(const Json& json) {
+  auto basis = std::make_shared<SpectralBasis>();
+  json.at("shape").get_to(basis->shape);
+  basis->rotation = FromJson(json.at("rotation"));
+  basis->edges = FromJson(json.at("edges"));
+  ValidateBasis(*basis);
+  return basis;
 }
 
 Json EntryToJson(const SolverEntry& entry) {
@@ -45,6 +71,8 @@ Json EntryToJson(const SolverEntry& entry) {
                {"A", ToJson(t.a)},
                {"B", ToJson(t.b)},
                {"provenance", entry.provenance}};
+  if (t.basis != nullptr) json["basis"] = BasisToJson(*t.basis);
+  if (t.start != nullptr) json["start"] = {{"gain", ToJson(t.start->gain)}, {"offset", ToJson(t.start->offset)}};
   if (entry.student) {
     json["student"] = entry.student->ToJson();
     for (const auto& [name, value] : entry.parameters) json["student"]["parameters"][name] = ToJson(value);
@@ -52,23 +80,24 @@ Json EntryToJson(const SolverEntry& entry) {
   return json;
 }
 
-Tensor ParameterFromJson(const Json& json) {
-  return !json.empty() && json[0].is_array() ? MatrixFromJson(json) : VectorFromJson(json);
-}
-
 SolverEntry EntryFromJson(const Json& json) {
   SolverEntry entry;
   StepTable& t = entry.table;
   t.method = json.at("method").get<std::string>();
   t.prior_std = json.at("prior_std").get<double>();
-  t.t = VectorFromJson(json.at("t"));
-  t.t_eval = VectorFromJson(json.at("t_eval"));
-  t.alpha = VectorFromJson(json.at("alpha"));
-  t.sigma = VectorFromJson(json.at("sigma"));
-  t.alpha_eval = VectorFromJson(json.at("alpha_eval"));
-  t.sigma_eval = VectorFromJson(json.at("sigma_eval"));
-  t.a = MatrixFromJson(json.at("A"));
-  t.b = MatrixFromJson(json.at("B"));
+  t.t = FromJson(json.at("t"));
+  t.t_eval = FromJson(json.at("t_eval"));
+  t.alpha = FromJson(json.at("alpha"));
+  t.sigma = FromJson(json.at("sigma"));
+  t.alpha_eval = FromJson(json.at("alpha_eval"));
+  t.sigma_eval = FromJson(json.at("sigma_eval"));
+  t.a = FromJson(json.at("A"));
+  t.b = FromJson(json.at("B"));
+  if (json.contains("basis")) t.basis = BasisFromJson(json["basis"]);
+  if (json.contains("start")) {
+    t.start = std::make_shared<SpectralStart>(
+        SpectralStart{FromJson(json["start"].at("gain")), FromJson(json["start"].at("offset"))});
+  }
   entry.t_eps = json.at("t_eps").get<double>();
   entry.provenance = json.value("provenance", Json::object());
   ValidateTable(t);
@@ -77,7 +106,7 @@ SolverEntry EntryFromJson(const Json& json) {
   if (json.contains("student")) {
     entry.student = StudentConfig::FromJson(json["student"]);
     for (const auto& [name, value] : json["student"].at("parameters").items()) {
-      entry.parameters[name] = ParameterFromJson(value);
+      entry.parameters[name] = FromJson(value);
     }
   }
   return entry;
@@ -99,8 +128,8 @@ SolverFile ParseSolverFile(const std::string& name, const std::string& text) {
   try {
     GAS_CHECK(json.contains("gas_solver"), Errc::kBadFile, name, ": no entry gas_solver, so not a solver file");
     const int format = json.at("gas_solver").get<int>();
-    GAS_CHECK(format >= 1 && format <= kSolverFileFormat, Errc::kBadFile, name, ": format ", format,
-              ", this program reads 1 to ", kSolverFileFormat);
+    GAS_CHECK(format >= 1 && format <= kSpectralFormat, Errc::kBadFile, name, ": format ", format,
+              ", this program reads 1 to ", kSpectralFormat);
     SolverFile file;
     file.name = name;
     file.schedule = ScheduleFromJson(json.at("schedule"));
@@ -131,7 +160,9 @@ SolverFile ReadSolverFile(const std::filesystem::path& path) {
 }
 
 std::string FormatSolverFile(const SolverFile& file) {
-  Json json = {{"gas_solver", kSolverFileFormat},
+  const bool spectral = std::any_of(file.entries.begin(), file.entries.end(),
+                                    [](const auto& entry) { return entry.second.table.basis != nullptr; });
+  Json json = {{"gas_solver", spectral ? kSpectralFormat : kScalarFormat},
                {"schedule", file.schedule->ToJson()},
                {"prediction", PredictionTypeName(file.prediction)},
                {"guidance", file.guidance},

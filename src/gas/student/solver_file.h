@@ -16,7 +16,8 @@
 
 namespace gas {
 
-inline constexpr int kSolverFileFormat = 1;
+// Files without spectral tables are written in the first format, which every program reads.
+inline constexpr int kScalarFormat = 1, kSpectralFormat = 2;
 
 // One table, with what it came from.
 struct SolverEntry {

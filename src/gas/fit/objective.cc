@@ -1,0 +1,59 @@
+#include "gas/fit/objective.h"
+
+namespace gas {
+namespace {
+
+Tensor Combined(const Tensor& columns, const Tensor& w) { return torch::einsum("bpchw,p->bchw", {columns, w}); }
+
+class Huber : public Objective {
+ public:
+  Huber(double delta, int64_t iterations) : delta_(delta), iterations_(iterations) {}
+  int64_t iterations() const override { return iterations_; }
+
+  Equations Linearise(const Tensor& columns, const Tensor& w, const Tensor& teacher) const override {
+    const Tensor difference = Combined(columns, w) - teacher;
+    // sqrt of the weight 1 / sqrt(d^2 + delta^2), whose weighted square majorises the distance at this difference.
+    const Tensor weight = (difference.square() + delta_ * delta_).pow(-0.25);
+    return {(columns * weight.unsqueeze(1)).flatten(2).transpose(1, 2), (teacher * weight).flatten(1)};
+  }
+
+ private:
+  double delta_;
+  int64_t iterations_;
+};
+
+class Embedding : public Objective {
+ public:
+  Embedding(std::function<Tensor(const Tensor&)> embedding, int64_t iterations)
+      : embedding_(std::move(embedding)), iterations_(iterations) {}
+  int64_t iterations() const override { return iterations_; }
+
+  Equations Linearise(const Tensor& columns, const Tensor& w, const Tensor& teacher) const override {
+    torch::NoGradGuard no_grad;
+    const Tensor sample = Combined(columns, w);
+    std::vector<Tensor> derivatives;
+    for (int64_t p = 0; p < columns.size(1); ++p) {
+      const Tensor direction = columns.select(1, p);
+      // A step that moves pixels by about 1e-4: in float64 both errors, of rounding and of curvature, stay near 1e-8.
+      const double step = 1e-4 / (direction.square().mean().sqrt().item<double>() + 1e-12);
+      derivatives.push_back((embedding_(sample + step * direction) - embedding_(sample - step * direction)) /
+                            (2 * step));
+    }
+    const Tensor jacobian = torch::stack(derivatives, 2);  // [B,D,P]
+    return {jacobian, embedding_(teacher) - embedding_(sample) + jacobian.matmul(w)};
+  }
+
+ private:
+  std::function<Tensor(const Tensor&)> embedding_;
+  int64_t iterations_;
+};
+
+}  // namespace
+
+ObjectivePtr HuberObjective(double delta, int64_t iterations) { return std::make_shared<Huber>(delta, iterations); }
+
+ObjectivePtr EmbeddingObjective(std::function<Tensor(const Tensor&)> embedding, int64_t iterations) {
+  return std::make_shared<Embedding>(std::move(embedding), iterations);
+}
+
+}  // namespace gas

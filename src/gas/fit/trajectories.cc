@@ -1,0 +1,97 @@
+#include "gas/fit/trajectories.h"
+
+#include <numeric>
+
+#include "gas/core/error.h"
+#include "gas/grid/time_grid.h"
+#include "gas/solver/registry.h"
+
+namespace gas {
+namespace {
+
+std::vector<double> Doubles(const Tensor& values) {
+  const Tensor flat = values.detach().to(torch::kFloat64).contiguous();
+  return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
+}
+
+Trajectories FromSamples(const Samples& samples, const Tensor& times, const Model& model) {
+  const auto path = std::make_shared<TeacherPath>(model.schedule, times, samples.states, samples.data_predictions,
+                                                  samples.images);
+  const torch::Device device = model.device;
+  return {samples.noise.to(device),
+          {samples.labels.defined() ? samples.labels.to(device) : Tensor()},
+          [path, device](double t) { return path->State(t).to(device); },
+          model.denoiser};
+}
+
+}  // namespace
+
+TrajectorySource Joined(const std::vector<TrajectorySource>& sources) {
+  std::vector<std::pair<size_t, int64_t>> where;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    for (int64_t piece = 0; piece < sources[i].pieces; ++piece) where.emplace_back(i, piece);
+  }
+  return {static_cast<int64_t>(where.size()),
+          [sources, where](int64_t piece) { return sources[where[piece].first].read(where[piece].second); }};
+}
+
+TeacherPath::TeacherPath(SchedulePtr schedule, const Tensor& times, Tensor states, Tensor predictions, Tensor samples)
+    : schedule_(std::move(schedule)),
+      times_(Doubles(times)),
+      kappa_(Doubles(schedule_->HalfLogSnr(times).exp())),
+      sigma_(Doubles(schedule_->Sigma(times))),
+      states_(std::move(states)),
+      predictions_(std::move(predictions)),
+      samples_(std::move(samples)) {
+  CheckGrid(times);
+  GAS_CHECK(states_.size(1) + 1 == times.size(0), Errc::kInternal, "teacher path of ", states_.size(1), " states and ",
+            times.size(0), " times");
+}
+
+Tensor TeacherPath::State(double t) const {
+  const int64_t last = static_cast<int64_t>(times_.size()) - 1;
+  const double slack = 1e-9 * times_[0];
+  GAS_CHECK(t <= times_[0] + slack && t >= times_[last] - slack, Errc::kBadOption, "teacher state at time ", t,
+            ", must be in [", times_[last], ", ", times_[0], "]");
+  const auto at = [&](int64_t i) { return i == last ? samples_ : states_.select(1, i); };
+  int64_t i = 0;
+  while (i + 1 < last && times_[i + 1] >= t) ++i;
+  for (const int64_t node : {i, i + 1}) {
+    if (std::abs(t - times_[node]) <= slack) return at(node);
+  }
+  const double sigma = schedule_->Sigma(t), width = kappa_[i + 1] - kappa_[i];
+  const double s = (std::exp(schedule_->HalfLogSnr(t)) - kappa_[i]) / width;
+  const Tensor from = at(i) * (1 / sigma_[i]), to = at(i + 1) * (1 / sigma_[i + 1]), slope = predictions_.select(1, i);
+  if (i + 1 == last) return sigma * ((1 - s * s) * from + (s - s * s) * width * slope + s * s * to);
+  const double s2 = s * s, s3 = s2 * s;
+  return sigma * ((2 * s3 - 3 * s2 + 1) * from + (s3 - 2 * s2 + s) * width * slope + (3 * s2 - 2 * s3) * to +
+                  (s3 - s2) * width * predictions_.select(1, i + 1));
+}
+
+TrajectorySource SourceOf(const TeacherData& data, const Model& model, int64_t begin, int64_t end, int64_t batch) {
+  const TeacherSpec& spec = data.spec();
+  GAS_CHECK(spec.states, Errc::kBadFile, "teacher data of ", spec.model,
+            ": keep no states along the trajectory, make them with gas teacher --states");
+  const Tensor times = MakeSolverTable(spec.solver, *model.schedule, spec.grid, spec.nfe, spec.t_eps).t;
+  CheckGrid(times);
+  return {(end - begin + batch - 1) / batch, [=, &data](int64_t piece) {
+            const int64_t from = begin + piece * batch;
+            std::vector<int64_t> indices(std::min(batch, end - from));
+            std::iota(indices.begin(), indices.end(), from);
+            return FromSamples(data.Read(indices), times, model);
+          }};
+}
+
+TrajectorySource SourceOf(const Samples& samples, const StepTable& table, const Model& model, int64_t begin, int64_t end,
+                          int64_t batch) {
+  CheckGrid(table.t);
+  return {(end - begin + batch - 1) / batch, [=, times = table.t](int64_t piece) {
+            const int64_t from = begin + piece * batch, to = std::min(end, from + batch);
+            const auto rows = [&](const Tensor& all) { return all.defined() ? all.slice(0, from, to) : Tensor(); };
+            return FromSamples({rows(samples.noise), rows(samples.images), rows(samples.labels), rows(samples.states),
+                                rows(samples.data_predictions)},
+                               times, model);
+          }};
+}
+
+}  // namespace gas
