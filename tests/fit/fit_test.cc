@@ -1,0 +1,189 @@
+#include "gas/fit/fit.h"
+
+#include "fit/problems.h"
+#include "gas/fit/spectral_start.h"
+#include "support/expect.h"
+
+namespace gas {
+namespace {
+
+using testing::Close;
+using testing::GaussianDenoiser;
+using testing::MixtureSource;
+using testing::NoiseOf;
+using testing::SourceOfExact;
+
+constexpr double kTEps = 1e-3;
+
+FitTimes Times(const char* grid, const SchedulePtr& schedule, int64_t nfe) {
+  return {MakeGrid(grid, *schedule, nfe, kTEps), {}};
+}
+
+TrajectorySource GaussianSource(const std::shared_ptr<GaussianDenoiser>& network, SchedulePtr schedule, Seed seed,
+                                int64_t count, const std::vector<int64_t>& shape = {1, 2, 2}) {
+  return SourceOfExact(network, NoiseOf(seed, count, shape), 8, [=](const Tensor& noise, double t) {
+    return network->Flow(*schedule, noise, schedule->t_start(), t);
+  });
+}
+
+TEST(Fit, RecoversTheExactFlowOfAGaussian) {
+  for (const SchedulePtr& schedule : {VpLinearSchedule(), CosineSchedule(), FlowSchedule()}) {
+    const auto network = std::make_shared<GaussianDenoiser>(0.3, 0.6);
+    const FitResult fit = FitTable(Times("logsnr", schedule, 3), schedule, GaussianSource(network, schedule, 0, 32));
+    EXPECT_LT(std::sqrt(ErrorOn(fit.table, GaussianSource(network, schedule, 500, 32))), 1e-12);
+    EXPECT_EQ(fit.evaluations, 3 * 32);
+  }
+}
+
+// On unseen trajectories, on the grid of the training-free solver, over grids, steps and seeds.
+TEST(Fit, NeverLosesToATrainingFreeSolver) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const TrajectorySource test = MixtureSource(schedule, kTEps, 50000, 64, 64);
+  for (const Seed seed : {0, 1000}) {
+    const TrajectorySource training = MixtureSource(schedule, kTEps, seed, 256, 64);
+    for (const char* grid : {"logsnr", "uniform", "edm"}) {
+      for (const int64_t nfe : {3, 4, 6}) {
+        const double fitted = ErrorOn(FitTable(Times(grid, schedule, nfe), schedule, training).table, test);
+        for (const char* name : {"ddim", "dpmpp-2m", "dpmpp-3m", "unipc-3-bh2", "deis-3", "ipndm-4"}) {
+          const double free = ErrorOn(MakeSolverTable(name, *schedule, grid, nfe, kTEps), test);
+          EXPECT_LE(fitted, free) << name << " on " << grid << ", " << nfe << " steps, seed " << seed;
+        }
+      }
+    }
+  }
+}
+
+TEST(Fit, StreamingAndInMemoryAgree) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitTimes times = Times("logsnr", schedule, 4);
+  const FitResult whole = FitTable(times, schedule, MixtureSource(schedule, kTEps, 0, 64, 64));
+  for (const uint64_t cache : {uint64_t{0}, uint64_t{4000}, uint64_t{1} << 30}) {
+    FitOptions options;
+    options.cache_bytes = cache;
+    const FitResult streamed = FitTable(times, schedule, MixtureSource(schedule, kTEps, 0, 64, 8), options);
+    EXPECT_TRUE(Close(streamed.table.a, whole.table.a, 1e-9, 0)) << cache;
+    EXPECT_TRUE(Close(streamed.table.b, whole.table.b, 1e-9, 0)) << cache;
+    EXPECT_NEAR(streamed.rows.back().error, whole.rows.back().error, 1e-9 * whole.rows.back().error);
+    EXPECT_EQ(streamed.evaluations >= 4 * 64, true);
+    if (cache > 100000) EXPECT_EQ(streamed.evaluations, 4 * 64);
+    if (cache == 0) EXPECT_EQ(streamed.evaluations, 64 * (1 + 2 + 3 + 4));
+  }
+}
+
+TEST(Fit, HistoryLimitsWhatARowUses) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  FitOptions options;
+  options.history = 2;
+  const StepTable table = FitTable(Times("logsnr", schedule, 5), schedule, MixtureSource(schedule, kTEps, 0, 64, 32),
+                                   options).table;
+  for (int64_t n = 0; n < 5; ++n) {
+    for (int64_t j = 0; j <= n; ++j) {
+      EXPECT_EQ(table.b[n][j].item<double>() != 0, j > n - 2) << n << " " << j;
+      EXPECT_EQ(table.a[n][j].item<double>() != 0, j == n) << n << " " << j;
+    }
+  }
+}
+
+TEST(Fit, ConstantPredictionsStayConstantWhenAsked) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitTimes times = Times("uniform", schedule, 4);
+  FitOptions options;
+  options.preserve_constant = true;
+  const TrajectorySource training = MixtureSource(schedule, kTEps, 0, 64, 32);
+  const auto defect = [&](const StepTable& table) {
+    const Tensor constant = table.a.mv(table.alpha) + table.b.sum(1) - schedule->Alpha(table.t.slice(0, 1));
+    return constant.abs().max().item<double>();
+  };
+  EXPECT_LT(defect(FitTable(times, schedule, training, options).table), 1e-12);
+  EXPECT_GT(defect(FitTable(times, schedule, training).table), 1e-4);
+}
+
+TEST(Fit, BandsServeAGaussianWithASpectrumWhereOneNumberCannot) {
+  // Variance falls with frequency: each frequency has a flow of its own.
+  class SpectralGaussian : public Denoiser {
+   public:
+    SpectralGaussian() : basis_(MakeSpectralBasis({2, 4, 4}, 100)) {
+      const Tensor radius = basis_->BandOfFrequency().to(torch::kFloat64);
+      variance_ = torch::stack({(-0.5 * radius).exp(), 0.3 * (-0.2 * radius).exp()});
+    }
+    PredictionType prediction_type() const override { return PredictionType::kData; }
+    Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition&) const override {
+      const SpectralTransform transform(*basis_, x);
+      const Tensor gain = at.alpha * variance_ / (at.alpha.square() * variance_ + at.sigma.square());
+      return transform.Inverse(gain * transform.Forward(x));
+    }
+    Tensor Flow(const NoiseSchedule& s, const Tensor& x, double from, double to) const {
+      const auto v = [&](double t) { return std::pow(s.Alpha(t), 2) * variance_ + std::pow(s.Sigma(t), 2); };
+      const SpectralTransform transform(*basis_, x);
+      return transform.Inverse((v(to) / v(from)).sqrt() * transform.Forward(x));
+    }
+    SpectralBasisPtr basis_;
+    Tensor variance_;
+  };
+  const SchedulePtr schedule = VpLinearSchedule();
+  const auto network = std::make_shared<SpectralGaussian>();
+  const auto source = [&](Seed seed) {
+    return SourceOfExact(network, NoiseOf(seed, 128, {2, 4, 4}), 32, [=](const Tensor& noise, double t) {
+      return network->Flow(*schedule, noise, schedule->t_start(), t);
+    });
+  };
+  const FitTimes times = Times("logsnr", schedule, 2);
+  FitOptions options;
+  const double scalar = ErrorOn(FitTable(times, schedule, source(0)).table, source(500));
+  options.basis = network->basis_;
+  const FitResult fit = FitTable(times, schedule, source(0), options);
+  EXPECT_LT(std::sqrt(ErrorOn(fit.table, source(500))), 1e-12);
+  EXPECT_GT(std::sqrt(scalar), 1e-3);
+
+  // The start alone is the whole flow of a Gaussian, if the statistics are right.
+  SpectrumStatistics statistics({2, 4, 4});
+  for (Seed seed = 0; seed < 40; ++seed) {
+    statistics.Add(network->Flow(*schedule, NoiseOf(1000 * seed, 500, {2, 4, 4}), 1.0, kTEps));
+  }
+  const double t_start = 0.5;
+  const SpectralStartPtr start = MakeSpectralStart(statistics, *network->basis_, *schedule, 1.0, t_start);
+  const Tensor noise = NoiseOf(7, 10, {2, 4, 4});
+  const SpectralTransform transform(*network->basis_, noise);
+  const Tensor jumped = transform.Inverse(start->gain * transform.Forward(noise) + start->offset);
+  EXPECT_TRUE(Close(jumped, network->Flow(*schedule, noise, 1.0, t_start), 0, 0.03));
+}
+
+TEST(Fit, ObjectivesImproveWhatTheyName) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitTimes times = Times("logsnr", schedule, 3);
+  const TrajectorySource training = MixtureSource(schedule, kTEps, 0, 256, 64);
+  const auto mean_absolute = [&](const StepTable& table) {
+    double sum = 0;
+    for (int64_t piece = 0; piece < training.pieces; ++piece) {
+      const Trajectories part = training.read(piece);
+      sum += (RunTable(table, *part.denoiser, part.noise, {}) - part.state(kTEps)).abs().mean().item<double>();
+    }
+    return sum;
+  };
+  for (const int64_t bands : {1, 3}) {
+    FitOptions options;
+    options.basis = MakeSpectralBasis({1, 2, 2}, bands);
+    options.ridges = {0};
+    const StepTable squared = FitTable(times, schedule, training, options).table;
+    options.objective = HuberObjective(1e-3);
+    const StepTable absolute = FitTable(times, schedule, training, options).table;
+    EXPECT_LT(mean_absolute(absolute), mean_absolute(squared)) << bands;
+    // With the identity as embedding Gauss-Newton is least squares again.
+    options.objective = EmbeddingObjective([](const Tensor& x) { return x.flatten(1); }, 1);
+    const StepTable identity = FitTable(times, schedule, training, options).table;
+    EXPECT_TRUE(Close(identity.b, squared.b, 1e-6, 0)) << bands;
+  }
+}
+
+TEST(Fit, ErrorsNameTheBound) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  FitOptions options;
+  options.folds = 1;
+  EXPECT_ERROR(FitTable(Times("logsnr", schedule, 2), schedule, MixtureSource(schedule, kTEps, 0, 8, 8), options),
+               Errc::kBadOption, "fit.folds = 1, must be at least 2");
+  EXPECT_ERROR(FitTable(Times("logsnr", schedule, 2), schedule, TrajectorySource{}), Errc::kBadOption,
+               "fit: no trajectories");
+}
+
+}  // namespace
+}  // namespace gas
