@@ -103,7 +103,7 @@ void RunVerb(const Verb& verb, int argc, char** argv) {
 }  // namespace
 
 std::vector<Verb> AllVerbs() {
-  return {DemoVerb(), ModelsVerb(), PretrainVerb(), TeacherVerb(), TrainVerb(), SampleVerb(), EvalVerb(),
+  return {DemoVerb(), ModelsVerb(), PretrainVerb(), TeacherVerb(), FitVerb(), TrainVerb(), SampleVerb(), EvalVerb(),
           InspectVerb(), BenchVerb()};
 }
 

@@ -12,6 +12,7 @@ namespace gas::cli {
 Verb BenchVerb();
 Verb DemoVerb();
 Verb EvalVerb();
+Verb FitVerb();
 Verb InspectVerb();
 Verb ModelsVerb();
 Verb PretrainVerb();

@@ -2,27 +2,18 @@
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
+#include "gas/models/features/perceptual.h"
 
 namespace gas {
 namespace {
 
-constexpr double kHuberDelta = 0.03;
-
-Tensor UnitOverChannels(const Tensor& map) { return map / (map.square().sum(1, true) + 1e-10).sqrt(); }
-
 Tensor FeatureDistance(Classifier& network, const Tensor& student, const Tensor& teacher) {
-  const auto a = network.forward(student.clamp(-1, 1)).maps;
-  std::vector<Tensor> b;
+  Tensor target;
   {
     torch::NoGradGuard no_grad;
-    b = network.forward(teacher.clamp(-1, 1)).maps;
+    target = PerceptualEmbedding(network, teacher);
   }
-  Tensor sum;
-  for (size_t l = 0; l < a.size(); ++l) {
-    const Tensor part = (UnitOverChannels(a[l]) - UnitOverChannels(b[l])).square().sum(1).mean();
-    sum = sum.defined() ? sum + part : part;
-  }
-  return sum;
+  return (PerceptualEmbedding(network, student) - target).square().sum(1).mean();
 }
 
 }  // namespace

@@ -1,0 +1,265 @@
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <iostream>
+
+#include "gas/cli/common.h"
+#include "gas/cli/run.h"
+#include "gas/core/error.h"
+#include "gas/core/interrupt.h"
+#include "gas/core/nearest.h"
+#include "gas/fit/fit_solver.h"
+#include "gas/models/features/perceptual.h"
+#include "gas/solver/registry.h"
+#include "gas/student/solver_file.h"
+#include "gas/train/distance.h"
+
+namespace gas::cli {
+namespace {
+
+std::vector<OptionRow> Rows() {
+  return {
+      kModelRow,
+      {.key = "student.nfe", .flag = "--nfe", .type = OptType::kText, .def = "4",
+       .help = "network evaluations, or a list such as 3,4,5 (one file holds all)"},
+      {.key = "fit.teacher", .flag = "--teacher", .type = OptType::kText, .def = "",
+       .help = "folder of teacher data with states [made now, unipc-3-bh1 with 20 evaluations]"},
+      {.key = "fit.trajectories", .flag = "--trajectories", .type = OptType::kInt, .def = "256", .min = 8, .max = 1e7,
+       .help = "trajectories to fit (of seeds 0 up when made now)"},
+      {.key = "fit.held_out", .flag = "--held-out", .type = OptType::kInt, .def = "64", .min = 1, .max = 1e7,
+       .help = "further trajectories, which choose between candidates and whose error is reported"},
+      {.key = "fit.guidance", .flag = "--guidance", .type = OptType::kText, .def = "1",
+       .help = "guidance of trajectories made now: a scale, or a range 1..3 that the solver is to serve"},
+      kTEpsRow,
+      {.key = "student.grid", .flag = "--grid", .type = OptType::kText, .def = "logsnr", .help = "time grid"},
+      {.key = "fit.bands", .flag = "--bands", .type = OptType::kInt, .def = "1", .min = 1, .max = 1000,
+       .help = "frequency bands with coefficients of their own, 1 for a scalar table"},
+      {.key = "fit.start", .flag = "--start", .type = OptType::kText, .def = "1",
+       .help = "time of the first evaluation, after a spectral jump from pure noise; 1 for no jump, or auto"},
+      {.key = "fit.budget", .flag = "--budget", .type = OptType::kInt, .def = "0", .min = 0, .max = 1e15,
+       .help = "network evaluations, each of one sample, that the time search may spend for each nfe; 0 for no search"},
+      {.key = "fit.search_samples", .flag = "--search-samples", .type = OptType::kInt, .def = "64", .min = 8, .max = 1e7,
+       .help = "trajectories that the time search looks at"},
+      {.key = "fit.history", .flag = "--history", .type = OptType::kInt, .def = "0", .min = 0, .max = 1000,
+       .help = "predictions that a row uses, 0 for all"},
+      {.key = "fit.preserve_constant", .flag = "--preserve-constant", .type = OptType::kFlag, .def = "false",
+       .help = "keep constant predictions constant, exactly"},
+      {.key = "fit.equal_trajectories", .flag = "--equal-trajectories", .type = OptType::kFlag, .def = "false",
+       .help = "weigh each trajectory by the inverse variance of its sample"},
+      {.key = "fit.loss", .flag = "--loss", .type = OptType::kText, .def = "l2",
+       .help = "what the last row minimises: l2, l1, huber or features"},
+      {.key = "fit.batch", .flag = "--batch", .type = OptType::kInt, .def = "64", .min = 4, .max = 65536,
+       .help = "samples at once"},
+      {.key = "fit.out", .flag = "--out", .type = OptType::kText, .def = "runs/fit", .help = "folder for solver.gas.json"},
+      kDtypeRow,
+      kDeviceRow,
+      kThreadsRow,
+  };
+}
+
+// A jump to t = 1 is none; |d| is taken smooth on this scale.
+constexpr double kAbsoluteDelta = 1e-3;
+
+ObjectivePtr ObjectiveOf(const std::string& loss) {
+  if (loss == "l2") return nullptr;
+  if (loss == "l1") return HuberObjective(kAbsoluteDelta);
+  if (loss == "huber") return HuberObjective(kHuberDelta);
+  GAS_CHECK(loss == "features", Errc::kBadOption, "fit.loss = ", loss, ": unknown, did you mean ",
+            NearestName(loss, DistanceNames()), "?");
+  const std::shared_ptr<Classifier> network = ReadFeatureModel(EmbeddedFile("fashion-features")).network;
+  network->to(torch::kFloat64);
+  return EmbeddingObjective([network](const Tensor& images) { return PerceptualEmbedding(*network, images); });
+}
+
+// "2" or "1..3": the ends, and the middle of a range.
+std::vector<double> GuidanceScales(const std::string& text) {
+  const auto number = [&](const std::string& part) {
+    try {
+      size_t used = 0;
+      const double value = std::stod(part, &used);
+      if (used == part.size() && std::isfinite(value)) return value;
+    } catch (const std::exception&) {
+    }
+    Fail(Errc::kBadOption, "fit.guidance = ", text, ", must be a number such as 2 or a range such as 1..3");
+  };
+  const size_t dots = text.find("..");
+  if (dots == text.npos) return {number(text)};
+  const double low = number(text.substr(0, dots)), high = number(text.substr(dots + 2));
+  GAS_CHECK(low < high, Errc::kBadOption, "fit.guidance = ", text, ", must ascend");
+  return {low, (low + high) / 2, high};
+}
+
+// Models and trajectories of one run, whatever they come from.
+struct Problem {
+  std::vector<Model> models;  // one for each guidance scale; the first names the file's model
+  std::vector<double> guidance;
+  double t_eps = 1e-3;
+  FitSources sources;
+  nlohmann::json teacher;
+  int64_t teacher_evaluations = 0;
+  std::unique_ptr<TeacherData> data;  // keeps the sources' samples
+  std::unique_ptr<SpectrumStatistics> statistics;
+};
+
+// The parts of a source that has training samples first, then held-out ones.
+template <typename Make>
+void AddParts(std::vector<TrajectorySource> (&parts)[3], const Make& source, int64_t training, int64_t search,
+              int64_t held_out) {
+  parts[0].push_back(source(0, training));
+  parts[1].push_back(source(0, search));
+  parts[2].push_back(source(training, training + held_out));
+}
+
+Problem ProblemFromTeacher(const Options& o) {
+  Problem p;
+  const std::string& folder = o.Text("fit.teacher");
+  p.data = std::make_unique<TeacherData>(folder);
+  p.models.push_back(OpenModelOf(*p.data, folder, o));
+  p.guidance = {p.data->spec().guidance};
+  p.t_eps = p.data->spec().t_eps;
+  p.teacher = p.data->spec().ToJson();
+  const int64_t held_out = o.Int("fit.held_out"), training = std::min(o.Int("fit.trajectories"), p.data->size() - held_out);
+  GAS_CHECK(training >= 8, Errc::kBadOption, "fit.held_out = ", held_out, " leaves ", training, " of ", p.data->size(),
+            " trajectories in ", folder, ", must leave at least 8");
+  std::vector<TrajectorySource> parts[3];
+  const int64_t search = std::min(training, o.Int("fit.search_samples"));
+  AddParts(parts, [&](int64_t begin, int64_t end) {
+    return SourceOf(*p.data, p.models[0], begin, end, o.Int("fit.batch"));
+  }, training, search, held_out);
+  p.sources = {Joined(parts[0]), Joined(parts[1]), Joined(parts[2]), search};
+  return p;
+}
+
+Problem ProblemMadeNow(const Options& o) {
+  Problem p;
+  p.t_eps = o.Real("solver.t_eps");
+  p.guidance = GuidanceScales(o.Text("fit.guidance"));
+  const int64_t scales = static_cast<int64_t>(p.guidance.size());
+  // The trajectories are shared out among the scales.
+  const int64_t training = (o.Int("fit.trajectories") + scales - 1) / scales;
+  const int64_t held_out = (o.Int("fit.held_out") + scales - 1) / scales;
+  const int64_t search = std::min(training, (o.Int("fit.search_samples") + scales - 1) / scales);
+  std::vector<TrajectorySource> parts[3];
+  constexpr int64_t kTeacherNfe = 20;
+  Progress progress("teacher", "samples", (training + held_out) * scales);
+  for (int64_t i = 0; i < scales; ++i) {
+    p.models.push_back(OpenModel(o.Text("model.name"), {.t_eps = p.t_eps, .guidance = p.guidance[i],
+                                                        .bfloat16 = Bfloat16Of(o), .device = DeviceOf(o)}));
+    const Model& model = p.models.back();
+    const StepTable teacher = MakeSolverTable("unipc-3-bh1", *model.schedule, "logsnr", kTeacherNfe, p.t_eps);
+    std::vector<Seed> seeds(training + held_out);
+    std::iota(seeds.begin(), seeds.end(), static_cast<Seed>(i * (training + held_out)));
+    const auto samples = std::make_shared<Samples>(
+        RunTeacher(model, teacher, seeds, true, o.Int("fit.batch"),
+                   [&](int64_t done) { progress.Update(i * (training + held_out) + done); }));
+    AddParts(parts, [&](int64_t begin, int64_t end) {
+      return SourceOf(*samples, teacher, model, begin, end, o.Int("fit.batch"));
+    }, training, search, held_out);
+  }
+  p.sources = {Joined(parts[0]), Joined(parts[1]), Joined(parts[2]), search * scales};
+  p.teacher_evaluations = kTeacherNfe * (training + held_out) * scales;
+  p.teacher = {{"model", p.models[0].name}, {"solver", "unipc-3-bh1"}, {"grid", "logsnr"}, {"nfe", kTeacherNfe},
+               {"t_eps", p.t_eps}, {"guidance", p.guidance}, {"trajectories", (training + held_out) * scales}};
+  return p;
+}
+
+void MeasureSpectrum(Problem& p) {
+  p.statistics = std::make_unique<SpectrumStatistics>(p.models[0].shape);
+  for (int64_t piece = 0; piece < p.sources.training.pieces; ++piece) {
+    p.statistics->Add(p.sources.training.read(piece).state(p.t_eps));
+  }
+}
+
+double PeakMebibytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+void ReadStart(const Options& o, const NoiseSchedule& schedule, FitSolverOptions& fit) {
+  const std::string& text = o.Text("fit.start");
+  if (text == "auto") {
+    fit.start = StartChoice::kAuto;
+    return;
+  }
+  char* end = nullptr;
+  fit.start_time = std::strtod(text.c_str(), &end);
+  GAS_CHECK(!text.empty() && *end == 0, Errc::kBadOption, "fit.start = ", text, ", must be a time, or auto");
+  // 1 is the start of every schedule whose time is not sigma, and means no jump in any.
+  fit.start = fit.start_time == 1.0 || fit.start_time == schedule.t_start() ? StartChoice::kNoise : StartChoice::kAt;
+}
+
+SolverEntry FitOne(const Options& o, int64_t nfe, const Problem& p, const SpectralBasisPtr& basis,
+                   const InterruptGuard& interrupt) {
+  FitSolverOptions fit{.nfe = nfe, .grid = o.Text("student.grid"), .t_eps = p.t_eps, .budget = o.Int("fit.budget"),
+                       .fit = {.history = o.Int("fit.history"),
+                               .preserve_constant = o.Flag("fit.preserve_constant"),
+                               .equal_trajectories = o.Flag("fit.equal_trajectories"),
+                               .basis = basis,
+                               .objective = ObjectiveOf(o.Text("fit.loss"))}};
+  ReadStart(o, *p.models[0].schedule, fit);
+  Progress progress("fit-" + std::to_string(nfe), "evaluations", std::max<int64_t>(1, fit.budget));
+  fit.report = [&](int64_t spent, double best) {
+    progress.Update(std::min(spent, fit.budget), fmt::format("best {:.6f}", best));
+    return !interrupt.Requested();
+  };
+  const FittedSolver found = FitSolver(fit, p.models[0].schedule, p.sources, p.statistics.get());
+  const double seconds = progress.seconds();
+  SolverEntry entry;
+  entry.table = found.fit.table;
+  entry.t_eps = p.t_eps;
+  nlohmann::json rows = nlohmann::json::array();
+  for (const FitRow& row : found.fit.rows) rows.push_back({{"cross_validated_error", row.error}, {"ridge", row.ridge}});
+  entry.provenance = {{"teacher", p.teacher},
+                      {"options", o.ToJson()},
+                      {"rows", rows},
+                      {"held_out_distance", found.held_out},
+                      {"held_out_distance_dpmpp_3m", found.base_held_out},
+                      {"start_time", found.start_time},
+                      {"searched", found.searched},
+                      {"interrupted", found.interrupted},
+                      {"network_evaluations", found.evaluations},
+                      {"teacher_evaluations", p.teacher_evaluations},
+                      {"seconds", seconds},
+                      {"peak_mebibytes", PeakMebibytes()}};
+  std::cout << fmt::format("fit-{}: held-out distance {:.6f}, {:.3f} of dpmpp-3m on {}; start at t = {:.4g}{}; {} network "
+                           "evaluations, {:.1f} s\n",
+                           nfe, found.held_out, found.held_out / found.base_held_out, fit.grid, found.start_time,
+                           found.searched ? ", searched times" : "", found.evaluations, seconds)
+            << std::flush;
+  return entry;
+}
+
+void RunFit(const Options& o) {
+  UseThreads(o);
+  const std::vector<int64_t> counts = o.IntList("student.nfe");
+  ObjectiveOf(o.Text("fit.loss"));  // a wrong name is found before the teacher has run
+  Problem p = o.Text("fit.teacher").empty() ? ProblemMadeNow(o) : ProblemFromTeacher(o);
+  const Model& model = p.models[0];
+  SpectralBasisPtr basis;
+  if (o.Int("fit.bands") > 1 || o.Text("fit.start") != "1") {
+    MeasureSpectrum(p);
+    basis = MakeSpectralBasis(model.shape, o.Int("fit.bands"), p.statistics->ChannelRotation());
+  }
+  PrepareRunFolder(o.Text("fit.out"), o);
+  SolverFile file{.schedule = model.schedule, .prediction = model.denoiser->prediction_type(),
+                  .guidance = p.guidance[p.guidance.size() / 2], .model = model.name, .model_sha256 = model.sha256,
+                  .entries = {}};
+  const std::filesystem::path path = std::filesystem::path(o.Text("fit.out")) / "solver.gas.json";
+  const InterruptGuard interrupt;
+  for (const int64_t nfe : counts) {
+    file.entries[nfe] = FitOne(o, nfe, p, basis, interrupt);
+    WriteSolverFile(path, file);
+    if (interrupt.Requested()) break;
+  }
+  std::cout << path.string() << '\n';
+}
+
+}  // namespace
+
+Verb FitVerb() {
+  return {"fit", "Fits a solver in closed form: seconds, no backpropagation, any network that can be called.",
+          "gas fit --model fashion --nfe 3,4,5,6,8,10 --bands 25 --start auto --out runs/fit", Rows(), RunFit};
+}
+
+}  // namespace gas::cli

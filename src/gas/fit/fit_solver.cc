@@ -1,0 +1,121 @@
+#include "gas/fit/fit_solver.h"
+
+#include "gas/core/error.h"
+#include "gas/fit/time_search.h"
+#include "gas/grid/time_grid.h"
+#include "gas/solver/dpm_multistep.h"
+
+namespace gas {
+namespace {
+
+// How far beyond pure noise, in lambda, automatic starts are tried.
+constexpr double kStartShifts[] = {0.7, 1.4, 2.1};
+constexpr const char* kSearchGrids[] = {"logsnr", "edm", "uniform"};
+
+class Solver {
+ public:
+  Solver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources,
+         const SpectrumStatistics* statistics)
+      : o_(options), schedule_(std::move(schedule)), sources_(sources), statistics_(statistics) {
+    GAS_CHECK(o_.nfe >= 1 && o_.nfe <= 1000, Errc::kBadOption, "fit.nfe = ", o_.nfe, ", must be in [1, 1000]");
+    if (o_.start == StartChoice::kAt) {
+      GAS_CHECK(o_.start_time > o_.t_eps && o_.start_time <= schedule_->t_start(), Errc::kBadOption,
+                "fit.start = ", o_.start_time, ", must be in (", o_.t_eps, ", ", schedule_->t_start(), "]");
+    }
+    GAS_CHECK(o_.start == StartChoice::kNoise || (statistics_ != nullptr && o_.fit.basis != nullptr), Errc::kInternal,
+              "a spectral start needs statistics and a basis");
+  }
+
+  FittedSolver Run() {
+    const FitTimes plain = GridFrom(o_.grid, schedule_->t_start());
+    const DpmMultistepOptions base{.order = 3, .lower_order_final = false};
+    best_.base_held_out = ErrorOn(DpmMultistepTable(base, *schedule_, plain.t), sources_.held_out);
+    std::vector<FitTimes> candidates = Starts(o_.grid);
+    for (const FitTimes& times : candidates) Consider(times, false);
+    if (o_.budget > 0) Consider(Searched(candidates), true);
+    best_.evaluations = evaluations_;
+    return best_;
+  }
+
+ private:
+  FitTimes GridFrom(const std::string& name, double t_start) const {
+    if (t_start == schedule_->t_start()) return {MakeGrid(name, *schedule_, o_.nfe, o_.t_eps), {}};
+    return {MakeGridBetween(name, *schedule_, o_.nfe, t_start, o_.t_eps), {}};
+  }
+
+  std::vector<FitTimes> Starts(const std::string& grid) const {
+    if (o_.start == StartChoice::kAt) return {GridFrom(grid, o_.start_time)};
+    std::vector<FitTimes> times = {GridFrom(grid, schedule_->t_start())};
+    if (o_.start == StartChoice::kAuto) {
+      const double noise = schedule_->HalfLogSnr(schedule_->t_start());
+      for (const double shift : kStartShifts) times.push_back(GridFrom(grid, schedule_->TimeOfHalfLogSnr(noise + shift)));
+    }
+    return times;
+  }
+
+  // The options of a fit that begins at these times.
+  FitOptions OptionsFor(const FitTimes& times) const {
+    FitOptions fit = o_.fit;
+    const double first = times.t[0].item<double>();
+    fit.start = nullptr;
+    if (first < schedule_->t_start()) {
+      fit.start = MakeSpectralStart(*statistics_, *fit.basis, *schedule_, schedule_->t_start(), first);
+    } else if (fit.basis != nullptr && fit.basis->bands() == 1) {
+      fit.basis = nullptr;  // it was there for the start
+    }
+    return fit;
+  }
+
+  void Consider(const FitTimes& times, bool searched) {
+    const FitResult fit = FitTable(times, schedule_, sources_.training, OptionsFor(times));
+    const double error = ErrorOn(fit.table, sources_.held_out);
+    evaluations_ += fit.evaluations;
+    if (best_.fit.table.t.defined() && !(error < best_.held_out)) return;
+    best_.fit = fit;
+    best_.held_out = error;
+    best_.searched = searched;
+    best_.start_time = times.t[0].item<double>();
+  }
+
+  FitTimes Searched(const std::vector<FitTimes>& on_grid) {
+    std::vector<FitTimes> initial = on_grid;
+    for (const char* grid : kSearchGrids) {
+      if (grid == o_.grid) continue;
+      for (const FitTimes& times : Starts(grid)) initial.push_back(times);
+    }
+    const int64_t each = o_.nfe * sources_.search_samples;
+    TimeSearchOptions search{.max_candidates = std::max<int64_t>(1, o_.budget / each),
+                             .start = o_.start == StartChoice::kAuto};
+    int64_t spent = 0;
+    search.report = [&](int64_t, double best) { return !o_.report || o_.report(spent, best); };
+    const TimeSearchResult found = SearchTimes(
+        *schedule_, initial,
+        [&](const FitTimes& times) {
+          FitOptions fit = OptionsFor(times);
+          fit.objective = nullptr;  // the search compares squared errors
+          const FitResult result = FitTable(times, schedule_, sources_.search, fit);
+          spent += result.evaluations;
+          return result.rows.back().error;
+        },
+        search);
+    evaluations_ += spent;
+    best_.interrupted = found.stopped;
+    return found.times;
+  }
+
+  const FitSolverOptions& o_;
+  SchedulePtr schedule_;
+  const FitSources& sources_;
+  const SpectrumStatistics* statistics_;
+  FittedSolver best_;
+  int64_t evaluations_ = 0;
+};
+
+}  // namespace
+
+FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources,
+                       const SpectrumStatistics* statistics) {
+  return Solver(options, std::move(schedule), sources, statistics).Run();
+}
+
+}  // namespace gas

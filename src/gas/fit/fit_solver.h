@@ -1,0 +1,58 @@
+// A fitted solver for one number of evaluations: start, times and coefficients chosen by held-out error.
+#ifndef GAS_FIT_FIT_SOLVER_H_
+#define GAS_FIT_FIT_SOLVER_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "gas/fit/fit.h"
+#include "gas/fit/spectral_start.h"
+
+namespace gas {
+
+// Where the first evaluation is made.
+enum class StartChoice {
+  kNoise,  // at pure noise, as other solvers do
+  kAt,     // at start_time, after a spectral jump
+  kAuto,   // where the held-out error is least, pure noise included
+};
+
+struct FitSolverOptions {
+  int64_t nfe = 4;
+  std::string grid = "logsnr";  // where the search begins; kept without one
+  double t_eps = 1e-3;
+  StartChoice start = StartChoice::kNoise;
+  double start_time = 0;
+  int64_t budget = 0;  // network evaluations that the time search may spend, each of one sample; 0: no search
+  FitOptions fit;      // its basis is the bands; start is set here
+  // Called during the search; false ends it with the best so far.
+  std::function<bool(int64_t spent, double best)> report;
+};
+
+// Trajectories: all that are fitted, the part that the search looks at, and those that decide.
+struct FitSources {
+  TrajectorySource training, search, held_out;
+  int64_t search_samples = 0;
+};
+
+struct FittedSolver {
+  FitResult fit;
+  double start_time = 0;    // schedule's start without a spectral start
+  bool searched = false;    // whether searched times won on held-out trajectories
+  bool interrupted = false;
+  double held_out = 0;      // mean squared distance to the teacher on held-out trajectories
+  double base_held_out = 0;  // of DPM-Solver++(3M) on the grid
+  int64_t evaluations = 0;  // of all that was tried
+};
+
+// Candidates are: pure noise and, as `start` says, spectral starts, each on the grid; with a budget also times searched
+// from several grids over the cross-validated error of the last row on the search part. Each is fitted to the training
+// part, and the least held-out error wins. `statistics` may be null when start is kNoise. Throws Error(kBadOption) for
+// unknown grids and a start outside (t_eps, schedule start].
+FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources,
+                       const SpectrumStatistics* statistics);
+
+}  // namespace gas
+
+#endif  // GAS_FIT_FIT_SOLVER_H_
