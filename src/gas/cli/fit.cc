@@ -57,7 +57,7 @@ std::vector<OptionRow> Rows() {
   };
 }
 
-// A jump to t = 1 is none; |d| is taken smooth on this scale.
+// The scale on which the absolute difference is smooth.
 constexpr double kAbsoluteDelta = 1e-3;
 
 ObjectivePtr ObjectiveOf(const std::string& loss) {
