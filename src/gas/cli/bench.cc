@@ -97,6 +97,8 @@ class FreeDenoiser : public Denoiser {
 void RunBench(const Options& o) {
   UseThreads(o);
   const Model model = OpenModel(o.Text("model.name"), {.device = DeviceOf(o)});
+  GAS_CHECK(model.network, Errc::kBadOption, "model.name = ", o.Text("model.name"),
+            ", must be a network that runs in this program, which is what is measured");
   const int64_t batch = o.Int("bench.batch");
   const double budget = o.Real("bench.seconds");
   nlohmann::json json = {{"threads", torch::get_num_threads()}, {"batch", batch}, {"model", model.name}};

@@ -57,6 +57,11 @@ Model OpenModelOf(const TeacherData& data, const std::string& folder, const Opti
   return model;
 }
 
+void CheckTrainable(const Model& model) {
+  GAS_CHECK(model.has_gradient, Errc::kBadOption, "the network of ", model.name,
+            " runs in another process and has no gradient; gas fit needs none");
+}
+
 bool IsSolverFile(const std::string& solver) {
   return solver.find('/') != solver.npos || solver.ends_with(".json");
 }

@@ -16,7 +16,8 @@ namespace gas::cli {
 
 // Rows that mean the same for every verb that has them.
 inline constexpr OptionRow kModelRow = {.key = "model.name", .flag = "--model", .type = OptType::kText,
-                                        .def = "fashion", .help = "embedded model (gas models) or model file"};
+                                        .def = "fashion",
+                                        .help = "embedded model (gas models), model file, or exec:COMMAND"};
 inline constexpr OptionRow kGuidanceRow = {.key = "model.guidance", .flag = "--guidance", .type = OptType::kReal,
                                            .def = "1", .min = -100, .max = 100,
                                            .help = "classifier-free guidance scale, 1 for none"};
@@ -40,6 +41,9 @@ Model OpenModelFrom(const Options& options, double t_eps);
 // The model of teacher data: model.name with the run rows, and t_eps and guidance of the data. Throws Error(kBadFile)
 // when the data in `folder` were made with other weights.
 Model OpenModelOf(const TeacherData& data, const std::string& folder, const Options& options);
+
+// Throws Error(kBadOption) for a model whose solver cannot be trained by gradients; said before any work is done.
+void CheckTrainable(const Model& model);
 
 // A solver by name or from a file, ready to run.
 struct ResolvedSolver {

@@ -82,6 +82,7 @@ void RunDemo(const Options& o) {
   const std::filesystem::path folder = o.Text("demo.out");
   PrepareRunFolder(folder.string(), o);
   const Model model = OpenModelFrom(o, t_eps);
+  CheckTrainable(model);
   const FeatureModel features = ReadFeatureModel(EmbeddedFile("fashion-features"));
   Progress whole("demo", "steps", 1);
 

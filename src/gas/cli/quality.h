@@ -13,11 +13,12 @@ struct Quality {
   std::string label;
   int64_t nfe = 0;
   double distance = -1;  // mean squared difference to the teacher; negative for the teacher itself
-  double frechet = 0;    // Fréchet distance to the data
-  double agreement = 0;  // share of samples that the classifier gives the class asked for
+  double frechet = -1;    // Fréchet distance to the data; negative if not measured
+  double agreement = -1;  // share of samples that the classifier gives the class asked for; negative if not measured
 };
 
-// images, teacher [N,C,H,W] in [-1,1]; teacher undefined for the teacher's own row; labels [N].
+// images, teacher [N,C,H,W] in [-1,1]; teacher undefined for the teacher's own row; labels [N], undefined without
+// classes. Images of another shape than those of the features have no distance to their data.
 Quality MeasureQuality(const std::string& label, int64_t nfe, const Tensor& images, const Tensor& teacher,
                        const Tensor& labels, const FeatureModel& features);
 

@@ -136,6 +136,7 @@ void RunTrain(const Options& o) {
   const TeacherData data(o.Text("train.teacher"));
   const double t_eps = data.spec().t_eps, guidance = data.spec().guidance;
   const Model model = OpenModelOf(data, o.Text("train.teacher"), o);
+  CheckTrainable(model);
   std::shared_ptr<Classifier> features;
   if (o.Text("train.loss") == "features") features = ReadFeatureModel(EmbeddedFile("fashion-features")).network;
   const Distance distance = MakeDistance(o.Text("train.loss"), features);

@@ -10,32 +10,12 @@
 #include <system_error>
 
 #include "gas/core/error.h"
+#include "gas/io/descriptor.h"
 
 namespace gas {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { Close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int get() const { return fd_; }
-  bool valid() const { return fd_ >= 0; }
-
-  // Returns false if the system reports an error, as network file systems do only here.
-  bool Close() {
-    const bool ok = fd_ < 0 || ::close(fd_) == 0;
-    fd_ = -1;
-    return ok;
-  }
-
- private:
-  int fd_;
-};
 
 // A file beside its target that removes itself unless it was renamed onto it.
 class TemporaryFile {

@@ -6,6 +6,7 @@
 #include "gas/core/nearest.h"
 #include "gas/io/file.h"
 #include "gas/io/safetensors.h"
+#include "gas/models/process_denoiser.h"
 #include "gas/models/state_dict.h"
 
 namespace gas {
@@ -15,6 +16,7 @@ using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr const char* kFormatKey = "gas_model";
+constexpr std::string_view kProcessPrefix = "exec:";
 
 const std::string& MetadataAt(const Safetensors& file, const std::string& key) {
   const auto found = file.metadata.find(key);
@@ -51,6 +53,33 @@ std::vector<fs::path> ModelFolders() {
   return folders;
 }
 
+Model OpenProcess(const std::string& command, const ModelOptions& options) {
+  GAS_CHECK(!options.bfloat16, Errc::kBadOption, kProcessPrefix, command,
+            ": dtype bfloat16, must be float32 for a network in another process");
+  const auto process = std::make_shared<ProcessDenoiser>(command);
+  const ProcessHello& hello = process->hello();
+  Model model;
+  model.name = hello.name;
+  // The weights are out of reach. What the process says of itself keeps the samples of different models apart, and stays
+  // the same when it is started by another command or on another machine.
+  model.sha256 = Sha256(process->hello_line());
+  model.schedule = hello.schedule;
+  model.shape = hello.shape;
+  model.classes = hello.classes;
+  model.has_gradient = false;
+  model.metadata = {{"hello", process->hello_line()}};
+  model.device = options.device;
+  model.denoiser = process;
+  return model;
+}
+
+void ApplyGuidance(Model& model, double guidance) {
+  if (guidance == 1.0) return;
+  GAS_CHECK(model.classes > 0, Errc::kBadOption, "guidance = ", guidance, ", must be 1 for ", model.name,
+            ", which has no classes");
+  model.denoiser = std::make_shared<GuidedDenoiser>(model.denoiser, guidance);
+}
+
 }  // namespace
 
 std::vector<std::string> EmbeddedModels() { return {"fashion"}; }
@@ -66,6 +95,11 @@ fs::path EmbeddedFile(const std::string& name) {
 }
 
 Model OpenModel(const std::string& name, const ModelOptions& options) {
+  if (name.starts_with(kProcessPrefix)) {
+    Model model = OpenProcess(name.substr(kProcessPrefix.size()), options);
+    ApplyGuidance(model, options.guidance);
+    return model;
+  }
   const bool is_path = name.find('/') != name.npos || name.find('.') != name.npos;
   const auto embedded = EmbeddedModels();
   if (!is_path && std::find(embedded.begin(), embedded.end(), name) == embedded.end()) {
@@ -96,11 +130,7 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   model.metadata = file.metadata;
   model.device = options.device;
   model.denoiser = std::make_shared<EdmDenoiser>(model.network, options.bfloat16);
-  if (options.guidance != 1.0) {
-    GAS_CHECK(model.classes > 0, Errc::kBadOption, "guidance = ", options.guidance, ", must be 1 for ", model.name,
-              ", which has no classes");
-    model.denoiser = std::make_shared<GuidedDenoiser>(model.denoiser, options.guidance);
-  }
+  ApplyGuidance(model, options.guidance);
   return model;
 }
 

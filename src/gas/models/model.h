@@ -27,14 +27,17 @@ struct Model {
   std::vector<int64_t> shape;                // [C,H,W] of a sample
   int64_t classes = 0;                       // 0: unconditional
   std::vector<std::string> class_names;      // empty if unknown
-  int64_t parameters = 0;
+  int64_t parameters = 0;                    // 0 for a network in another process
+  bool has_gradient = true;                  // of the denoiser, which the training of a solver needs
   torch::Device device = torch::kCPU;
   std::map<std::string, std::string> metadata;
-  std::shared_ptr<edm::Precond> network;     // the raw network of EDM models
+  std::shared_ptr<edm::Precond> network;     // the raw network of EDM models, null for others
 };
 
-// name: an embedded model ("fashion") or a path. Throws Error(kBadOption) for an unknown name (with the nearest) and
-// guidance without classes, Error(kBadFile) for a file that is not a model.
+// name: an embedded model ("fashion"), a path, or "exec:COMMAND" for a network in another process, whose schedule is
+// the one that it names, whatever t_eps. Throws Error(kBadOption) for an unknown name (with the nearest), guidance
+// without classes and bfloat16 of a process, Error(kBadFile) for a file or process that is not a model,
+// Error(kUnavailable) for a process that ends before it has said what it is.
 Model OpenModel(const std::string& name, const ModelOptions& options = {});
 
 // Names of the models that come with this program.
