@@ -47,6 +47,71 @@ TEST(Student, ZeroCorrectionsAreDpmSolverPP) {
   }
 }
 
+// A table with coefficients of its own at every place that a student of this order reaches.
+StepTable SomeTable(const SchedulePtr& schedule, int64_t steps, int64_t order, const SpectralBasisPtr& basis,
+                    double t_first = 1.0) {
+  StepTable table = DpmMultistepTable({.order = 1}, *schedule, LogSnrGrid(*schedule, steps, t_first, 1e-3));
+  table.t_eval = table.t_eval * (1 - 0.01 * torch::rand({steps}, torch::kFloat64));
+  table.alpha_eval = schedule->Alpha(table.t_eval);
+  table.sigma_eval = schedule->Sigma(table.t_eval);
+  std::vector<int64_t> shape = {steps, steps};
+  if (basis != nullptr) shape.insert(shape.end(), {basis->components(), basis->bands()});
+  const Tensor within = torch::ones({steps, steps}, torch::kFloat64).tril().triu(1 - order);
+  for (Tensor* m : {&table.a, &table.b}) {
+    *m = torch::randn(shape, torch::kFloat64) * (basis ? within.unsqueeze(2).unsqueeze(3) : within);
+  }
+  table.basis = basis;
+  return table;
+}
+
+TEST(Student, ReproducesAnyTableItStartsFrom) {
+  torch::manual_seed(3);
+  for (const SchedulePtr& schedule : {VpLinearSchedule(), CosineSchedule()}) {
+    for (const int64_t steps : {1, 2, 3, 4, 6, 10}) {
+      for (const int64_t order : {int64_t{1}, int64_t{2}, int64_t{4}, steps}) {
+        if (order > steps) continue;
+        for (const auto base : {ThirdOrderBase::kPublished, ThirdOrderBase::kCorrected}) {
+          const StepTable table = SomeTable(schedule, steps, order, nullptr, schedule->t_start());
+          const StepTable again = Student::FromTable(table, schedule, {.order = order, .base = base}).Table();
+          for (const auto& [expected, actual] : {std::pair(table.a, again.a), std::pair(table.b, again.b),
+                                                 std::pair(table.t, again.t), std::pair(table.t_eval, again.t_eval)}) {
+            EXPECT_TRUE(Close(actual, expected, 1e-10, 0)) << steps << " steps, order " << order;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Student, SpectralTablesKeepBandsAndStart) {
+  torch::manual_seed(5);
+  const SchedulePtr schedule = VpLinearSchedule();
+  const SpectralBasisPtr basis = MakeSpectralBasis({2, 4, 4}, 3);
+  StepTable table = SomeTable(schedule, 4, 4, basis, 0.7);
+  table.start = std::make_shared<SpectralStart>(SpectralStart{torch::rand(basis->shape, torch::kFloat64),
+                                                              torch::rand(basis->shape, torch::kFloat64)});
+  const Tensor noise = torch::randn({2, 2, 4, 4}, torch::kFloat64);
+  const testing::GaussianDenoiser network(0.3, 0.5);
+  const Tensor expected = RunTable(table, network, noise, {});
+  for (const bool per_band : {false, true}) {
+    const Student student = Student::FromTable(table, schedule, {.per_band = per_band});
+    EXPECT_TRUE(Close(RunTable(student.Table(), network, noise, {}), expected, 1e-10, 0));
+    EXPECT_EQ(student.parameters().at("c").dim(), per_band ? 4 : 2);
+    RunTable(student.Table(), network, noise, {}).square().mean().backward();
+    for (const auto& [name, value] : student.parameters()) {
+      EXPECT_TRUE(value.grad().defined() && value.grad().ne(0).any().item<bool>()) << name;
+    }
+  }
+}
+
+TEST(Student, TablesOutOfReachAreRefused) {
+  torch::manual_seed(6);
+  const SchedulePtr schedule = VpLinearSchedule();
+  const StepTable table = SomeTable(schedule, 5, 5, nullptr);
+  EXPECT_ERROR(Student::FromTable(table, schedule, {.order = 3}), Errc::kBadOption, "student.order = 3");
+  EXPECT_ERROR(Student::FromTable(table, schedule, {.per_band = true}), Errc::kBadOption, "need a spectral table");
+}
+
 // Central differences of a scalar function of one tensor.
 Tensor FiniteDifferences(const std::function<double(const Tensor&)>& f, const Tensor& at, double step) {
   Tensor gradient = torch::zeros_like(at);

@@ -4,13 +4,12 @@
 #include <iostream>
 
 #include "gas/cli/common.h"
+#include "gas/cli/fit_problem.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/core/nearest.h"
-#include "gas/fit/fit_solver.h"
 #include "gas/models/features/perceptual.h"
-#include "gas/solver/registry.h"
 #include "gas/student/solver_file.h"
 #include "gas/train/distance.h"
 
@@ -23,7 +22,7 @@ std::vector<OptionRow> Rows() {
       {.key = "student.nfe", .flag = "--nfe", .type = OptType::kText, .def = "4",
        .help = "network evaluations, or a list such as 3,4,5 (one file holds all)"},
       {.key = "fit.teacher", .flag = "--teacher", .type = OptType::kText, .def = "",
-       .help = "folder of teacher data with states [made now, unipc-3-bh1 with 20 evaluations]"},
+       .help = "folder of teacher data, best with states [made now, unipc-3-bh1 with 20 evaluations]"},
       {.key = "fit.trajectories", .flag = "--trajectories", .type = OptType::kInt, .def = "256", .min = 8, .max = 1e7,
        .help = "trajectories to fit (of seeds 0 up when made now)"},
       {.key = "fit.held_out", .flag = "--held-out", .type = OptType::kInt, .def = "64", .min = 1, .max = 1e7,
@@ -89,87 +88,6 @@ std::vector<double> GuidanceScales(const std::string& text) {
   return {low, (low + high) / 2, high};
 }
 
-// Models and trajectories of one run, whatever they come from.
-struct Problem {
-  std::vector<Model> models;  // one for each guidance scale; the first names the file's model
-  std::vector<double> guidance;
-  double t_eps = 1e-3;
-  FitSources sources;
-  nlohmann::json teacher;
-  int64_t teacher_evaluations = 0;
-  std::unique_ptr<TeacherData> data;  // keeps the sources' samples
-  std::unique_ptr<SpectrumStatistics> statistics;
-};
-
-// The parts of a source that has training samples first, then held-out ones.
-template <typename Make>
-void AddParts(std::vector<TrajectorySource> (&parts)[3], const Make& source, int64_t training, int64_t search,
-              int64_t held_out) {
-  parts[0].push_back(source(0, training));
-  parts[1].push_back(source(0, search));
-  parts[2].push_back(source(training, training + held_out));
-}
-
-Problem ProblemFromTeacher(const Options& o) {
-  Problem p;
-  const std::string& folder = o.Text("fit.teacher");
-  p.data = std::make_unique<TeacherData>(folder);
-  p.models.push_back(OpenModelOf(*p.data, folder, o));
-  p.guidance = {p.data->spec().guidance};
-  p.t_eps = p.data->spec().t_eps;
-  p.teacher = p.data->spec().ToJson();
-  const int64_t held_out = o.Int("fit.held_out"), training = std::min(o.Int("fit.trajectories"), p.data->size() - held_out);
-  GAS_CHECK(training >= 8, Errc::kBadOption, "fit.held_out = ", held_out, " leaves ", training, " of ", p.data->size(),
-            " trajectories in ", folder, ", must leave at least 8");
-  std::vector<TrajectorySource> parts[3];
-  const int64_t search = std::min(training, o.Int("fit.search_samples"));
-  AddParts(parts, [&](int64_t begin, int64_t end) {
-    return SourceOf(*p.data, p.models[0], begin, end, o.Int("fit.batch"));
-  }, training, search, held_out);
-  p.sources = {Joined(parts[0]), Joined(parts[1]), Joined(parts[2]), search};
-  return p;
-}
-
-Problem ProblemMadeNow(const Options& o) {
-  Problem p;
-  p.t_eps = o.Real("solver.t_eps");
-  p.guidance = GuidanceScales(o.Text("fit.guidance"));
-  const int64_t scales = static_cast<int64_t>(p.guidance.size());
-  // The trajectories are shared out among the scales.
-  const int64_t training = (o.Int("fit.trajectories") + scales - 1) / scales;
-  const int64_t held_out = (o.Int("fit.held_out") + scales - 1) / scales;
-  const int64_t search = std::min(training, (o.Int("fit.search_samples") + scales - 1) / scales);
-  std::vector<TrajectorySource> parts[3];
-  constexpr int64_t kTeacherNfe = 20;
-  Progress progress("teacher", "samples", (training + held_out) * scales);
-  for (int64_t i = 0; i < scales; ++i) {
-    p.models.push_back(OpenModel(o.Text("model.name"), {.t_eps = p.t_eps, .guidance = p.guidance[i],
-                                                        .bfloat16 = Bfloat16Of(o), .device = DeviceOf(o)}));
-    const Model& model = p.models.back();
-    const StepTable teacher = MakeSolverTable("unipc-3-bh1", *model.schedule, "logsnr", kTeacherNfe, p.t_eps);
-    std::vector<Seed> seeds(training + held_out);
-    std::iota(seeds.begin(), seeds.end(), static_cast<Seed>(i * (training + held_out)));
-    const auto samples = std::make_shared<Samples>(
-        RunTeacher(model, teacher, seeds, true, o.Int("fit.batch"),
-                   [&](int64_t done) { progress.Update(i * (training + held_out) + done); }));
-    AddParts(parts, [&](int64_t begin, int64_t end) {
-      return SourceOf(*samples, teacher, model, begin, end, o.Int("fit.batch"));
-    }, training, search, held_out);
-  }
-  p.sources = {Joined(parts[0]), Joined(parts[1]), Joined(parts[2]), search * scales};
-  p.teacher_evaluations = kTeacherNfe * (training + held_out) * scales;
-  p.teacher = {{"model", p.models[0].name}, {"solver", "unipc-3-bh1"}, {"grid", "logsnr"}, {"nfe", kTeacherNfe},
-               {"t_eps", p.t_eps}, {"guidance", p.guidance}, {"trajectories", (training + held_out) * scales}};
-  return p;
-}
-
-void MeasureSpectrum(Problem& p) {
-  p.statistics = std::make_unique<SpectrumStatistics>(p.models[0].shape);
-  for (int64_t piece = 0; piece < p.sources.training.pieces; ++piece) {
-    p.statistics->Add(p.sources.training.read(piece).state(p.t_eps));
-  }
-}
-
 double PeakMebibytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -189,7 +107,7 @@ void ReadStart(const Options& o, const NoiseSchedule& schedule, FitSolverOptions
   fit.start = fit.start_time == 1.0 || fit.start_time == schedule.t_start() ? StartChoice::kNoise : StartChoice::kAt;
 }
 
-SolverEntry FitOne(const Options& o, int64_t nfe, const Problem& p, const SpectralBasisPtr& basis,
+SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const SpectralBasisPtr& basis,
                    const InterruptGuard& interrupt) {
   FitSolverOptions fit{.nfe = nfe, .grid = o.Text("student.grid"), .t_eps = p.t_eps, .budget = o.Int("fit.budget"),
                        .fit = {.history = o.Int("fit.history"),
@@ -234,7 +152,16 @@ void RunFit(const Options& o) {
   UseThreads(o);
   const std::vector<int64_t> counts = o.IntList("student.nfe");
   ObjectiveOf(o.Text("fit.loss"));  // a wrong name is found before the teacher has run
-  Problem p = o.Text("fit.teacher").empty() ? ProblemMadeNow(o) : ProblemFromTeacher(o);
+  const FitSizes sizes{o.Int("fit.trajectories"), o.Int("fit.held_out"), o.Int("fit.search_samples"),
+                       o.Int("fit.batch")};
+  const std::string& folder = o.Text("fit.teacher");
+  FitProblem p;
+  if (folder.empty()) {
+    p = FitProblemMadeNow(o, o.Real("solver.t_eps"), GuidanceScales(o.Text("fit.guidance")), sizes);
+  } else {
+    const auto data = std::make_shared<const TeacherData>(folder);
+    p = FitProblemFrom(data, folder, OpenModelOf(*data, folder, o), sizes);
+  }
   const Model& model = p.models[0];
   SpectralBasisPtr basis;
   if (o.Int("fit.bands") > 1 || o.Text("fit.start") != "1") {

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "gas/cli/common.h"
+#include "gas/cli/fit_problem.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
 #include "gas/grid/time_grid.h"
@@ -31,6 +32,11 @@ std::vector<OptionRow> Rows() {
        .help = "third-order base: published, or corrected"},
       {.key = "student.grid", .flag = "--grid", .type = OptType::kText, .def = "uniform",
        .help = "time grid at the start of training"},
+      {.key = "student.init", .flag = "--init", .type = OptType::kText, .def = "",
+       .help = "where to start: a solver file, whose tables are reproduced exactly, or fit for a closed-form fit to the "
+               "first 256 samples on --grid [the base solver on --grid]"},
+      {.key = "student.per_band", .flag = "--per-band", .type = OptType::kFlag, .def = "false",
+       .help = "train corrections of each band of a spectral table"},
       {.key = "train.loss", .flag = "--loss", .type = OptType::kText, .def = "l2", .help = "l2, l1, huber or features"},
       {.key = "train.iterations", .flag = "--iterations", .type = OptType::kInt, .def = "1000", .min = 1, .max = 1e9,
        .help = "steps of Adam"},
@@ -83,17 +89,30 @@ GsTrainOptions TrainOptions(const Options& o, const std::filesystem::path& folde
           .device = DeviceOf(o)};
 }
 
-SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const TeacherData& data, double t_eps,
-                     const Distance& distance) {
-  const std::filesystem::path folder =
-      std::filesystem::path(o.Text("train.out")) / ("nfe-" + std::to_string(nfe));
+// The student before training.
+Student StartOf(const Options& o, int64_t nfe, const Model& model, const std::shared_ptr<const TeacherData>& data) {
   const std::string& base = o.Text("student.base");
   GAS_CHECK(base == "published" || base == "corrected", Errc::kBadOption, "student.base = ", base,
             ", must be published or corrected");
+  const double t_eps = data->spec().t_eps;
   const StudentConfig config{
       .steps = nfe, .order = o.Int("student.order"),
-      .base = base == "published" ? ThirdOrderBase::kPublished : ThirdOrderBase::kCorrected, .t_eps = t_eps};
-  Student student(config, model.schedule, MakeGrid(o.Text("student.grid"), *model.schedule, nfe, t_eps));
+      .base = base == "published" ? ThirdOrderBase::kPublished : ThirdOrderBase::kCorrected, .t_eps = t_eps,
+      .per_band = o.Flag("student.per_band")};
+  const std::string &init = o.Text("student.init"), &grid = o.Text("student.grid");
+  if (init.empty()) return Student(config, model.schedule, MakeGrid(grid, *model.schedule, nfe, t_eps));
+  if (init != "fit") return Student::FromTable(ResolveSolver(init, grid, nfe, model, t_eps).table, model.schedule, config);
+  const FitProblem problem = FitProblemFrom(data, o.Text("train.teacher"), model, {});
+  const FitSolverOptions fit{.nfe = nfe, .grid = grid, .t_eps = t_eps};
+  return Student::FromTable(FitSolver(fit, model.schedule, problem.sources, nullptr).fit.table, model.schedule, config);
+}
+
+SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const std::shared_ptr<const TeacherData>& shared,
+                     const Distance& distance) {
+  const TeacherData& data = *shared;
+  const std::filesystem::path folder =
+      std::filesystem::path(o.Text("train.out")) / ("nfe-" + std::to_string(nfe));
+  Student student = StartOf(o, nfe, model, shared);
   const int64_t held_out = o.Int("train.held_out");
   GAS_CHECK(held_out < data.size(), Errc::kBadOption, "train.held_out = ", held_out, ", must be below ", data.size(),
             ", the samples in ", o.Text("train.teacher"));
@@ -114,7 +133,7 @@ SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const Te
   if (held_out > 0 && validated < 0) validated = trainer.Validate(validation);
   SolverEntry entry;
   entry.table = student.TableOf(trainer.average()).Detached();
-  entry.t_eps = t_eps;
+  entry.t_eps = data.spec().t_eps;
   entry.student = student.config();
   entry.parameters = trainer.average();
   entry.provenance = {{"teacher", data.spec().ToJson()},
@@ -133,19 +152,18 @@ SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const Te
 void RunTrain(const Options& o) {
   UseThreads(o);
   GAS_CHECK(o.Text("train.method") == "gs", Errc::kBadOption, "train.method = ", o.Text("train.method"), ", must be gs");
-  const TeacherData data(o.Text("train.teacher"));
-  const double t_eps = data.spec().t_eps, guidance = data.spec().guidance;
-  const Model model = OpenModelOf(data, o.Text("train.teacher"), o);
+  const auto data = std::make_shared<const TeacherData>(o.Text("train.teacher"));
+  const Model model = OpenModelOf(*data, o.Text("train.teacher"), o);
   CheckTrainable(model);
   std::shared_ptr<Classifier> features;
   if (o.Text("train.loss") == "features") features = ReadFeatureModel(EmbeddedFile("fashion-features")).network;
   const Distance distance = MakeDistance(o.Text("train.loss"), features);
   PrepareRunFolder(o.Text("train.out"), o);
-  SolverFile file{.schedule = model.schedule, .prediction = model.denoiser->prediction_type(), .guidance = guidance,
+  SolverFile file{.schedule = model.schedule, .prediction = model.denoiser->prediction_type(), .guidance = data->spec().guidance,
                   .model = model.name, .model_sha256 = model.sha256, .entries = {}};
   const std::filesystem::path path = std::filesystem::path(o.Text("train.out")) / "solver.gas.json";
   for (const int64_t nfe : o.IntList("student.nfe")) {
-    file.entries[nfe] = TrainOne(o, nfe, model, data, t_eps, distance);
+    file.entries[nfe] = TrainOne(o, nfe, model, data, distance);
     WriteSolverFile(path, file);
   }
   std::cout << path.string() << '\n';

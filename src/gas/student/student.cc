@@ -22,7 +22,8 @@ class Row {
   Row(int64_t n, int64_t length) : n_(n), entries_(length, Scalar(0)) {}
   // Adds to the entry that is `age` evaluations older than the newest.
   void Add(int64_t age, const Tensor& value) { entries_[n_ - age] = entries_[n_ - age] + value; }
-  Tensor Stack() const { return torch::stack(entries_); }
+  // [length], or [length,C,K] once a coefficient of a band was added.
+  Tensor Stack() const { return torch::stack(torch::broadcast_tensors(entries_)); }
 
  private:
   int64_t n_;
@@ -61,7 +62,8 @@ nlohmann::json StudentConfig::ToJson() const {
           {"order", order},
           {"parametrization", parametrization == Parametrization::kTheory ? "theory" : "reference-free"},
           {"base", base == ThirdOrderBase::kPublished ? "published" : "corrected"},
-          {"t_eps", t_eps}};
+          {"t_eps", t_eps},
+          {"per_band", per_band}};
 }
 
 StudentConfig StudentConfig::FromJson(const nlohmann::json& json) {
@@ -70,6 +72,7 @@ StudentConfig StudentConfig::FromJson(const nlohmann::json& json) {
     config.steps = json.at("steps").get<int64_t>();
     config.order = json.at("order").get<int64_t>();
     config.t_eps = json.at("t_eps").get<double>();
+    config.per_band = json.value("per_band", false);
     const std::string kind = json.at("parametrization").get<std::string>(), base = json.at("base").get<std::string>();
     GAS_CHECK(kind == "theory" || kind == "reference-free", Errc::kBadFile, "student.parametrization = ", kind,
               ", must be theory or reference-free");
@@ -84,7 +87,10 @@ StudentConfig StudentConfig::FromJson(const nlohmann::json& json) {
 }
 
 Student::Student(const StudentConfig& config, SchedulePtr schedule, const Tensor& grid)
-    : config_(config), schedule_(std::move(schedule)) {
+    : Student(config, schedule, grid, schedule->t_start()) {}
+
+Student::Student(const StudentConfig& config, SchedulePtr schedule, const Tensor& grid, double t_first)
+    : config_(config), schedule_(std::move(schedule)), t_first_(t_first) {
   const int64_t n = config_.steps;
   GAS_CHECK(n >= 1 && n <= 1000, Errc::kBadOption, "student.steps = ", n, ", must be in [1, 1000]");
   if (config_.order == 0) config_.order = n;
@@ -93,10 +99,10 @@ Student::Student(const StudentConfig& config, SchedulePtr schedule, const Tensor
             ", must be in [", least, ", student.steps = ", n, "]");
   Tensor times = grid.defined() ? grid : MakeGrid("uniform", *schedule_, n, config_.t_eps);
   CheckGrid(times);
-  GAS_CHECK(times.size(0) == n + 1 && times[0].item<double>() == schedule_->t_start() &&
+  GAS_CHECK(times.size(0) == n + 1 && times[0].item<double>() == t_first_ &&
                 std::abs(times[-1].item<double>() - config_.t_eps) <= 1e-12,
             Errc::kBadOption, "student grid of ", times.size(0), " times from ", times[0].item<double>(), " to ",
-            times[-1].item<double>(), ", must be ", n + 1, " times from ", schedule_->t_start(), " to ", config_.t_eps);
+            times[-1].item<double>(), ", must be ", n + 1, " times from ", t_first_, " to ", config_.t_eps);
   parameters_ = {{"theta", Leaf(StickBreakingTheta(times))},
                  {"xi", Leaf(torch::zeros({n}))},
                  {"a", Leaf(torch::zeros({config_.order, n}))},
@@ -120,7 +126,7 @@ void Student::InitReferenceFree() {
   torch::NoGradGuard no_grad;
   StudentConfig theory = config_;
   theory.parametrization = Parametrization::kTheory;
-  const Tensor grid = StickBreakingGrid(parameters_.at("theta"), config_.t_eps, schedule_->t_start());
+  const Tensor grid = StickBreakingGrid(parameters_.at("theta"), config_.t_eps, t_first_);
   const Tensor b = Student(theory, schedule_, grid).Table().b;
   const Tensor lambda = schedule_->HalfLogSnr(grid), alpha = schedule_->Alpha(grid);
   Tensor& c = parameters_.at("c");
@@ -134,9 +140,13 @@ StepTable Student::Table() const { return TableOf(parameters_); }
 
 StepTable Student::TableOf(const std::map<std::string, Tensor>& values) const {
   const int64_t steps = config_.steps;
-  const Tensor &a = values.at("a"), &c = values.at("c");
+  Tensor a = values.at("a"), c = values.at("c");
+  if (!fixed_.empty()) {
+    a = a.view({config_.order, steps, 1, 1}) + fixed_.at("a0");
+    c = c.view({config_.order, steps, 1, 1}) + fixed_.at("c0");
+  }
   StepTable table;
-  table.t = StickBreakingGrid(values.at("theta"), config_.t_eps, schedule_->t_start());
+  table.t = StickBreakingGrid(values.at("theta"), config_.t_eps, t_first_);
   const Tensor nodes = table.t.slice(0, 0, steps);
   table.t_eval = nodes + values.at("xi");
   const Tensor alpha = schedule_->Alpha(table.t), sigma = schedule_->Sigma(table.t);
@@ -166,8 +176,82 @@ StepTable Student::TableOf(const std::map<std::string, Tensor>& values) const {
   table.a = torch::stack(rows_a);
   table.b = torch::stack(rows_b);
   table.prior_std = schedule_->PriorStd(schedule_->t_start());
+  table.basis = basis_;
+  table.start = start_;
   table.method = "gs";
   return table;
+}
+
+Tensor Student::CorrectionsFor(const Tensor& b) const {
+  const int64_t steps = config_.steps, order = config_.order;
+  std::map<std::string, Tensor> probe;
+  for (const auto& [name, value] : parameters_) probe[name] = value.detach();
+  probe["a"] = torch::zeros({order, steps}, torch::kFloat64);
+  probe["c"] = torch::zeros({order, steps}, torch::kFloat64);
+  const Tensor base = TableOf(probe).b;
+  // b is affine in c: its derivatives by each c_i, for all rows at once.
+  std::vector<Tensor> columns;
+  for (int64_t i = 0; i < order; ++i) {
+    probe["c"] = torch::zeros({order, steps}, torch::kFloat64);
+    probe["c"][i] = 1;
+    columns.push_back(TableOf(probe).b - base);
+  }
+  const Tensor response = torch::stack(columns, 2);  // [N,N,order]: row, prediction, correction
+  const Tensor missing =
+      (b - (b.dim() == 4 ? base.unsqueeze(2).unsqueeze(3) : base)).reshape({steps, steps, -1});
+  const Tensor c = torch::matmul(torch::linalg_pinv(response), missing);  // [N,order,...]
+  const double left = (torch::matmul(response, c) - missing).abs().max().item<double>();
+  const double scale = std::max(1.0, b.abs().max().item<double>());
+  GAS_CHECK(left <= 1e-10 * scale, Errc::kBadOption, "student.order = ", order,
+            ": the table uses predictions that this order does not reach; coefficients would differ by ", left);
+  std::vector<int64_t> shape = {steps, order};
+  for (const int64_t size : b.sizes().slice(2)) shape.push_back(size);
+  return c.reshape(shape).transpose(0, 1).contiguous();
+}
+
+Student Student::FromTable(const StepTable& table, SchedulePtr schedule, StudentConfig config) {
+  ValidateTable(table);
+  const int64_t steps = table.nfe();
+  config.steps = steps;
+  config.t_eps = table.t[-1].item<double>();
+  GAS_CHECK(config.parametrization == Parametrization::kTheory, Errc::kBadOption,
+            "a student that begins as a table must be of parametrization theory");
+  GAS_CHECK(!config.per_band || table.spectral(), Errc::kBadOption,
+            "corrections per band need a spectral table, this one has a single band");
+  Student student(config, schedule, table.t, table.t[0].item<double>());
+  torch::NoGradGuard no_grad;
+  const int64_t order = student.config_.order;
+  const Tensor grid = StickBreakingGrid(student.parameters_.at("theta"), config.t_eps, student.t_first_);
+  student.parameters_.at("xi").copy_(table.t_eval - grid.slice(0, 0, steps));
+  const Tensor c = student.CorrectionsFor(table.b);
+  std::map<std::string, Tensor> zero;
+  for (const auto& [name, value] : student.parameters_) zero[name] = value.detach();
+  const Tensor base = student.TableOf(zero).a;
+  Tensor a = torch::zeros_like(c);
+  for (int64_t n = 0; n < steps; ++n) {
+    for (int64_t j = 0; j <= n; ++j) {
+      const Tensor missing = table.a[n][j] - base[n][j];
+      if (n - j < order) {
+        a[n - j][n].copy_(missing);
+      } else {
+        GAS_CHECK(!missing.any().item<bool>(), Errc::kBadOption, "student.order = ", order, ": row ", n,
+                  " of the table uses state ", j, ", which this order does not reach");
+      }
+    }
+  }
+  student.basis_ = table.basis;
+  student.start_ = table.start;
+  if (!table.spectral()) {
+    student.parameters_.at("a").copy_(a);
+    student.parameters_.at("c").copy_(c);
+  } else if (config.per_band) {
+    const torch::AutoGradMode grad(true);
+    student.parameters_.at("a") = Leaf(a);
+    student.parameters_.at("c") = Leaf(c);
+  } else {
+    student.fixed_ = {{"a0", a}, {"c0", c}};
+  }
+  return student;
 }
 
 }  // namespace gas

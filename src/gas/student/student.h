@@ -30,6 +30,8 @@ struct StudentConfig {
   Parametrization parametrization = Parametrization::kTheory;
   ThirdOrderBase base = ThirdOrderBase::kPublished;
   double t_eps = 1e-3;
+  // Corrections a, c for each component and band of a spectral table, instead of one for all.
+  bool per_band = false;
 
   nlohmann::json ToJson() const;
   static StudentConfig FromJson(const nlohmann::json& json);  // throws Error(kBadFile)
@@ -38,8 +40,11 @@ struct StudentConfig {
 // Trained tensors, float64 leaves that require gradients:
 //   theta [N-1]     stick-breaking grid (grid/trainable_grid.h)
 //   xi    [N]       the network sees t_n + xi_n
-//   a     [order,N] row i-1 holds a_i; column n belongs to step n (n = 0 is the first, at t_start)
-//   c     [order,N] row i-1 holds c_i
+//   a     [order,N] row i-1 holds a_i; column n belongs to step n (n = 0 is the first, at the start); [order,N,C,K]
+//                   for components and bands if config().per_band
+//   c     like a    row i-1 holds c_i
+// A student that began as a spectral table and is not per_band keeps what the bands have beyond the base solver in two
+// more tensors a0, c0 [order,N,C,K], which are added to a, c and not trained.
 class Student {
  public:
   // The start of training: the given grid [N+1] (undefined: uniform), everything else as makes the base solver. Throws
@@ -47,9 +52,16 @@ class Student {
   // schedule's start and t_eps.
   Student(const StudentConfig& config, SchedulePtr schedule, const Tensor& grid = {});
 
+  // A student whose table is `table`, to 1e-10 of its largest coefficient: times and offsets carry over, corrections are
+  // set to what the base solver lacks. A spectral table keeps its bands and its start. config gives order and base; its
+  // steps and t_eps are the table's. Throws Error(kBadOption) if a row uses more history than config.order, the student
+  // is not kTheory, or per_band is asked of a scalar table.
+  static Student FromTable(const StepTable& table, SchedulePtr schedule, StudentConfig config = {});
+
   const StudentConfig& config() const { return config_; }
   const SchedulePtr& schedule() const { return schedule_; }
   const std::map<std::string, Tensor>& parameters() const { return parameters_; }
+  const std::map<std::string, Tensor>& fixed() const { return fixed_; }  // a0, c0, or nothing
 
   // Copies values in; names and shapes must match. Throws Error(kBadFile).
   void SetParameters(const std::map<std::string, Tensor>& values);
@@ -60,11 +72,17 @@ class Student {
   StepTable TableOf(const std::map<std::string, Tensor>& values) const;
 
  private:
+  Student(const StudentConfig& config, SchedulePtr schedule, const Tensor& grid, double t_first);
   void InitReferenceFree();
+  // The corrections c [order,N,...] that make the base solver's coefficients on predictions `b` [N,N,...].
+  Tensor CorrectionsFor(const Tensor& b) const;
 
   StudentConfig config_;
   SchedulePtr schedule_;
-  std::map<std::string, Tensor> parameters_;
+  double t_first_;  // the first time: the schedule's start, or where a spectral start jumps to
+  SpectralBasisPtr basis_;
+  SpectralStartPtr start_;
+  std::map<std::string, Tensor> parameters_, fixed_;
 };
 
 }  // namespace gas

@@ -97,6 +97,7 @@ struct GsTrainer::Impl {
     if (options.run_folder.empty()) return;
     Checkpoint file;
     file.Put("student", student.parameters());
+    file.Put("fixed", student.fixed());
     file.Put("ema", ema.average());
     file.Put("adam", AdamState(adam, student.parameters()));
     file.PutText("iteration", std::to_string(iteration));
@@ -109,6 +110,12 @@ struct GsTrainer::Impl {
     const Checkpoint file(CheckpointPath());
     GAS_CHECK(file.Text("config") == student.config().ToJson().dump(), Errc::kBadFile, CheckpointPath().string(),
               ": is of a student ", file.Text("config"), ", not ", student.config().ToJson().dump());
+    const auto fixed = file.Group("fixed");
+    for (const auto& [name, value] : student.fixed()) {
+      const auto found = fixed.find(name);
+      GAS_CHECK(found != fixed.end() && found->second.equal(value), Errc::kBadFile, CheckpointPath().string(),
+                ": began from another table than this run (", name, " differs)");
+    }
     student.SetParameters(file.Group("student"));
     ema.Restore(file.Group("ema"), file.Int("iteration"));
     RestoreAdamState(adam, student.parameters(), file.Group("adam"));
