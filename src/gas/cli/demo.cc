@@ -116,7 +116,7 @@ void RunDemo(const Options& o) {
   add("gs (trained here)", nfe, Draw("gs", model, file.entries[nfe].table, test_seeds).images, test.images);
   picture[0].label = "teacher " + std::to_string(kTeacherNfe);
   for (const Quality& q : rows) {
-    file.entries[nfe].provenance["measured"][q.label] = {{"distance", q.distance}, {"frechet", q.frechet}};
+    file.entries[nfe].provenance["measured"][q.label] = QualityToJson({q})[0];
   }
   std::cout << fmt::format("\n{} unseen seeds; distance: mean squared, to the teacher; Fréchet distance: to the data\n\n",
                            test.noise.size(0))

@@ -24,6 +24,9 @@ std::vector<OptionRow> Rows() {
        .help = "time grid of the named solvers [each one's own]"},
       {.key = "eval.nfe", .flag = "--nfe", .type = OptType::kText, .def = "4,5",
        .help = "network evaluations, such as 4,5"},
+      {.key = "eval.blocks", .flag = "--blocks", .type = OptType::kInt, .def = "1", .min = 1, .max = 1000,
+       .help = "equal parts of the samples to measure apart: figures become means with standard deviations"},
+      {.key = "eval.json", .flag = "--json", .type = OptType::kFlag, .def = "false", .help = "print JSON"},
       {.key = "eval.batch", .flag = "--batch", .type = OptType::kInt, .def = "64", .min = 1, .max = 65536,
        .help = "samples at once"},
       kDtypeRow,
@@ -45,7 +48,6 @@ std::vector<std::string> Split(const std::string& text) {
 void RunEval(const Options& o) {
   UseThreads(o);
   const TeacherData data(o.Text("eval.teacher"));
-  const double t_eps = data.spec().t_eps, guidance = data.spec().guidance;
   const Model model = OpenModelOf(data, o.Text("eval.teacher"), o);
   const FeatureModel features = ReadFeatureModel(EmbeddedFile("fashion-features"));
   std::vector<int64_t> all(data.size());
@@ -56,19 +58,29 @@ void RunEval(const Options& o) {
   std::vector<ResolvedSolver> resolved;  // all of them first, so that a wrong name costs no time
   for (const int64_t nfe : counts) {
     for (const std::string& solver : solvers) {
-      resolved.push_back(ResolveSolver(solver, o.Text("eval.grid"), nfe, model, t_eps));
+      resolved.push_back(ResolveSolver(solver, o.Text("eval.grid"), nfe, model, data.spec().t_eps));
+      if (IsSolverFile(solver)) resolved.back().label += " (" + solver + ")";
     }
   }
-  std::vector<Quality> rows = {MeasureQuality(data.spec().solver + " (teacher)",
-                                              data.spec().nfe, teacher.images, {}, teacher.labels,
-                                              features)};
+  const int64_t blocks = o.Int("eval.blocks");
+  GAS_CHECK(data.size() >= 2 * blocks, Errc::kBadOption, "eval.blocks = ", blocks, ", must be at most half of ",
+            data.size(), ", the samples in ", o.Text("eval.teacher"));
+  const auto measure = [&](const std::string& label, int64_t nfe, const Tensor& images, const Tensor& reference) {
+    return MeasureQuality(label, nfe, images, reference, teacher.labels, features, blocks);
+  };
+  std::vector<Quality> rows = {measure(data.spec().solver + " (teacher)", data.spec().nfe, teacher.images, {})};
   Progress progress("eval", "solvers", static_cast<int64_t>(resolved.size()));
   for (const ResolvedSolver& solver : resolved) {
     const Tensor images = RunTeacher(model, solver.table, data.seeds(), false, o.Int("eval.batch")).images;
-    rows.push_back(MeasureQuality(solver.label, solver.table.nfe(), images, teacher.images, teacher.labels, features));
+    rows.push_back(measure(solver.label, solver.table.nfe(), images, teacher.images));
     progress.Update(static_cast<int64_t>(rows.size()) - 1);
   }
-  std::cout << fmt::format("{} samples of {}, guidance {}\n\n", data.size(), o.Text("eval.teacher"), guidance)
+  if (o.Flag("eval.json")) {
+    std::cout << QualityToJson(rows).dump(1) << '\n';
+    return;
+  }
+  std::cout << fmt::format("{} samples of {}, guidance {}", data.size(), o.Text("eval.teacher"), data.spec().guidance)
+            << (blocks > 1 ? fmt::format(", mean ± standard deviation over {} blocks", blocks) : "") << "\n\n"
             << QualityTable(rows);
 }
 

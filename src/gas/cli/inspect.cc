@@ -78,7 +78,8 @@ void InspectWeights(const std::string& path) {
 void InspectTeacher(const std::string& path) {
   const TeacherData data(path);
   std::cout << fmt::format("teacher data {}: {} samples, seeds {}\n", path, data.size(), FormatSeeds(data.seeds()));
-  for (const auto& [key, value] : data.spec().ToJson().items()) std::cout << fmt::format("  {}: {}\n", key, value.dump());
+  const nlohmann::json spec = data.spec().ToJson();
+  for (const auto& [key, value] : spec.items()) std::cout << fmt::format("  {}: {}\n", key, value.dump());
 }
 
 void RunInspect(const Options& o) {

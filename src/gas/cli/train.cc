@@ -102,7 +102,7 @@ Student StartOf(const Options& o, int64_t nfe, const Model& model, const std::sh
   const std::string &init = o.Text("student.init"), &grid = o.Text("student.grid");
   if (init.empty()) return Student(config, model.schedule, MakeGrid(grid, *model.schedule, nfe, t_eps));
   if (init != "fit") return Student::FromTable(ResolveSolver(init, grid, nfe, model, t_eps).table, model.schedule, config);
-  const FitProblem problem = FitProblemFrom(data, o.Text("train.teacher"), model, {});
+  const FitProblem problem = FitProblemFrom(data, o.Text("train.teacher"), model, {.held_out = o.Int("train.held_out")});
   const FitSolverOptions fit{.nfe = nfe, .grid = grid, .t_eps = t_eps};
   return Student::FromTable(FitSolver(fit, model.schedule, problem.sources, nullptr).fit.table, model.schedule, config);
 }

@@ -1,0 +1,123 @@
+#include "gas/fit/time_search.h"
+
+#include "fit/problems.h"
+#include "gas/fit/fit_solver.h"
+#include "support/expect.h"
+
+namespace gas {
+namespace {
+
+using testing::Close;
+using testing::MixtureSource;
+
+constexpr double kTEps = 1e-3;
+
+// Squared distance of the lambdas, and of those that the network sees, to chosen ones.
+std::function<double(const FitTimes&)> DistanceTo(const SchedulePtr& schedule, const Tensor& lambda, const Tensor& seen) {
+  return [=](const FitTimes& times) {
+    const Tensor at = times.t_eval.defined() ? times.t_eval : times.t.slice(0, 0, -1);
+    return ((schedule->HalfLogSnr(times.t) - lambda).square().sum() + (schedule->HalfLogSnr(at) - seen).square().sum())
+        .item<double>();
+  };
+}
+
+TEST(TimeSearch, FindsTimesAndOffsets) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitTimes initial{MakeGrid("logsnr", *schedule, 4, kTEps), {}};
+  Tensor lambda = schedule->HalfLogSnr(initial.t).clone();
+  lambda[1] += 0.4;
+  lambda[2] += 0.7;
+  lambda[3] -= 0.2;
+  const Tensor seen = lambda.slice(0, 0, 4) + torch::tensor({0.1, 0.3, 0.0, -0.2}, torch::kFloat64);
+  int64_t calls = 0;
+  TimeSearchOptions options{.max_candidates = 600};
+  options.report = [&](int64_t candidate, double) { return candidate == ++calls; };
+  const TimeSearchResult found = SearchTimes(*schedule, {initial}, DistanceTo(schedule, lambda, seen), options);
+  EXPECT_LT(found.objective, 1e-3);
+  EXPECT_FALSE(found.stopped);
+  EXPECT_EQ(calls, found.candidates);
+  EXPECT_LE(found.candidates, 600);
+  EXPECT_EQ(found.times.t[0].item<double>(), 1.0);
+  EXPECT_EQ(found.times.t[-1].item<double>(), kTEps);
+}
+
+TEST(TimeSearch, MovesTheStartWhenAsked) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}};
+  const Tensor lambda = LogSnrGrid(*schedule, 3, 0.7, kTEps);
+  const auto objective = DistanceTo(schedule, schedule->HalfLogSnr(lambda), schedule->HalfLogSnr(lambda.slice(0, 0, 3)));
+  const TimeSearchResult found =
+      SearchTimes(*schedule, {initial}, objective, {.max_candidates = 400, .start = true});
+  EXPECT_NEAR(found.times.t[0].item<double>(), 0.7, 0.01);
+  EXPECT_EQ(SearchTimes(*schedule, {initial}, objective, {.max_candidates = 50}).times.t[0].item<double>(), 1.0);
+}
+
+// Whatever the numbers tried, times descend and stay in range.
+TEST(TimeSearch, OnlyProposesPossibleTimes) {
+  const SchedulePtr schedule = CosineSchedule();
+  const FitTimes initial{MakeGrid("uniform", *schedule, 5, kTEps), {}};
+  uint64_t state = 1;
+  const auto objective = [&](const FitTimes& times) {
+    CheckGrid(times.t);
+    const double first = schedule->HalfLogSnr(schedule->t_start()), last = schedule->HalfLogSnr(kTEps);
+    if (times.t_eval.defined()) {
+      const Tensor lambda = schedule->HalfLogSnr(times.t_eval);
+      EXPECT_GE(lambda.min().item<double>(), first - 1e-6);
+      EXPECT_LE(lambda.max().item<double>(), last + 1e-6);
+    }
+    state = MixBits(state);
+    return static_cast<double>(state % 1000);
+  };
+  EXPECT_EQ(SearchTimes(*schedule, {initial}, objective, {.max_candidates = 150, .start = true}).stopped, false);
+}
+
+TEST(TimeSearch, StopsWithTheBestSoFarAndPassesErrorsOn) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}};
+  TimeSearchOptions options{.max_candidates = 100};
+  options.report = [](int64_t candidate, double) { return candidate < 5; };
+  const TimeSearchResult stopped =
+      SearchTimes(*schedule, {initial}, [](const FitTimes& t) { return t.t[1].item<double>(); }, options);
+  EXPECT_TRUE(stopped.stopped);
+  EXPECT_EQ(stopped.candidates, 5);
+  int64_t calls = 0;
+  const auto failing = [&](const FitTimes&) -> double {
+    if (++calls > 3) Fail(Errc::kBadFile, "shard 7 is damaged");
+    return 1.0;
+  };
+  EXPECT_ERROR(SearchTimes(*schedule, {initial}, failing), Errc::kBadFile, "shard 7 is damaged");
+  // Candidates at which the numbers run away are passed over.
+  calls = 0;
+  const auto diverging = [&](const FitTimes& t) -> double {
+    if (++calls % 2 == 0) Fail(Errc::kNumeric, "not finite");
+    return t.t[1].item<double>();
+  };
+  EXPECT_LT(SearchTimes(*schedule, {initial}, diverging, {.max_candidates = 30}).objective, 1.0);
+}
+
+TEST(FitSolver, SearchAndStartOnlyWinWhereTheyHelp) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitSources sources{MixtureSource(schedule, kTEps, 0, 128, 64), MixtureSource(schedule, kTEps, 0, 64, 64),
+                           MixtureSource(schedule, kTEps, 5000, 64, 64), 64};
+  SpectrumStatistics statistics({1, 2, 2});
+  statistics.Add(sources.training.read(0).state(kTEps));
+  for (const int64_t nfe : {2, 3, 5}) {
+    FitSolverOptions options{.nfe = nfe, .t_eps = kTEps};
+    options.fit.basis = MakeSpectralBasis({1, 2, 2}, 1);
+    const FittedSolver plain = FitSolver(options, schedule, sources, nullptr);
+    EXPECT_LT(plain.held_out, plain.base_held_out) << nfe;
+    EXPECT_EQ(plain.start_time, 1.0);
+    options.start = StartChoice::kAuto;
+    const FittedSolver started = FitSolver(options, schedule, sources, &statistics);
+    EXPECT_LE(started.held_out, plain.held_out) << nfe;
+    EXPECT_EQ(started.start_time < 1.0, started.fit.table.start != nullptr);
+    options.budget = 64 * nfe * 60;
+    const FittedSolver searched = FitSolver(options, schedule, sources, &statistics);
+    EXPECT_LE(searched.held_out, started.held_out) << nfe;
+    EXPECT_LE(searched.evaluations, options.budget + 64 * nfe + 8 * 128 * nfe) << nfe;
+    EXPECT_NEAR(ErrorOn(searched.fit.table, sources.held_out), searched.held_out, 1e-12);
+  }
+}
+
+}  // namespace
+}  // namespace gas
