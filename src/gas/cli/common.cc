@@ -69,7 +69,7 @@ bool IsSolverFile(const std::string& solver) {
 ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid, int64_t nfe, const Model& model,
                              double t_eps) {
   if (!IsSolverFile(solver)) {
-    return {MakeSolverTable(solver, *model.schedule, grid, nfe, t_eps), solver + "-" + std::to_string(nfe), t_eps};
+    return {MakeSolverTable(solver, *model.schedule, grid, nfe, t_eps), solver + "-" + std::to_string(nfe), t_eps, {}};
   }
   const SolverFile file = ReadSolverFile(solver);
   GAS_CHECK(file.model_sha256.empty() || file.model_sha256 == model.sha256, Errc::kBadFile, solver,
@@ -79,7 +79,7 @@ ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid,
             PredictionTypeName(file.prediction), " prediction, the model predicts ",
             PredictionTypeName(model.denoiser->prediction_type()));
   const SolverEntry& entry = file.at(nfe);
-  return {entry.table, entry.table.method + "-" + std::to_string(nfe), entry.t_eps};
+  return {entry.table, entry.table.method + "-" + std::to_string(nfe), entry.t_eps, entry.provenance};
 }
 
 void PrepareRunFolder(const std::string& folder, const Options& options) {

@@ -50,6 +50,7 @@ struct ResolvedSolver {
   StepTable table;
   std::string label;  // "gs-4", "dpmpp-3m-4"
   double t_eps;
+  nlohmann::json provenance;  // of a solver file
 };
 // Whether `solver` names a file rather than a method.
 bool IsSolverFile(const std::string& solver);

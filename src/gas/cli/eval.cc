@@ -45,6 +45,15 @@ std::vector<std::string> Split(const std::string& text) {
   return parts;
 }
 
+// What making the solver took, as its file says.
+nlohmann::json CostOf(const nlohmann::json& provenance) {
+  nlohmann::json cost;
+  for (const char* key : {"network_evaluations", "seconds", "peak_mebibytes"}) {
+    if (provenance.contains(key) && provenance[key].is_number()) cost[key] = provenance[key];
+  }
+  return cost;
+}
+
 void RunEval(const Options& o) {
   UseThreads(o);
   const TeacherData data(o.Text("eval.teacher"));
@@ -73,6 +82,7 @@ void RunEval(const Options& o) {
   for (const ResolvedSolver& solver : resolved) {
     const Tensor images = RunTeacher(model, solver.table, data.seeds(), false, o.Int("eval.batch")).images;
     rows.push_back(measure(solver.label, solver.table.nfe(), images, teacher.images));
+    rows.back().cost = CostOf(solver.provenance);
     progress.Update(static_cast<int64_t>(rows.size()) - 1);
   }
   if (o.Flag("eval.json")) {

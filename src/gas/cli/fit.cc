@@ -1,10 +1,10 @@
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <iostream>
 
 #include "gas/cli/common.h"
 #include "gas/cli/fit_problem.h"
+#include "gas/cli/machine.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
@@ -86,12 +86,6 @@ std::vector<double> GuidanceScales(const std::string& text) {
   const double low = number(text.substr(0, dots)), high = number(text.substr(dots + 2));
   GAS_CHECK(low < high, Errc::kBadOption, "fit.guidance = ", text, ", must ascend");
   return {low, (low + high) / 2, high};
-}
-
-double PeakMebibytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
 void ReadStart(const Options& o, const NoiseSchedule& schedule, FitSolverOptions& fit) {

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <malloc.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -48,6 +49,12 @@ void PrepareMachine() {
   argv.push_back(nullptr);
   setenv("OPENBLAS_CORETYPE", best, 1);
   execv("/proc/self/exe", argv.data());  // on failure the slow kernels do
+}
+
+double PeakMebibytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
 }  // namespace gas::cli

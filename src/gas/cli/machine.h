@@ -9,6 +9,9 @@ namespace gas::cli {
 // made at load time). OPENBLAS_CORETYPE in the environment is respected.
 void PrepareMachine();
 
+// The most memory that this process has held, resident.
+double PeakMebibytes();
+
 }  // namespace gas::cli
 
 #endif  // GAS_CLI_MACHINE_H_

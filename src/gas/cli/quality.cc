@@ -76,12 +76,19 @@ Quality MeasureQuality(const std::string& label, int64_t nfe, const Tensor& imag
 }
 
 std::string QualityTable(const std::vector<Quality>& rows) {
-  std::string text =
-      "| solver | evaluations | distance to teacher | perceptual | Fréchet distance | class as asked |\n"
-      "|---|---|---|---|---|---|\n";
+  const bool costs = std::any_of(rows.begin(), rows.end(), [](const Quality& q) { return q.cost.is_object(); });
+  std::string text = "| solver | evaluations | distance to teacher | perceptual | Fréchet distance | class as asked |";
+  if (costs) text += " evaluations to make it | seconds | peak MiB |";
+  text += "\n|---|---|---|---|---|---|";
+  if (costs) text += "---|---|---|";
+  text += "\n";
   for (const Quality& q : rows) {
-    text += fmt::format("| {} | {} | {} | {} | {} | {} |\n", q.label, q.nfe, Text(q.distance, 1, 5, ""),
+    text += fmt::format("| {} | {} | {} | {} | {} | {} |", q.label, q.nfe, Text(q.distance, 1, 5, ""),
                         Text(q.perceptual, 1, 4, ""), Text(q.frechet, 1, 4, ""), Text(q.agreement, 100, 1, " %"));
+    for (const char* key : {"network_evaluations", "seconds", "peak_mebibytes"}) {
+      if (costs) text += q.cost.contains(key) ? fmt::format(" {:.0f} |", q.cost[key].get<double>()) : " - |";
+    }
+    text += "\n";
   }
   return text;
 }
@@ -97,6 +104,7 @@ nlohmann::json QualityToJson(const std::vector<Quality>& rows) {
     add("perceptual", q.perceptual);
     add("frechet", q.frechet);
     add("agreement", q.agreement);
+    if (!q.cost.is_null()) row["cost"] = q.cost;
     array.push_back(row);
   }
   return array;

@@ -25,6 +25,7 @@ struct Quality {
   std::optional<Figure> perceptual;  // perceptual distance to the teacher (models/features/perceptual.h)
   std::optional<Figure> frechet;     // Fréchet distance to the data
   std::optional<Figure> agreement;   // share of samples that the classifier gives the class asked for
+  nlohmann::json cost;  // of making the solver: network_evaluations, seconds, peak_mebibytes; null where nothing was
 };
 
 // images, teacher [N,C,H,W] in [-1,1]; teacher undefined for the teacher's own row; labels [N], undefined without

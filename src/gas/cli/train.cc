@@ -5,6 +5,7 @@
 
 #include "gas/cli/common.h"
 #include "gas/cli/fit_problem.h"
+#include "gas/cli/machine.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
 #include "gas/grid/time_grid.h"
@@ -107,6 +108,12 @@ Student StartOf(const Options& o, int64_t nfe, const Model& model, const std::sh
   return Student::FromTable(FitSolver(fit, model.schedule, problem.sources, nullptr).fit.table, model.schedule, config);
 }
 
+// Evaluations of one sample, forwards; a backward pass counts as two, and without kept activations the forward pass is
+// made twice.
+int64_t Evaluations(const Options& o, int64_t nfe, int64_t iterations) {
+  return iterations * o.Int("train.batch") * nfe * (o.Flag("train.keep_activations") ? 3 : 4);
+}
+
 SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const std::shared_ptr<const TeacherData>& shared,
                      const Distance& distance) {
   const TeacherData& data = *shared;
@@ -130,6 +137,7 @@ SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const st
     progress.Update(step.iteration, validated < 0 ? fmt::format("loss {:.5f}", step.loss)
                                                   : fmt::format("loss {:.5f}, held out {:.5f}", step.loss, validated));
   });
+  const double seconds = progress.seconds();
   if (held_out > 0 && validated < 0) validated = trainer.Validate(validation);
   SolverEntry entry;
   entry.table = student.TableOf(trainer.average()).Detached();
@@ -141,6 +149,9 @@ SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const st
                       {"iterations", trainer.iteration()},
                       {"training_samples", training.size},
                       {"held_out_samples", held_out},
+                      {"network_evaluations", Evaluations(o, nfe, trainer.iteration())},
+                      {"seconds", seconds},
+                      {"peak_mebibytes", PeakMebibytes()},
                       {"held_out_distance", validated}};
   if (validated >= 0) {
     std::cout << fmt::format("gs-{}: held-out {} distance {:.6f} after {} iterations\n", nfe, o.Text("train.loss"),
