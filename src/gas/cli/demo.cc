@@ -106,7 +106,7 @@ void RunDemo(const Options& o) {
   std::vector<LabelledRow> picture;
   const auto add = [&](const std::string& name, int64_t count, const Tensor& images, const Tensor& reference) {
     rows.push_back(MeasureQuality(name, count, images, reference, test.labels, features));
-    picture.push_back({name.substr(0, name.find(' ')) + " " + std::to_string(count), images.slice(0, 0, 16)});
+    picture.push_back({name.substr(0, name.find(' ')) + " " + std::to_string(count), images.slice(0, 0, 12)});
   };
   add("unipc-3-bh1 (teacher)", kTeacherNfe, test.images, {});
   for (const char* name : {"dpmpp-3m", "unipc-3-bh2"}) {
@@ -121,7 +121,7 @@ void RunDemo(const Options& o) {
   std::cout << fmt::format("\n{} unseen seeds; distance: mean squared, to the teacher; Fréchet distance: to the data\n\n",
                            test.noise.size(0))
             << QualityTable(rows);
-  WritePng(folder / "demo.png", LabelledGrid(picture));
+  WritePng(folder / "demo.png", LabelledGrid(picture, 3));
   WriteSolverFile(folder / "solver.gas.json", file);
   std::cout << fmt::format("\npicture: {}\nsolver:  {}\n{:.0f} s in all. Next: gas inspect {}\n",
                            (folder / "demo.png").string(), (folder / "solver.gas.json").string(), whole.seconds(),

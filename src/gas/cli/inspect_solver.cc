@@ -1,0 +1,197 @@
+#include "gas/cli/inspect_solver.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+#include <optional>
+
+#include "gas/solver/dpm_multistep.h"
+#include "gas/solver/lint.h"
+
+namespace gas::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+double At(const Tensor& t, int64_t i) { return t[i].item<double>(); }
+
+// The base solver's table on this table's own times, to show what was learned. Samplers that evaluate twice at one
+// time or end at 0 have none.
+std::optional<StepTable> TheoryOn(const StepTable& table, const NoiseSchedule& schedule) {
+  if (!table.t.diff().lt(0).all().item<bool>() || At(table.t, -1) <= 0) return std::nullopt;
+  const int64_t order = std::min<int64_t>(3, table.nfe());
+  return DpmMultistepTable({.order = order, .lower_order_final = false}, schedule, table.t);
+}
+
+void PrintTimes(const StepTable& table, const NoiseSchedule& schedule) {
+  std::cout << "  step            t       t seen     lambda        alpha        sigma\n";
+  for (int64_t n = 0; n < table.nfe(); ++n) {
+    std::cout << fmt::format("  {:>4} {:>12.6f} {:>12.6f} {:>10.4f} {:>12.6f} {:>12.6f}\n", n, At(table.t, n),
+                             At(table.t_eval, n), schedule.HalfLogSnr(At(table.t, n)), At(table.alpha, n),
+                             At(table.sigma, n));
+  }
+  std::cout << fmt::format("   end {:>12.6f} {:>23.4f}\n", At(table.t, -1), schedule.HalfLogSnr(At(table.t, -1)));
+}
+
+void PrintBasis(const StepTable& table) {
+  if (!table.basis) return;
+  std::cout << fmt::format("  {} components, {} bands with edges", table.basis->components(), table.basis->bands());
+  for (int64_t k = 0; k <= table.basis->bands(); ++k) std::cout << fmt::format(" {:.4g}", At(table.basis->edges, k));
+  std::cout << (table.start ? "; spectral start\n" : "; no spectral start\n");
+}
+
+// theory: null for none.
+void PrintScalars(const Tensor& learned, const Tensor* theory) {
+  if (theory) std::cout << " (in parentheses: minus dpmpp-3m on the same times)";
+  std::cout << '\n';
+  for (int64_t n = 0; n < learned.size(0); ++n) {
+    std::cout << fmt::format("  {:>4}", n);
+    for (int64_t j = 0; j <= n; ++j) {
+      const double value = learned[n][j].item<double>();
+      std::cout << fmt::format("  {:>10.5f}", value);
+      if (theory) std::cout << fmt::format(" ({:+.5f})", value - (*theory)[n][j].item<double>());
+    }
+    std::cout << '\n';
+  }
+}
+
+// Few of the numbers: bands vary smoothly, and the first component has most of the images' energy.
+void PrintBands(const Tensor& learned) {
+  const int64_t bands = learned.size(3);
+  std::cout << fmt::format(", of component 0 in bands 0 / {} / {}\n", bands / 2, bands - 1);
+  for (int64_t n = 0; n < learned.size(0); ++n) {
+    std::cout << fmt::format("  {:>4}", n);
+    for (int64_t j = 0; j <= n; ++j) {
+      const Tensor values = learned[n][j][0];
+      std::cout << fmt::format("  {:>9.5f} / {:.5f} / {:.5f}", At(values, 0), At(values, bands / 2), At(values, -1));
+    }
+    std::cout << '\n';
+  }
+}
+
+void PrintCoefficients(const StepTable& table, const NoiseSchedule& schedule) {
+  const std::optional<StepTable> theory = TheoryOn(table, schedule);
+  for (const auto& [name, member] :
+       {std::pair{"A, on states", &StepTable::a}, {"B, on data predictions", &StepTable::b}}) {
+    std::cout << "  " << name;
+    if (table.spectral()) {
+      PrintBands(table.*member);
+    } else {
+      PrintScalars(table.*member, theory ? &((*theory).*member) : nullptr);
+    }
+  }
+}
+
+void PrintProvenance(const Json& provenance) {
+  for (const char* key : {"iterations", "training_samples", "held_out_samples", "held_out_distance",
+                          "held_out_distance_dpmpp_3m", "start_time", "searched", "network_evaluations",
+                          "teacher_evaluations", "seconds", "teacher"}) {
+    if (provenance.contains(key)) std::cout << fmt::format("  {}: {}\n", key, provenance[key].dump());
+  }
+}
+
+// ---- Lint ----
+
+std::string Place(const LintReport& report, const LintValue& at) {
+  return report.spectral ? fmt::format(" (component {}, band {})", at.component, at.band) : "";
+}
+
+// The largest of the rows, as "VALUE in row N (component C, band K)".
+std::string LargestRow(const LintReport& report, LintValue LintRow::*member, const char* format) {
+  size_t row = 0;
+  const auto magnitude = [&](size_t n) { return std::abs((report.rows[n].*member).value); };
+  for (size_t n = 1; n < report.rows.size(); ++n) {
+    if (!(magnitude(n) <= magnitude(row))) row = n;
+  }
+  const LintValue& at = report.rows[row].*member;
+  return fmt::format(fmt::runtime(format), at.value) + fmt::format(" in row {}", row) + Place(report, at);
+}
+
+std::string Percent(const LintReport& report, const LintValue& at) {
+  return fmt::format("{:+.2f} %", 100 * at.value) + Place(report, at);
+}
+
+void PrintLint(const LintReport& report) {
+  std::cout << fmt::format("  lint: {}\n", LintVerdictName(report.verdict));
+  std::cout << "    constant image: brightness of the sample " << Percent(report, report.brightness)
+            << ", of a state up to " << LargestRow(report, &LintRow::brightness, "{:+.4f}") << '\n';
+  if (report.spectral) {
+    std::cout << "    other bands: contrast of the sample " << Percent(report, report.contrast)
+              << ", of a state up to " << LargestRow(report, &LintRow::contrast, "{:+.4f}") << '\n';
+  }
+  std::cout << "    coefficients: |a| up to " << LargestRow(report, &LintRow::max_a, "{:.4g}") << ", |b| up to "
+            << LargestRow(report, &LintRow::max_b, "{:.4g}") << ", cancellation of b up to "
+            << LargestRow(report, &LintRow::cancellation, "{:.4g}") << '\n';
+  std::cout << fmt::format("    noise: errors of predictions arrive {:.3g} times{}, dpmpp-3m {:.3g}; noise of x_0 "
+                           "{:.2g} times{}\n",
+                           report.noise_gain.value, Place(report, report.noise_gain), report.reference_noise_gain,
+                           report.start_noise.value, Place(report, report.start_noise));
+  std::cout << fmt::format("    float16: at most {:.2g} % of the sample{}\n", 100 * report.half_error.value,
+                           Place(report, report.half_error));
+  if (!std::isnan(report.timestep_shift)) {
+    std::cout << fmt::format("    whole timesteps of {}: up to {:.2g} % of a step in lambda, at evaluation {}\n",
+                             kLintTimesteps, 100 * report.timestep_shift, report.timestep_row);
+  }
+  for (const LintFinding& finding : report.findings) {
+    const bool note = finding.verdict == LintVerdict::kSafe;
+    std::cout << fmt::format("    {}: {}\n", note ? "note" : LintVerdictName(finding.verdict), finding.text);
+  }
+}
+
+Json ToJson(const LintReport& report, const LintValue& v) {
+  if (!report.spectral) return v.value;
+  return {{"value", v.value}, {"component", v.component}, {"band", v.band}};
+}
+
+Json ToJson(const LintReport& report) {
+  Json rows = Json::array(), findings = Json::array();
+  for (const LintRow& row : report.rows) {
+    rows.push_back({{"brightness", ToJson(report, row.brightness)},
+                    {"max_a", ToJson(report, row.max_a)},
+                    {"max_b", ToJson(report, row.max_b)},
+                    {"cancellation", ToJson(report, row.cancellation)},
+                    {"timestep_shift", row.timestep_shift}});
+    if (report.spectral) rows.back()["contrast"] = ToJson(report, row.contrast);
+  }
+  for (const LintFinding& finding : report.findings) {
+    findings.push_back({{"verdict", LintVerdictName(finding.verdict)}, {"text", finding.text}});
+  }
+  Json json = {{"verdict", LintVerdictName(report.verdict)},
+               {"brightness", ToJson(report, report.brightness)},
+               {"noise_gain", ToJson(report, report.noise_gain)},
+               {"noise_gain_dpmpp_3m", report.reference_noise_gain},
+               {"start_noise", ToJson(report, report.start_noise)},
+               {"half_error", ToJson(report, report.half_error)},
+               {"timestep_shift", report.timestep_shift},
+               {"rows", rows},
+               {"findings", findings}};
+  if (report.spectral) json["contrast"] = ToJson(report, report.contrast);
+  return json;
+}
+
+}  // namespace
+
+void PrintSolver(const SolverFile& file) {
+  std::cout << fmt::format("solver file {}\n  model {} ({}), guidance {}, schedule {}\n", file.name, file.model,
+                           file.model_sha256.substr(0, 12), file.guidance, file.schedule->ToJson().dump());
+  for (const auto& [nfe, entry] : file.entries) {
+    std::cout << fmt::format("\n{} with {} network evaluations, t_eps {}\n", entry.table.method, nfe, entry.t_eps);
+    PrintTimes(entry.table, *file.schedule);
+    PrintBasis(entry.table);
+    PrintCoefficients(entry.table, *file.schedule);
+    PrintLint(LintTable(entry.table, *file.schedule));
+    PrintProvenance(entry.provenance);
+  }
+}
+
+nlohmann::json SolverLintJson(const SolverFile& file) {
+  Json tables = Json::array();
+  for (const auto& [nfe, entry] : file.entries) {
+    tables.push_back({{"nfe", nfe},
+                      {"method", entry.table.method},
+                      {"lint", ToJson(LintTable(entry.table, *file.schedule))}});
+  }
+  return {{"file", file.name}, {"model", file.model}, {"tables", tables}};
+}
+
+}  // namespace gas::cli
