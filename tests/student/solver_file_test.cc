@@ -43,6 +43,56 @@ TEST(SolverFile, ReadingGivesTheSameBits) {
   EXPECT_ERROR(again.at(4), Errc::kBadOption, "no table for nfe = 4, it has 3, 5");
 }
 
+// A file with a spectral table of two rows for states [2,4,3].
+SolverFile SpectralExample() {
+  torch::manual_seed(9);
+  SolverFile file{.schedule = VpLinearSchedule(), .entries = {}};
+  StepTable table = Student({.steps = 2}, file.schedule).Table().Detached();
+  const SpectralBasisPtr basis = MakeSpectralBasis({2, 4, 3}, 3);
+  for (Tensor* m : {&table.a, &table.b}) {
+    *m = m->view({2, 2, 1, 1}) * torch::rand({2, 2, basis->components(), basis->bands()}, torch::kFloat64);
+  }
+  table.basis = basis;
+  table.start = std::make_shared<SpectralStart>(
+      SpectralStart{torch::rand(basis->shape, torch::kFloat64), torch::rand(basis->shape, torch::kFloat64)});
+  file.entries[2] = {.table = table};
+  return file;
+}
+
+TEST(SolverFile, SpectralTablesKeepTheirBits) {
+  const SolverFile file = SpectralExample(), again = ParseSolverFile("x.gas.json", FormatSolverFile(file));
+  EXPECT_EQ(FormatSolverFile(again), FormatSolverFile(file));
+  const StepTable &expected = file.at(2).table, &actual = again.at(2).table;
+  for (const auto& [a, b] : {std::pair(actual.a, expected.a), std::pair(actual.b, expected.b),
+                             std::pair(actual.start->gain, expected.start->gain),
+                             std::pair(actual.start->offset, expected.start->offset),
+                             std::pair(actual.basis->edges, expected.basis->edges),
+                             std::pair(actual.basis->rotation, expected.basis->rotation)}) {
+    EXPECT_TRUE(testing::SameBits(a, b));
+  }
+  // Programs that know scalar tables alone read scalar files and refuse others.
+  EXPECT_THAT(FormatSolverFile(file), ::testing::HasSubstr("\"gas_solver\": 2"));
+  EXPECT_THAT(FormatSolverFile(Example()), ::testing::HasSubstr("\"gas_solver\": 1"));
+}
+
+TEST(SolverFile, RefusesImpossibleSpectralTables) {
+  const auto json = nlohmann::json::parse(FormatSolverFile(SpectralExample()));
+  const auto refused = [&](const std::function<void(nlohmann::json&)>& change, const std::string& message) {
+    nlohmann::json copy = json;
+    change(copy["tables"][0]);
+    EXPECT_ERROR(ParseSolverFile("x.gas.json", copy.dump()), Errc::kBadFile, message);
+  };
+  refused([](auto& t) { t.erase("basis"); }, "x.gas.json");
+  refused([](auto& t) { t["basis"]["edges"][1] = 2.0; }, "edges must ascend");
+  refused([](auto& t) { t["basis"]["shape"][1] = 1000000; }, "size 1000000, must be in [1, 8192]");
+  refused([](auto& t) { t["basis"]["rotation"][0][0] = 2.0; }, "misses orthogonality");
+  refused([](auto& t) { t["start"]["gain"][0].erase(0); }, "rows of 3 and 4 numbers");
+  refused([](auto& t) { t["start"]["gain"].erase(0); }, "start gain");
+  refused([](auto& t) { t["A"][0][0][0].erase(0); }, "must be equal");
+  refused([](auto& t) { t["A"][0][0][0][0] = {1.0, 2.0}; }, "nested more than 4 deep, or unevenly");
+  refused([](auto& t) { t["A"][0][1][0][0] = 1.0; }, "above the diagonal");
+}
+
 TEST(SolverFile, RefusesWhatItCannotTrust) {
   const auto json = nlohmann::json::parse(FormatSolverFile(Example()));
   const auto refused = [&](const std::function<void(nlohmann::json&)>& change, const std::string& message) {
@@ -51,7 +101,7 @@ TEST(SolverFile, RefusesWhatItCannotTrust) {
     EXPECT_ERROR(ParseSolverFile("x.gas.json", copy.dump()), Errc::kBadFile, message);
   };
   refused([](auto& j) { j.erase("gas_solver"); }, "no entry gas_solver");
-  refused([](auto& j) { j["gas_solver"] = 99; }, "format 99, this program reads 1 to 1");
+  refused([](auto& j) { j["gas_solver"] = 99; }, "format 99, this program reads 1 to 2");
   refused([](auto& j) { j["tables"][0]["A"][0][1] = 0.5; }, "x.gas.json");
   refused([](auto& j) { j["tables"][0]["A"][0] = {1.0}; }, "x.gas.json");
   refused([](auto& j) { j["tables"][0]["B"][0][0] = "one"; }, "x.gas.json");
