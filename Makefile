@@ -27,7 +27,7 @@ bench: all
 model: all
 	$(BUILD)/gas pretrain --what classifier --width 24 --images 420000 --batch 128 --lr 3e-3 --cooldown 0.7 \
 	  --run runs/classifier --out models/fashion-features.safetensors
-	$(BUILD)/gas pretrain --run runs/fashion --images 210000 --out models/fashion.safetensors
+	$(BUILD)/gas pretrain --run runs/fashion --images 330000 --out models/fashion.safetensors
 
 packages:
 	tools/install_packages.sh packages.txt

@@ -64,9 +64,11 @@ TEST(Fit, StreamingAndInMemoryAgree) {
     EXPECT_TRUE(Close(streamed.table.a, whole.table.a, 1e-9, 0)) << cache;
     EXPECT_TRUE(Close(streamed.table.b, whole.table.b, 1e-9, 0)) << cache;
     EXPECT_NEAR(streamed.rows.back().error, whole.rows.back().error, 1e-9 * whole.rows.back().error);
-    EXPECT_EQ(streamed.evaluations >= 4 * 64, true);
-    if (cache > 100000) EXPECT_EQ(streamed.evaluations, 4 * 64);
-    if (cache == 0) EXPECT_EQ(streamed.evaluations, 64 * (1 + 2 + 3 + 4));
+    // Everything kept, nothing kept, or something between.
+    EXPECT_GE(streamed.evaluations, 4 * 64);
+    EXPECT_LE(streamed.evaluations, 64 * (1 + 2 + 3 + 4));
+    EXPECT_EQ(streamed.evaluations == 4 * 64, cache > 100000);
+    EXPECT_EQ(streamed.evaluations == 64 * (1 + 2 + 3 + 4), cache == 0);
   }
 }
 

@@ -171,7 +171,7 @@ class Fitter {
       std::vector<Tensor> rows;
       double sum = 0, equations = 0;
       for (const auto& folds : groups) {
-        const CrossValidated band = SolveCrossValidated(folds, scalar.w, o_.ridges, constraint);
+        const CrossValidated band = SolveCrossValidated(folds, scalar.w, o_.ridges, constraint, RidgeChoice::kOneStandardError);
         rows.push_back(band.w);
         for (const EquationSystem& fold : folds) {
           sum += band.error * static_cast<double>(fold.equations());

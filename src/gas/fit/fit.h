@@ -19,15 +19,15 @@ struct FitTimes {
 };
 
 struct FitOptions {
-  int64_t history = 0;             // predictions that a row may use; 0: all
-  bool preserve_constant = false;  // a constant prediction stays constant: sum_j a alpha_j + sum_j b = alpha_{n+1}
+  int64_t history = 0;              // predictions that a row may use; 0: all
+  bool preserve_constant = false;   // a constant prediction stays constant: sum_j a alpha_j + sum_j b = alpha_{n+1}
   bool equal_trajectories = false;  // weigh trajectories by the inverse of their sample's variance
-  SpectralBasisPtr basis;          // frequency bands of the coefficients; null: scalar
-  SpectralStartPtr start;          // needs a basis for its transform
-  ObjectivePtr objective;          // of the last row; null: squared error
-  int64_t folds = 4;               // of the cross-validation that chooses the ridge of each regression
+  SpectralBasisPtr basis = nullptr;  // frequency bands of the coefficients; null: scalar
+  SpectralStartPtr start = nullptr;  // needs a basis for its transform
+  ObjectivePtr objective = nullptr;  // of the last row; null: squared error
+  int64_t folds = 4;                // of the cross-validation that chooses the ridge of each regression
   uint64_t cache_bytes = uint64_t{4} << 30;  // network outputs kept between rows; beyond, they are computed again
-  // Ridges to choose from, towards DPM-Solver++ (scalar rows) and towards the scalar row (bands).
+  // Ridges to choose from, ascending, towards DPM-Solver++ (scalar rows) and towards the scalar row (bands).
   std::vector<double> ridges = {0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1,
                                 std::numeric_limits<double>::infinity()};
 };

@@ -25,9 +25,9 @@ struct FitSolverOptions {
   StartChoice start = StartChoice::kNoise;
   double start_time = 0;
   int64_t budget = 0;  // network evaluations that the time search may spend, each of one sample; 0: no search
-  FitOptions fit;      // its basis is the bands; start is set here
+  FitOptions fit = {};  // its basis is the bands; start is set here
   // Called during the search; false ends it with the best so far.
-  std::function<bool(int64_t spent, double best)> report;
+  std::function<bool(int64_t spent, double best)> report = {};
 };
 
 // Trajectories: all that are fitted, the part that the search looks at, and those that decide.

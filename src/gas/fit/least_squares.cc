@@ -64,7 +64,7 @@ Tensor RidgeSolver::Solve(double ridge) const {
 
 CrossValidated SolveCrossValidated(const std::vector<EquationSystem>& folds, const Tensor& prior,
                                    const std::vector<double>& ridges,
-                                   const std::optional<LinearConstraint>& constraint) {
+                                   const std::optional<LinearConstraint>& constraint, RidgeChoice choice) {
   GAS_CHECK(folds.size() >= 2, Errc::kBadOption, "cross-validation with ", folds.size(), " folds, must be at least 2");
   std::vector<double> errors(ridges.size(), 0);
   EquationSystem all(prior.size(0));
@@ -78,7 +78,14 @@ CrossValidated SolveCrossValidated(const std::vector<EquationSystem>& folds, con
     const RidgeSolver solver(rest, prior, constraint);
     for (size_t i = 0; i < ridges.size(); ++i) errors[i] += folds[left_out].SquaredError(solver.Solve(ridges[i]));
   }
-  const size_t best = std::min_element(errors.begin(), errors.end()) - errors.begin();
+  size_t best = std::min_element(errors.begin(), errors.end()) - errors.begin();
+  if (choice == RidgeChoice::kOneStandardError) {
+    const double count = static_cast<double>(std::max<int64_t>(all.equations(), 1));
+    const double bound = errors[best] * (1 + std::sqrt(2 / count));
+    for (size_t i = 0; i < ridges.size(); ++i) {
+      if (errors[i] <= bound) best = i;
+    }
+  }
   return {RidgeSolver(all, prior, constraint).Solve(ridges[best]), ridges[best],
           errors[best] / static_cast<double>(std::max<int64_t>(all.equations(), 1))};
 }

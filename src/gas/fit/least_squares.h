@@ -52,15 +52,21 @@ class RidgeSolver {
 
 struct CrossValidated {
   Tensor w;               // [p]
-  double ridge = 0;       // of ridges, the one with the least error on folds left out
+  double ridge = 0;       // of ridges, the one chosen
   double error = 0;       // mean over equations of the squared error of each fold under the solution of the others
 };
 
-// Chooses the ridge by leaving each fold out once, then solves with all of them. Throws Error(kBadOption) with fewer than
-// two folds.
+enum class RidgeChoice {
+  kLeast,             // least error on folds left out
+  kOneStandardError,  // the largest ridge whose error is within one standard error, a share sqrt(2 / equations), of that
+};
+
+// Chooses the ridge, from an ascending list, by leaving each fold out once, then solves with all of them. Throws
+// Error(kBadOption) with fewer than two folds.
 CrossValidated SolveCrossValidated(const std::vector<EquationSystem>& folds, const Tensor& prior,
                                    const std::vector<double>& ridges,
-                                   const std::optional<LinearConstraint>& constraint = {});
+                                   const std::optional<LinearConstraint>& constraint = {},
+                                   RidgeChoice choice = RidgeChoice::kLeast);
 
 }  // namespace gas
 

@@ -15,7 +15,7 @@ struct TimeSearchOptions {
   bool offsets = true;           // search t_eval beside t
   bool start = false;            // search t[0] too (a spectral start jumps there)
   // Called after each candidate with its number (1-based) and the least objective so far; false ends the search.
-  std::function<bool(int64_t candidate, double best)> report;
+  std::function<bool(int64_t candidate, double best)> report = {};
 };
 
 struct TimeSearchResult {
