@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints the tables of docs/results-fit.md: training-free solvers, closed-form fits and trained solvers by number of
+# Prints, as Markdown: training-free solvers, closed-form fits and trained solvers by number of
 # evaluations, with what making each of them took. Usage: tools/results_fit.sh PROGRAM FOLDER; the settings below can be
 # given in the environment. What is already in FOLDER is not made again.
 set -eu
