@@ -48,6 +48,9 @@ function(gas_add_libraries layers_file)
   target_compile_definitions(gas_models PRIVATE GAS_SOURCE_MODELS="${PROJECT_SOURCE_DIR}/models")
 endfunction()
 
+# Tests run side by side: a thread that waits must not spin on the core of another.
+set(GAS_TEST_THREADS "OMP_WAIT_POLICY=passive")
+
 # gas_test(folder/name LABELS fast|slow [TIMEOUT s]): tests/folder/name.cc as one GoogleTest executable.
 function(gas_test path)
   cmake_parse_arguments(ARG "" "TIMEOUT" "LABELS" ${ARGN})
@@ -62,5 +65,5 @@ function(gas_test path)
     set(ARG_TIMEOUT 300)
   endif()
   set_tests_properties(${path} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
-                       ENVIRONMENT "GAS_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+                       ENVIRONMENT "GAS_SOURCE_DIR=${PROJECT_SOURCE_DIR};${GAS_TEST_THREADS}")
 endfunction()
