@@ -96,17 +96,5 @@ TEST_F(GsTraining, NotANumberStopsWithAMessageAndKeepsTheStudent) {
   EXPECT_TRUE(SameBits(student.parameters().at("theta").detach(), before));
 }
 
-TEST(Distances, AreZeroForEqualImagesAndNamed) {
-  const Tensor x = torch::rand({2, 1, 28, 28}) * 2 - 1;
-  const auto features = std::make_shared<Classifier>(ClassifierConfig{.width = 8});
-  for (const std::string& name : DistanceNames()) {
-    const Distance distance = MakeDistance(name, features);
-    EXPECT_NEAR(distance(x, x).item<double>(), 0.0, 1e-6) << name;
-    EXPECT_GT(distance(x, -x).item<double>(), 0.0) << name;
-  }
-  EXPECT_ERROR(MakeDistance("l3"), Errc::kBadOption, "did you mean l2?");
-  EXPECT_ERROR(MakeDistance("features"), Errc::kBadOption, "needs a feature network");
-}
-
 }  // namespace
 }  // namespace gas

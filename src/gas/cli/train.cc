@@ -38,7 +38,15 @@ std::vector<OptionRow> Rows() {
                "first 256 samples on --grid [the base solver on --grid]"},
       {.key = "student.per_band", .flag = "--per-band", .type = OptType::kFlag, .def = "false",
        .help = "train corrections of each band of a spectral table"},
-      {.key = "train.loss", .flag = "--loss", .type = OptType::kText, .def = "l2", .help = "l2, l1, huber or features"},
+      {.key = "train.loss", .flag = "--loss", .type = OptType::kText, .def = "l2",
+       .help = "l2, l1, huber, features, self, ms-ssim, lpips-vgg, lpips-alex, lpips-squeeze, or a sum such as "
+               "l1+0.5*ms-ssim"},
+      {.key = "train.lpips_trunk", .flag = "--lpips-trunk", .type = OptType::kText, .def = "",
+       .help = "weights of the trunk of lpips losses, a safetensors file (docs/lpips.md)"},
+      {.key = "train.lpips_heads", .flag = "--lpips-heads", .type = OptType::kText, .def = "",
+       .help = "their linear heads [in the trunk's file]"},
+      {.key = "train.loss_cache", .flag = "--loss-cache", .type = OptType::kInt, .def = "2048", .min = 0, .max = 1e7,
+       .help = "MiB in which losses keep features of the teacher's samples"},
       {.key = "train.iterations", .flag = "--iterations", .type = OptType::kInt, .def = "1000", .min = 1, .max = 1e9,
        .help = "steps of Adam"},
       {.key = "train.batch", .flag = "--batch", .type = OptType::kInt, .def = "24", .min = 1, .max = 65536,
@@ -88,6 +96,18 @@ GsTrainOptions TrainOptions(const Options& o, const std::filesystem::path& folde
           .validate_every = o.Int("train.validate_every"),
           .checkpoint_every = o.Int("train.checkpoint_every"),
           .device = DeviceOf(o)};
+}
+
+Distance DistanceOf(const Options& o, const Model& model) {
+  const Distance distance =
+      MakeDistance(o.Text("train.loss"),
+                   {.features = [] { return ReadFeatureModel(EmbeddedFile("fashion-features")).network; },
+                    .network = model.network,
+                    .lpips = {o.Text("train.lpips_trunk"), o.Text("train.lpips_heads")},
+                    .device = DeviceOf(o),
+                    .cache_bytes = static_cast<uint64_t>(o.Int("train.loss_cache")) << 20});
+  if (!distance.source().is_null()) std::cerr << "train.loss: " << distance.source().dump() << '\n';
+  return distance;
 }
 
 // The student before training.
@@ -153,6 +173,7 @@ SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const st
                       {"seconds", seconds},
                       {"peak_mebibytes", PeakMebibytes()},
                       {"held_out_distance", validated}};
+  if (!distance.source().is_null()) entry.provenance["loss"] = distance.source();
   if (validated >= 0) {
     std::cout << fmt::format("gs-{}: held-out {} distance {:.6f} after {} iterations\n", nfe, o.Text("train.loss"),
                              validated, trainer.iteration());
@@ -166,9 +187,7 @@ void RunTrain(const Options& o) {
   const auto data = std::make_shared<const TeacherData>(o.Text("train.teacher"));
   const Model model = OpenModelOf(*data, o.Text("train.teacher"), o);
   CheckTrainable(model);
-  std::shared_ptr<Classifier> features;
-  if (o.Text("train.loss") == "features") features = ReadFeatureModel(EmbeddedFile("fashion-features")).network;
-  const Distance distance = MakeDistance(o.Text("train.loss"), features);
+  const Distance distance = DistanceOf(o, model);
   PrepareRunFolder(o.Text("train.out"), o);
   SolverFile file{.schedule = model.schedule, .prediction = model.denoiser->prediction_type(), .guidance = data->spec().guidance,
                   .model = model.name, .model_sha256 = model.sha256, .entries = {}};

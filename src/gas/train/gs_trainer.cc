@@ -146,12 +146,13 @@ std::map<std::string, Tensor> GsTrainer::OptimiserState() const {
   return AdamState(impl_->adam, impl_->student.parameters());
 }
 
-GsStep GsTrainer::Step(const Tensor& noise, const Tensor& target, const Condition& condition) {
+GsStep GsTrainer::Step(const Tensor& noise, const Tensor& target, const Condition& condition,
+                       const std::vector<int64_t>& indices) {
   Impl& s = *impl_;
   SampleOptions sampling;
   sampling.checkpoint = s.options.gradient_checkpointing;
   s.adam.zero_grad();
-  const Tensor loss = s.distance(RunTable(s.student.Table(), *s.denoiser, noise, condition, sampling), target);
+  const Tensor loss = s.distance(RunTable(s.student.Table(), *s.denoiser, noise, condition, sampling), target, indices);
   GsStep step{s.iteration + 1, loss.item<double>(), 0, -1};
   GAS_CHECK(std::isfinite(step.loss), Errc::kNumeric, "training: the loss is ", step.loss, " at iteration ",
             step.iteration, ", must be finite; the last checkpoint is kept, try a smaller train.lr than ", s.options.lr);
@@ -192,9 +193,10 @@ void GsTrainer::Run(const TrainingPairs& training, const TrainingPairs& validati
   s.Load();
   DataOrder order(training.size, s.options.seed);
   while (s.iteration < s.options.iterations) {
-    const Samples batch = training.read(order.Batch(s.iteration, s.options.batch));
+    const std::vector<int64_t> indices = order.Batch(s.iteration, s.options.batch);
+    const Samples batch = training.read(indices);
     const Condition condition{batch.labels.defined() ? batch.labels.to(s.options.device) : Tensor()};
-    GsStep step = Step(batch.noise.to(s.options.device), batch.images.to(s.options.device), condition);
+    GsStep step = Step(batch.noise.to(s.options.device), batch.images.to(s.options.device), condition, indices);
     const bool last = s.iteration == s.options.iterations;
     const bool measure = last || (s.options.validate_every > 0 && s.iteration % s.options.validate_every == 0);
     if (measure && validation.size > 0) step.validation = Validate(validation);

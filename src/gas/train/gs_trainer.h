@@ -51,8 +51,10 @@ class GsTrainer {
             const GsTrainOptions& options);
   ~GsTrainer();
 
-  // One iteration on this batch. Throws Error(kNumeric) if loss or gradient are not finite; the student is as before.
-  GsStep Step(const Tensor& noise, const Tensor& target, const Condition& condition);
+  // One iteration on this batch. `indices`: its samples' places in the training set, for distances that keep what they
+  // know of the teacher. Throws Error(kNumeric) if loss or gradient are not finite; the student is as before.
+  GsStep Step(const Tensor& noise, const Tensor& target, const Condition& condition,
+              const std::vector<int64_t>& indices = {});
 
   // Runs to options.iterations, from the checkpoint in the run folder if there is one. A killed run that is started
   // again ends with the same bits on a CPU. Validation never touches what training computes.
