@@ -36,11 +36,11 @@ void StatisticsAccumulator::Add(const Tensor& features) {
   count_ += rows.size(0);
 }
 
-FeatureStatistics StatisticsAccumulator::Finish() const {
+FeatureStatistics StatisticsAccumulator::Finish(Divisor divisor) const {
   GAS_CHECK(count_ >= 2, Errc::kBadOption, "statistics of ", count_, " samples, must be at least 2");
   const double n = static_cast<double>(count_);
   const Tensor mean = sum_ / n;
-  return {shift_ + mean, (outer_ - n * mean.outer(mean)) / (n - 1)};
+  return {shift_ + mean, (outer_ - n * mean.outer(mean)) / (divisor == Divisor::kSamples ? n : n - 1)};
 }
 
 double FrechetDistance(const FeatureStatistics& a, const FeatureStatistics& b) {
@@ -49,6 +49,16 @@ double FrechetDistance(const FeatureStatistics& a, const FeatureStatistics& b) {
   const Tensor values = torch::linalg_eigvalsh(root.mm(b.covariance).mm(root), "L");
   const Tensor traces = a.covariance.trace() + b.covariance.trace() - 2 * values.clamp_min(0).sqrt().sum();
   return std::max(0.0, ((a.mean - b.mean).square().sum() + traces).item<double>());
+}
+
+ImageFeatures FeaturesOfImages(Classifier& network, const Tensor& images, int64_t batch) {
+  std::vector<Tensor> features, logits;
+  ForEachBatch(images, batch, [&](const Tensor& part, int64_t, int64_t) {
+    const Classifier::Output output = network.forward(part);
+    features.push_back(output.features);
+    logits.push_back(output.logits);
+  });
+  return {torch::cat(features), torch::cat(logits)};
 }
 
 FeatureStatistics ImageStatistics(Classifier& network, const Tensor& images, int64_t batch) {

@@ -9,7 +9,13 @@ namespace gas {
 
 struct FeatureStatistics {
   Tensor mean;        // [F] float64
-  Tensor covariance;  // [F,F] float64, divided by n - 1
+  Tensor covariance;  // [F,F] float64
+};
+
+// What the n summed squares of a covariance are divided by.
+enum class Divisor {
+  kSamplesLessOne,  // n - 1: pytorch-fid, EDM, GAS, and this program
+  kSamples,         // n: the StyleGAN family and R3GAN
 };
 
 // Mean and covariance collected batch by batch, in float64; memory does not grow with the number of samples.
@@ -19,7 +25,7 @@ class StatisticsAccumulator {
   void Add(const Tensor& features);  // [B,F]
   int64_t count() const { return count_; }
   // Throws Error(kBadOption) with fewer than two samples.
-  FeatureStatistics Finish() const;
+  FeatureStatistics Finish(Divisor divisor = Divisor::kSamplesLessOne) const;
 
  private:
   int64_t count_ = 0;
@@ -29,6 +35,14 @@ class StatisticsAccumulator {
 
 // |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), at least 0; singular covariances are fine.
 double FrechetDistance(const FeatureStatistics& a, const FeatureStatistics& b);
+
+// What a classifier says about images.
+struct ImageFeatures {
+  Tensor features;  // [N,F]
+  Tensor logits;    // [N, classes]
+};
+// images [N,C,H,W] in [-1,1], clipped and rounded to bytes first, as they would be on disk.
+ImageFeatures FeaturesOfImages(Classifier& network, const Tensor& images, int64_t batch = 256);
 
 // Statistics of images [N,C,H,W] in [-1,1] in the classifier's features. Images are clipped and rounded to bytes first,
 // as they would be on disk.
