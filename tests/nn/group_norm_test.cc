@@ -63,6 +63,33 @@ TEST(FusedGroupNormDerivatives, SecondDerivativeAgrees) {
   EXPECT_TRUE(testing::Close(fused.second, reference.second, 1e-4, 0));
 }
 
+// Gradient penalties through a frozen network: the penalty's own gradient with respect to an input that is itself
+// computed, against central differences of the penalty.
+TEST(FusedGroupNormDerivatives, GradientOfAGradientPenaltyByFiniteDifferences) {
+  torch::manual_seed(6);
+  const Tensor data = torch::randn({2, 8, 4, 4}), v = torch::randn_like(data), mix = torch::randn({8, 8, 1, 1}) / 3;
+  const Tensor w = torch::randn({8}), b = torch::randn({8});
+  const auto penalty = [&](const Tensor& x) {
+    const Tensor h = torch::conv2d(x, mix).contiguous(torch::MemoryFormat::ChannelsLast);
+    EXPECT_TRUE(nn::CanFuseGroupNorm(h, w));
+    const Tensor y = nn::FusedGroupNorm(h, 2, w, b, 1e-5, true);
+    return torch::autograd::grad({(y * v).sum()}, {x}, {}, true, true)[0].square().sum();
+  };
+  const Tensor x = data.clone().requires_grad_();
+  const Tensor gradient = torch::autograd::grad({penalty(x)}, {x})[0];
+  for (int i = 0; i < 3; ++i) {
+    const Tensor direction = torch::randn_like(data);
+    constexpr double kStep = 3e-3;
+    const auto at = [&](double step) { return penalty((data + direction * step).requires_grad_()).item<double>(); };
+    const double numeric = (at(kStep) - at(-kStep)) / (2 * kStep);
+    const double exact = (gradient * direction).sum().item<double>();
+    // The penalty is known to 1e-6 of itself in float32, over the step; and the step's square.
+    const double tolerance = 2e-6 * at(0) / kStep + 1e-2 * std::abs(exact);
+    EXPECT_NEAR(numeric, exact, tolerance);
+    EXPECT_GT(gradient.norm().item<double>() * direction.norm().item<double>(), 10 * tolerance);
+  }
+}
+
 TEST(FusedGroupNormDerivatives, ExtremeInputsStayFinite) {
   const Tensor x = (torch::ones({1, 4, 2, 2}) * 1e4).contiguous(torch::MemoryFormat::ChannelsLast);
   const Tensor w = torch::full({4}, 1e3f), b = torch::tensor({-1e4f, 1e4f, 0.f, 50.f});

@@ -17,10 +17,15 @@ Tensor PerChannel(const Tensor& filter, int64_t channels, const Tensor& like, do
 
 }  // namespace
 
-Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding, int64_t stride) {
-  const Tensor y = torch::conv2d(x, weight, bias, stride, padding);
+Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding, int64_t stride,
+              int64_t groups) {
+  const Tensor y = torch::conv2d(x, weight, bias, stride, padding, /*dilation=*/1, groups);
   CountFlops(2.0 * static_cast<double>(y.numel()) * static_cast<double>(weight[0].numel()));
   return y;
+}
+
+Tensor BiasedLeakyRelu(const Tensor& x, const Tensor& bias, double slope) {
+  return torch::leaky_relu(x + bias.to(x.scalar_type()).reshape({1, -1, 1, 1}), slope);
 }
 
 Tensor FullyConnected(const Tensor& x, const Tensor& weight, const Tensor& bias) {
@@ -29,11 +34,11 @@ Tensor FullyConnected(const Tensor& x, const Tensor& weight, const Tensor& bias)
 }
 
 Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps, bool silu) {
+  if (CanFuseGroupNorm(x, weight)) return FusedGroupNorm(x, groups, weight, bias, eps, silu);
   // Under bfloat16 casting the statistics stay in the weights' float32.
   if (x.scalar_type() != weight.scalar_type()) {
     return GroupNorm(x.to(weight.scalar_type()), groups, weight, bias, eps, silu);
   }
-  if (CanFuseGroupNorm(x, weight)) return FusedGroupNorm(x, groups, weight, bias, eps, silu);
   const Tensor y = torch::group_norm(x, groups, weight, bias, eps);
   return silu ? torch::silu(y) : y;
 }

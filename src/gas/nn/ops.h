@@ -9,8 +9,12 @@
 
 namespace gas::nn {
 
-// Convolution with weight [O,C,k,k], bias [O] or undefined, stride 1 unless said.
-Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding, int64_t stride = 1);
+// Convolution with weight [O,C/groups,k,k], bias [O] or undefined, stride 1 and one group unless said.
+Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding, int64_t stride = 1,
+              int64_t groups = 1);
+
+// Leaky ReLU of x + bias, bias [C]: v for v > 0, slope * v otherwise.
+Tensor BiasedLeakyRelu(const Tensor& x, const Tensor& bias, double slope);
 
 // x [B,I], weight [O,I], bias [O] or undefined -> [B,O].
 Tensor FullyConnected(const Tensor& x, const Tensor& weight, const Tensor& bias);
