@@ -8,7 +8,8 @@ namespace {
 
 constexpr int64_t kSsimWindow = 11;
 constexpr double kSsimSigma = 1.5;
-constexpr double kDataRange = 2.0;  // of images in [-1,1]
+constexpr double kDataRange = 2.0;    // of images in [-1,1]
+constexpr double kBlackToZero = 1.0;  // luminance compares intensities, which are not negative
 constexpr double kC1 = (0.01 * kDataRange) * (0.01 * kDataRange);
 constexpr double kC2 = (0.03 * kDataRange) * (0.03 * kDataRange);
 constexpr std::array<double, 5> kScaleWeights = {0.0448, 0.2856, 0.3001, 0.2363, 0.1333};
@@ -58,7 +59,8 @@ Tensor MsSsim(const Tensor& a, const Tensor& b) {
   const int64_t scales = MsSsimScales(std::min(a.size(2), a.size(3)));
   double total = 0;
   for (int64_t s = 0; s < scales; ++s) total += kScaleWeights[s];
-  Tensor x = a.reshape({batch * channels, 1, a.size(2), a.size(3)}), y = b.to(a.scalar_type()).reshape(x.sizes()), product;
+  Tensor x = a.reshape({batch * channels, 1, a.size(2), a.size(3)}) + kBlackToZero;
+  Tensor y = b.to(a.scalar_type()).reshape(x.sizes()) + kBlackToZero, product;
   for (int64_t s = 0; s < scales; ++s) {
     if (s > 0) {
       x = torch::avg_pool2d(x, 2);

@@ -99,6 +99,8 @@ DistanceTerm SelfTerm(const DistanceResources& resources) {
 
 DistanceTerm LpipsTerm(const std::string& name, TrunkKind kind, const DistanceResources& resources,
                        nlohmann::json& source) {
+  GAS_CHECK(!resources.lpips.trunk.empty(), Errc::kBadOption, "train.lpips_trunk names no file; ",
+            LpipsFilesNeeded(kind));
   const LpipsModel model = ReadLpips(kind, resources.lpips);
   model.network->to(resources.device);
   source[name] = model.source;

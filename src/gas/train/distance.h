@@ -35,10 +35,10 @@ class Distance {
   explicit Distance(std::vector<DistanceTerm> terms, uint64_t cache_bytes = kDistanceCacheBytes,
                     nlohmann::json source = nullptr);
 
-  // student, teacher [B,C,H,W] -> scalar [], the mean over the batch; differentiable in the student. `indices`, one per
-  // row, are the places of the teacher's images in the training set: embeddings are then kept and used again, as long as
-  // the image is the same. Without indices nothing is kept. The result has the same bits either way: the teacher's images
-  // are embedded one by one, so that a row does not depend on its batch.
+  // student, teacher [B,C,H,W] -> scalar [], the mean over the batch; differentiable in the student. `indices`, one
+  // per row, are the places of the teacher's images in the training set: embeddings are then kept and used again, as
+  // long as the image is the same. Without indices nothing is kept. The result has the same bits either way: the
+  // teacher's images are embedded one by one, so that a row does not depend on its batch.
   Tensor operator()(const Tensor& student, const Tensor& teacher, const std::vector<int64_t>& indices = {}) const;
 
   // The files that terms were read from, for the solver file: {"lpips-vgg": {...}}; null if there are none.
@@ -76,7 +76,8 @@ std::vector<std::string> DistanceNames();
 //   features  squared distance of perceptual embeddings (models/features/perceptual.h); needs a feature network
 //   self      the same of the denoiser's own encoder; needs an EDM network
 //   ms-ssim   1 - MS-SSIM (metrics/ms_ssim.h)
-//   lpips-vgg, lpips-alex, lpips-squeeze   LPIPS of images resized to 224 and clipped (models/features/lpips.h); need files
+//   lpips-vgg, lpips-alex, lpips-squeeze   LPIPS of images resized to 224 and clipped (models/features/lpips.h); need
+//             files
 // Throws Error(kBadOption) for a text that ParseLoss refuses and for a term without what it needs, and what ReadLpips
 // throws.
 Distance MakeDistance(const std::string& text, const DistanceResources& resources = {});

@@ -172,7 +172,7 @@ double GsTrainer::Validate(const TrainingPairs& pairs) const {
   torch::NoGradGuard no_grad;
   const Impl& s = *impl_;
   const StepTable table = s.student.TableOf(s.ema.average());
-  const int64_t batch = 64;
+  const int64_t batch = s.options.batch;  // needs no more memory than training
   double sum = 0;
   for (int64_t begin = 0; begin < pairs.size; begin += batch) {
     std::vector<int64_t> indices(std::min(batch, pairs.size - begin));

@@ -6,8 +6,8 @@
 namespace gas {
 namespace {
 
-// A row of an architecture. `index` is the layer's place in torchvision's `features`; the rectifier of a convolution has
-// the next one, and no parameters.
+// A row of an architecture. `index` is the layer's place in torchvision's `features`; the rectifier of a convolution
+// has the next one, and no parameters.
 struct Layer {
   enum class Kind { kConv, kFire, kPool } kind;
   int64_t index;
@@ -24,14 +24,16 @@ constexpr Layer Fire(int64_t index, int64_t squeeze, int64_t expand, bool tap = 
   return {.kind = Layer::Kind::kFire, .index = index, .out = expand, .squeeze = squeeze, .tap = tap};
 }
 constexpr Layer Pool(int64_t index, int64_t kernel, bool ceil_mode) {
-  return {.kind = Layer::Kind::kPool, .index = index, .kernel = kernel, .stride = 2, .padding = 0, .ceil_mode = ceil_mode};
+  return {.kind = Layer::Kind::kPool, .index = index, .kernel = kernel, .stride = 2, .padding = 0,
+          .ceil_mode = ceil_mode};
 }
 
 std::vector<Layer> Vgg16() {
-  return {Conv(0, 64),   Conv(2, 64, true),    Pool(4, 2, false),  Conv(5, 128),  Conv(7, 128, true),  Pool(9, 2, false),
-          Conv(10, 256), Conv(12, 256),        Conv(14, 256, true), Pool(16, 2, false),
-          Conv(17, 512), Conv(19, 512),        Conv(21, 512, true), Pool(23, 2, false),
-          Conv(24, 512), Conv(26, 512),        Conv(28, 512, true)};
+  return {Conv(0, 64),   Conv(2, 64, true),   Pool(4, 2, false),
+          Conv(5, 128),  Conv(7, 128, true),  Pool(9, 2, false),
+          Conv(10, 256), Conv(12, 256), Conv(14, 256, true), Pool(16, 2, false),
+          Conv(17, 512), Conv(19, 512), Conv(21, 512, true), Pool(23, 2, false),
+          Conv(24, 512), Conv(26, 512), Conv(28, 512, true)};
 }
 
 std::vector<Layer> AlexNet() {
@@ -41,7 +43,8 @@ std::vector<Layer> AlexNet() {
   first.padding = 2;
   second.kernel = 5;
   second.padding = 2;
-  return {first, Pool(2, 3, false), second, Pool(5, 3, false), Conv(6, 384, true), Conv(8, 256, true), Conv(10, 256, true)};
+  return {first,  Pool(2, 3, false),
+          second, Pool(5, 3, false), Conv(6, 384, true), Conv(8, 256, true), Conv(10, 256, true)};
 }
 
 std::vector<Layer> SqueezeNet() {
@@ -51,7 +54,8 @@ std::vector<Layer> SqueezeNet() {
   return {first,
           Pool(2, 3, true), Fire(3, 16, 64), Fire(4, 16, 64, true),
           Pool(5, 3, true), Fire(6, 32, 128), Fire(7, 32, 128, true),
-          Pool(8, 3, true), Fire(9, 48, 192, true), Fire(10, 48, 192, true), Fire(11, 64, 256, true), Fire(12, 64, 256, true)};
+          Pool(8, 3, true), Fire(9, 48, 192, true), Fire(10, 48, 192, true),
+          Fire(11, 64, 256, true), Fire(12, 64, 256, true)};
 }
 
 std::vector<Layer> LayersOf(TrunkKind kind) {

@@ -1,5 +1,5 @@
-// The convolutional trunks under LPIPS (VGG16, AlexNet, SqueezeNet 1.1), with parameters named as in torchvision's state
-// dicts.
+// The convolutional trunks under LPIPS (VGG16, AlexNet, SqueezeNet 1.1), with parameters named as in torchvision's
+// state dicts.
 #ifndef GAS_MODELS_FEATURES_IMAGE_TRUNK_H_
 #define GAS_MODELS_FEATURES_IMAGE_TRUNK_H_
 

@@ -1,5 +1,5 @@
-// LPIPS v0.1 (Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric"): activations of
-// a classifier's trunk, normalised over channels, compared with learned weights. docs/lpips.md: which files it needs.
+// LPIPS v0.1 (Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric"): activations
+// of a classifier's trunk, normalised over channels, compared with learned weights. docs/lpips.md: the files it needs.
 #ifndef GAS_MODELS_FEATURES_LPIPS_H_
 #define GAS_MODELS_FEATURES_LPIPS_H_
 
@@ -26,8 +26,8 @@ struct LpipsOptions {
 // images [B,C,H,W] -> [B,C,side,side] in [-1,1], differentiable: the resizing of LpipsOptions, and then the clipping.
 Tensor ResizeForLpips(const Tensor& images, int64_t side);
 
-// Weights are frozen. Images are [B,C,H,W] in [-1,1] with C = 3, or C = 1 for grey ones, whose channel is repeated; they
-// are converted to the dtype of the weights. Throws Error(kBadOption) for other shapes.
+// Weights are frozen. Images are [B,C,H,W] in [-1,1] with C = 3, or C = 1 for grey ones, whose channel is repeated;
+// they are converted to the dtype of the weights. Throws Error(kBadOption) for other shapes.
 class Lpips : public torch::nn::Module {
  public:
   explicit Lpips(TrunkKind kind, const LpipsOptions& options = {});
@@ -67,6 +67,9 @@ struct LpipsModel {
   std::shared_ptr<Lpips> network;
   nlohmann::json source;  // trunk, trunk_sha256, heads_sha256, heads ("published v0.1" or "other")
 };
+
+// For messages: what lpips-NET needs, where people get it and how it is converted.
+std::string LpipsFilesNeeded(TrunkKind kind);
 
 // Safetensors files: torchvision's state dict (features.N.weight; its classifier is passed over), and the heads as
 // linL.model.1.weight or NET.linL.model.1.weight [1,C_l,1,1]. Throws Error(kBadOption) when no trunk is named,

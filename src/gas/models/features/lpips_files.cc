@@ -31,26 +31,19 @@ Published PublishedFiles(TrunkKind kind) {
   GAS_ASSERT(false);
 }
 
-std::string WhatIsNeeded(TrunkKind kind) {
-  const Published p = PublishedFiles(kind);
-  return std::string("it needs torchvision's ") + p.trunk_file + " and the heads " + p.heads_file +
-         " of the lpips package (weights/v0.1), as safetensors: docs/lpips.md says how to convert them";
-}
-
 struct ReadFrom {
   Safetensors file;
   std::string sha256;
 };
 
 ReadFrom Read(TrunkKind kind, const fs::path& path) {
-  const std::string net = "lpips-" + LpipsName(kind);
-  GAS_CHECK(fs::exists(path), Errc::kBadFile, net, ": no file ", path.string(), "; ", WhatIsNeeded(kind));
+  GAS_CHECK(fs::exists(path), Errc::kBadFile, path.string(), ": no such file; ", LpipsFilesNeeded(kind));
   const Bytes bytes = ReadFile(path);
   // A file of torch.save is a zip or a pickle; a safetensors file has the '{' of its header at byte 8.
   const bool header = bytes.size() > 8 && bytes[8] == '{';
   const bool torch_save = bytes.size() > 8 && !header && ((bytes[0] == 'P' && bytes[1] == 'K') || bytes[0] == '\x80');
-  GAS_CHECK(!torch_save, Errc::kBadFile, path.string(), ": is a file of torch.save, ", net,
-            " reads safetensors; docs/lpips.md says how to convert it");
+  GAS_CHECK(!torch_save, Errc::kBadFile, path.string(), ": is a file of torch.save, must be safetensors; ",
+            LpipsFilesNeeded(kind));
   return {ParseSafetensors(path.string(), bytes), Sha256(bytes)};
 }
 
@@ -69,7 +62,7 @@ std::vector<Tensor> HeadTensors(const Safetensors& file, TrunkKind kind, size_t 
     const std::string name = "lin" + std::to_string(l) + ".model.1.weight";
     const auto of_net = file.tensors.find(LpipsName(kind) + "." + name), plain = file.tensors.find(name);
     GAS_CHECK(of_net != file.tensors.end() || plain != file.tensors.end(), Errc::kBadFile, file.name, ": tensor ", name,
-              " is missing, so it lacks the heads of lpips-", LpipsName(kind), "; ", WhatIsNeeded(kind));
+              " is missing; ", LpipsFilesNeeded(kind));
     heads.push_back((of_net != file.tensors.end() ? of_net : plain)->second.to(torch::kFloat32).contiguous());
   }
   return heads;
@@ -86,9 +79,14 @@ std::string Sha256Of(const std::vector<Tensor>& heads) {
 
 }  // namespace
 
+std::string LpipsFilesNeeded(TrunkKind kind) {
+  const Published p = PublishedFiles(kind);
+  return "lpips-" + LpipsName(kind) + " needs torchvision's " + p.trunk_file + " and the heads " + p.heads_file +
+         " of the lpips package (weights/v0.1), both as safetensors: docs/lpips.md says how to convert them";
+}
+
 LpipsModel ReadLpips(TrunkKind kind, const LpipsFiles& files, const LpipsOptions& options) {
-  GAS_CHECK(!files.trunk.empty(), Errc::kBadOption, "lpips-", LpipsName(kind), ": no file of weights is named; ",
-            WhatIsNeeded(kind));
+  GAS_CHECK(!files.trunk.empty(), Errc::kBadOption, "no file of weights is named; ", LpipsFilesNeeded(kind));
   const ReadFrom trunk = Read(kind, files.trunk);
   const ReadFrom heads = files.heads.empty() ? trunk : Read(kind, files.heads);
   LpipsModel model;
