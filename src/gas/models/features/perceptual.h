@@ -13,10 +13,11 @@ namespace gas {
 // weights.
 Tensor PerceptualEmbedding(Classifier& network, const Tensor& images);
 
-// The noise level at which the denoiser is asked for its features of a clean image. Training draws ln sigma from
-// N(-1.2, 1.2^2) (Karras et al. 2022), so that it is well trained here, and noise of this size hides nothing but the
-// finest texture: the network still looks at all of the image.
-inline constexpr double kSelfSigma = 0.2;
+// The noise level that the denoiser is told for its features of a clean image. It is near the middle of those that
+// networks are trained for (ln sigma from N(-1.2, 1.2^2), Karras et al. 2022), and ranks the pairs of samples and teacher
+// of the model `fashion` most as an independent classifier does: Spearman's correlation with PerceptualEmbedding's
+// distance is 0.82 at 0.01, 0.93 at 0.1, 0.95 from 0.2 to 0.8, 0.93 at 2 (squared difference: 0.65, MS-SSIM: 0.79).
+inline constexpr double kSelfSigma = 0.4;
 
 // images [B,C,R,R], not noised, not clipped (they may be latents) -> [B,D] like PerceptualEmbedding, of the last
 // activation that the frozen network's encoder has at each resolution, told noise level `sigma` (raised to the lowest
