@@ -63,8 +63,10 @@ ObjectivePtr ObjectiveOf(const std::string& loss) {
   if (loss == "l2") return nullptr;
   if (loss == "l1") return HuberObjective(kAbsoluteDelta);
   if (loss == "huber") return HuberObjective(kHuberDelta);
+  // Not all of DistanceNames: an objective has to be a sum of squares, and cheap enough for differences.
+  const std::vector<std::string> known = {"l2", "l1", "huber", "features"};
   GAS_CHECK(loss == "features", Errc::kBadOption, "fit.loss = ", loss, ": unknown, did you mean ",
-            NearestName(loss, DistanceNames()), "?");
+            NearestName(loss, known), "?");
   const std::shared_ptr<Classifier> network = ReadFeatureModel(EmbeddedFile("fashion-features")).network;
   network->to(torch::kFloat64);
   return EmbeddingObjective([network](const Tensor& images) { return PerceptualEmbedding(*network, images); });
