@@ -49,8 +49,8 @@ TEST(Neighbours, ValuesThatCannotBe) {
                "features of 7 and 3 components, must be equal");
 }
 
-// For any k, as long as no feature has k equal others. Then each ball holds the feature itself and, the k-th other being on
-// its border and so not inside, k - 1 others: a density of 1.
+// For any k, as long as no feature has k equal others. Then each ball holds the feature itself and, the k-th other being
+// on its border and so not inside, k - 1 others: a density of 1.
 TEST(Prdc, IsOneForIdenticalSets) {
   const Tensor x = Features(2, 60);
   for (const int64_t k : {1, 3, 5, 59}) {
@@ -88,7 +88,32 @@ TEST(Prdc, SetsFarApartShareNothing) {
   ExpectSame(PrdcOf(Features(5, 50), Features(6, 40) + 1000, 3), {});
 }
 
-// In one set of both, more fakes cover no less; the shares of a mixture of real and far fakes are known.
+// For two samples of one distribution, docs/math/metrics.md (8). A mean over 60 draws, within four standard errors.
+TEST(Prdc, CoverageAndDensityOfOneDistributionAreAsExpectedAtAnySize) {
+  constexpr int64_t kReals = 48, kNearest = 5, kDraws = 60;
+  for (const int64_t fakes : {6, 24, 48, 96}) {
+    SCOPED_TRACE(fakes);
+    double missed = 1;
+    for (int64_t l = 0; l < kNearest; ++l) {
+      missed *= static_cast<double>(kReals - 1 - l) / static_cast<double>(kReals + fakes - 1 - l);
+    }
+    Tensor coverage = torch::empty({kDraws}, torch::kFloat64), density = torch::empty_like(coverage);
+    for (int64_t i = 0; i < kDraws; ++i) {
+      const Prdc p = PrdcOf(Features(100 + i, kReals), Features(1000 + i, fakes), kNearest);
+      coverage[i] = p.coverage;
+      density[i] = p.density;
+    }
+    const auto check = [&](const Tensor& values, double expected) {
+      const double error = values.std().item<double>() / std::sqrt(static_cast<double>(kDraws));
+      EXPECT_NEAR(values.mean().item<double>(), expected, 4 * error);
+      EXPECT_LT(4 * error, 0.2 * expected);  // else this would say little
+    };
+    check(coverage, 1 - missed);
+    check(density, 1);
+  }
+}
+
+// The shares of a mixture of real and far fakes are known.
 TEST(Prdc, CountsTheShareOfFakesThatAreReal) {
   const Tensor real = Features(7, 80), fake = torch::cat({real.slice(0, 0, 30), Features(8, 10) + 1000});
   const Prdc p = PrdcOf(real, fake, 1);

@@ -7,10 +7,14 @@
 #include "gas/cli/quality.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
+#include "gas/io/image_set.h"
 #include "gas/teacher/teacher.h"
 
 namespace gas::cli {
 namespace {
+
+// Nearest neighbours in precision, recall, density and coverage; the number that their authors propose.
+constexpr int64_t kNeighbours = 5;
 
 std::vector<OptionRow> Rows() {
   return {
@@ -26,6 +30,10 @@ std::vector<OptionRow> Rows() {
        .help = "network evaluations, such as 4,5"},
       {.key = "eval.blocks", .flag = "--blocks", .type = OptType::kInt, .def = "1", .min = 1, .max = 1000,
        .help = "equal parts of the samples to measure apart: figures become means with standard deviations"},
+      {.key = "data.folder", .flag = "--data", .type = OptType::kText, .def = kFashionMnistFolder,
+       .help = "folder of the training images, for precision, recall, density, coverage; left out without it"},
+      {.key = "eval.real", .flag = "--real", .type = OptType::kInt, .def = "2000", .min = 0, .max = 1e7,
+       .help = "training images to compare with, evenly spread, or all if there are fewer; 0 for no comparison"},
       {.key = "eval.json", .flag = "--json", .type = OptType::kFlag, .def = "false", .help = "print JSON"},
       {.key = "eval.batch", .flag = "--batch", .type = OptType::kInt, .def = "64", .min = 1, .max = 65536,
        .help = "samples at once"},
@@ -54,6 +62,50 @@ nlohmann::json CostOf(const nlohmann::json& provenance) {
   return cost;
 }
 
+// Of all images [N,...], `count` that are evenly spread, or all of them.
+Tensor EvenlySpread(const Tensor& images, int64_t count) {
+  const int64_t size = images.size(0), kept = std::min(count, size);
+  return images.index_select(0, torch::div(torch::arange(kept) * size, kept, "floor"));
+}
+
+// The real images in the features; none, with a remark, where they cannot be had or a block has too few samples.
+std::optional<Neighbourhoods> RealImages(const Options& o, const FeatureModel& features, int64_t samples_per_block) {
+  const auto without = [](const std::string& reason) {
+    std::cerr << "gas eval: no precision, recall, density and coverage: " << reason << '\n';
+    return std::nullopt;
+  };
+  if (o.Int("eval.real") == 0) return std::nullopt;
+  if (samples_per_block <= kNeighbours) {
+    return without(fmt::format("{} samples in a block, must be more than the {} neighbours", samples_per_block,
+                               kNeighbours));
+  }
+  const std::string& folder = o.Text("data.folder");
+  ImageSet data;
+  try {
+    data = ReadImageSet(folder, "train");
+  } catch (const Error& e) {
+    if (e.code() != Errc::kUnavailable) throw;
+    return without(e.what());
+  }
+  const ClassifierConfig& c = features.network->config();
+  GAS_CHECK(FitsFeatures(data.images, features), Errc::kBadFile, folder, ": images of shape ", data.images.sizes(),
+            ", must be [N, ", c.channels, ", ", c.resolution, ", ", c.resolution, "] for the features");
+  const Tensor images = ToSigned(EvenlySpread(data.images, o.Int("eval.real")));
+  return FindNeighbourhoods(FeaturesOfImages(*features.network, images).features, kNeighbours);
+}
+
+// What the columns of the table mean.
+std::string Legend(const Quality& row) {
+  std::string text =
+      "distance: mean squared, to the teacher; perceptual: to the teacher, in the classifier's features\n"
+      "Fréchet: to the training images, in the same features\n";
+  if (row.real_images > 0) {
+    text += fmt::format("precision, recall, density, coverage: against {} training images, {} neighbours\n",
+                        row.real_images, row.neighbours);
+  }
+  return text + "class %: classified as asked\n";
+}
+
 void RunEval(const Options& o) {
   UseThreads(o);
   const TeacherData data(o.Text("eval.teacher"));
@@ -74,8 +126,10 @@ void RunEval(const Options& o) {
   const int64_t blocks = o.Int("eval.blocks");
   GAS_CHECK(data.size() >= 2 * blocks, Errc::kBadOption, "eval.blocks = ", blocks, ", must be at most half of ",
             data.size(), ", the samples in ", o.Text("eval.teacher"));
+  QualityOptions options{.blocks = blocks};
+  if (FitsFeatures(teacher.images, features)) options.real = RealImages(o, features, data.size() / blocks);
   const auto measure = [&](const std::string& label, int64_t nfe, const Tensor& images, const Tensor& reference) {
-    return MeasureQuality(label, nfe, images, reference, teacher.labels, features, blocks);
+    return MeasureQuality(label, nfe, images, reference, teacher.labels, features, options);
   };
   std::vector<Quality> rows = {measure(data.spec().solver + " (teacher)", data.spec().nfe, teacher.images, {})};
   Progress progress("eval", "solvers", static_cast<int64_t>(resolved.size()));
@@ -91,7 +145,8 @@ void RunEval(const Options& o) {
   }
   std::cout << fmt::format("{} samples of {}, guidance {}", data.size(), o.Text("eval.teacher"), data.spec().guidance)
             << (blocks > 1 ? fmt::format(", mean ± standard deviation over {} blocks", blocks) : "") << "\n\n"
-            << QualityTable(rows);
+            << QualityTable(rows) << '\n'
+            << Legend(rows[0]);
 }
 
 }  // namespace

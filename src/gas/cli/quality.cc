@@ -4,92 +4,180 @@
 
 #include <functional>
 
+#include "gas/metrics/prdc.h"
 #include "gas/models/features/perceptual.h"
 
 namespace gas::cli {
 namespace {
 
-bool SameShape(const Tensor& images, const ClassifierConfig& c) {
-  return images.size(1) == c.channels && images.size(2) == c.resolution && images.size(3) == c.resolution;
+// A column of the table. `key` is that of Quality::figures, or of Quality::cost.
+struct Column {
+  const char* key;
+  const char* heading;
+  double scale;
+  int decimals;  // kThreeDigits: as many as give three significant digits
+  bool always;   // shown even if no row has it
+};
+constexpr int kThreeDigits = -1;
+constexpr Column kFigures[] = {
+    {"distance", "distance", 1, kThreeDigits, true},
+    {"perceptual", "perceptual", 1, kThreeDigits, true},
+    {"frechet", "Fréchet", 1, kThreeDigits, true},
+    {"precision", "precision", 1, 3, false},
+    {"recall", "recall", 1, 3, false},
+    {"density", "density", 1, 3, false},
+    {"coverage", "coverage", 1, 3, false},
+    {"agreement", "class %", 100, 1, true},
+};
+constexpr Column kCosts[] = {
+    {"network_evaluations", "NFE to make it", 1, 0, false},
+    {"seconds", "seconds", 1, 0, false},
+    {"peak_mebibytes", "peak MiB", 1, 0, false},
+};
+
+// Samples begin <= i < end of a set.
+struct Block {
+  int64_t begin, end;
+  Tensor Of(const Tensor& all) const { return all.slice(0, begin, end); }
+};
+
+std::vector<Block> EqualBlocks(int64_t count, int64_t blocks) {
+  std::vector<Block> parts;
+  for (int64_t i = 0; i < blocks; ++i) parts.push_back({i * (count / blocks), (i + 1) * (count / blocks)});
+  return parts;
 }
 
-Figure FigureOf(const std::vector<double>& values) {
+Figure Over(const std::vector<Block>& blocks, const std::function<double(const Block&)>& measure) {
+  std::vector<double> values;
+  for (const Block& block : blocks) values.push_back(measure(block));
   const Tensor all = torch::tensor(values, torch::kFloat64);
   return {all.mean().item<double>(), values.size() > 1 ? all.std().item<double>() : 0};
 }
 
-// Calls measure(begin, end) for each of `blocks` equal parts of `count` samples.
-Figure OverBlocks(int64_t count, int64_t blocks, const std::function<double(int64_t, int64_t)>& measure) {
-  std::vector<double> values;
-  for (int64_t i = 0; i < blocks; ++i) values.push_back(measure(i * (count / blocks), (i + 1) * (count / blocks)));
-  return FigureOf(values);
+double SquaredDifference(const Tensor& images, const Tensor& teacher) {
+  return (images - teacher).square().mean().item<double>();
 }
 
 double Perceptual(Classifier& network, const Tensor& images, const Tensor& teacher) {
   torch::NoGradGuard no_grad;
   double sum = 0;
   for (int64_t begin = 0; begin < images.size(0); begin += 128) {
-    const auto embedded = [&](const Tensor& all) { return PerceptualEmbedding(network, all.slice(0, begin, begin + 128)); };
+    const auto embedded = [&](const Tensor& all) {
+      return PerceptualEmbedding(network, all.slice(0, begin, begin + 128));
+    };
     sum += (embedded(images) - embedded(teacher)).square().sum().item<double>();
   }
   return sum / static_cast<double>(images.size(0));
 }
 
-std::string Text(const std::optional<Figure>& figure, double scale, int digits, const char* unit) {
-  if (!figure) return "-";
-  std::string text = fmt::format("{:.{}f}", scale * figure->mean, digits);
-  if (figure->spread > 0) text += fmt::format(" ± {:.{}f}", scale * figure->spread, digits);
-  return text + unit;
+// The mean distance of pairs of images [N,C,H,W], under the key of its figure.
+struct PairDistance {
+  const char* key;
+  std::function<double(const Tensor& images, const Tensor& teacher)> mean;
+};
+
+// Those that apply to images that fit the features or do not.
+std::vector<PairDistance> PairDistances(Classifier& network, bool fits) {
+  std::vector<PairDistance> list = {{"distance", SquaredDifference}};
+  if (fits) {
+    list.push_back({"perceptual", [&](const Tensor& images, const Tensor& teacher) {
+                      return Perceptual(network, images, teacher);
+                    }});
+  }
+  return list;
+}
+
+FeatureStatistics StatisticsOf(const Tensor& features) {
+  StatisticsAccumulator statistics(features.size(1));
+  statistics.Add(features);
+  return statistics.Finish();
+}
+
+void AddPrdc(const std::vector<Block>& blocks, const Tensor& features, const Neighbourhoods& real, Quality& q) {
+  std::vector<Prdc> parts;
+  for (const Block& block : blocks) parts.push_back(MeasurePrdc(real, FindNeighbourhoods(block.Of(features), real.k)));
+  const std::pair<const char*, double Prdc::*> members[] = {{"precision", &Prdc::precision},
+                                                            {"recall", &Prdc::recall},
+                                                            {"density", &Prdc::density},
+                                                            {"coverage", &Prdc::coverage}};
+  for (const auto& [key, member] : members) {
+    auto part = parts.begin();
+    q.figures[key] = Over(blocks, [&, member = member](const Block&) { return *part++.*member; });
+  }
+  q.real_images = real.size();
+  q.neighbours = real.k;
+}
+
+std::string Text(const Figure& figure, const Column& column) {
+  const double mean = column.scale * figure.mean, spread = column.scale * figure.spread;
+  int decimals = column.decimals;
+  if (decimals == kThreeDigits) {
+    const double magnitude = mean == 0 || !std::isfinite(mean) ? 0 : std::floor(std::log10(std::abs(mean)));
+    decimals = static_cast<int>(std::clamp(2 - magnitude, 0.0, 9.0));
+  }
+  std::string text = fmt::format("{:.{}f}", mean, decimals);
+  if (figure.spread > 0) text += fmt::format(" ± {:.{}f}", spread, decimals);
+  return text;
+}
+
+// The cell of a figure or of a cost, "" if there is none.
+std::string FigureCell(const Quality& q, const Column& column) {
+  const auto found = q.figures.find(column.key);
+  return found == q.figures.end() ? "" : Text(found->second, column);
+}
+std::string CostCell(const Quality& q, const Column& column) {
+  return q.cost.contains(column.key) ? Text({q.cost[column.key].get<double>(), 0}, column) : "";
 }
 
 }  // namespace
 
+bool FitsFeatures(const Tensor& images, const FeatureModel& features) {
+  const ClassifierConfig& c = features.network->config();
+  return images.size(1) == c.channels && images.size(2) == c.resolution && images.size(3) == c.resolution;
+}
+
 Quality MeasureQuality(const std::string& label, int64_t nfe, const Tensor& images, const Tensor& teacher,
-                       const Tensor& labels, const FeatureModel& features, int64_t blocks) {
+                       const Tensor& labels, const FeatureModel& features, const QualityOptions& options) {
   Quality q{.label = label, .nfe = nfe};
-  const auto over = [&](const std::function<double(int64_t, int64_t)>& measure) {
-    return OverBlocks(images.size(0), blocks, measure);
-  };
-  const auto part = [](const Tensor& all, int64_t begin, int64_t end) { return all.slice(0, begin, end); };
+  const std::vector<Block> blocks = EqualBlocks(images.size(0), options.blocks);
+  const bool fits = FitsFeatures(images, features);
   if (teacher.defined()) {
-    q.distance = over([&](int64_t begin, int64_t end) {
-      return (part(images, begin, end) - part(teacher, begin, end)).square().mean().item<double>();
-    });
+    for (const PairDistance& distance : PairDistances(*features.network, fits)) {
+      q.figures[distance.key] =
+          Over(blocks, [&](const Block& b) { return distance.mean(b.Of(images), b.Of(teacher)); });
+    }
   }
-  Classifier& network = *features.network;
-  if (!SameShape(images, network.config())) return q;
-  if (teacher.defined()) {
-    q.perceptual = over([&](int64_t begin, int64_t end) {
-      return Perceptual(network, part(images, begin, end), part(teacher, begin, end));
-    });
-  }
-  q.frechet = over([&](int64_t begin, int64_t end) {
-    return FrechetDistance(ImageStatistics(network, part(images, begin, end)),
-                           {features.data_mean, features.data_covariance});
+  if (!fits) return q;
+  const ImageFeatures seen = FeaturesOfImages(*features.network, images);
+  q.figures["frechet"] = Over(blocks, [&](const Block& b) {
+    return FrechetDistance(StatisticsOf(b.Of(seen.features)), {features.data_mean, features.data_covariance});
   });
+  if (options.real) AddPrdc(blocks, seen.features, *options.real, q);
   if (labels.defined()) {
-    q.agreement = over([&](int64_t begin, int64_t end) {
-      return LabelAgreement(network, part(images, begin, end), part(labels, begin, end));
-    });
+    const Tensor right = (seen.logits.argmax(1) == labels).to(torch::kFloat64);
+    q.figures["agreement"] = Over(blocks, [&](const Block& b) { return b.Of(right).mean().item<double>(); });
   }
   return q;
 }
 
 std::string QualityTable(const std::vector<Quality>& rows) {
-  const bool costs = std::any_of(rows.begin(), rows.end(), [](const Quality& q) { return q.cost.is_object(); });
-  std::string text = "| solver | evaluations | distance to teacher | perceptual | Fréchet distance | class as asked |";
-  if (costs) text += " evaluations to make it | seconds | peak MiB |";
-  text += "\n|---|---|---|---|---|---|";
-  if (costs) text += "---|---|---|";
-  text += "\n";
-  for (const Quality& q : rows) {
-    text += fmt::format("| {} | {} | {} | {} | {} | {} |", q.label, q.nfe, Text(q.distance, 1, 5, ""),
-                        Text(q.perceptual, 1, 4, ""), Text(q.frechet, 1, 4, ""), Text(q.agreement, 100, 1, " %"));
-    for (const char* key : {"network_evaluations", "seconds", "peak_mebibytes"}) {
-      if (costs) text += q.cost.contains(key) ? fmt::format(" {:.0f} |", q.cost[key].get<double>()) : " - |";
+  std::string head = "| solver | NFE |", rule = "|---|---|";
+  std::vector<std::string> lines;
+  for (const Quality& q : rows) lines.push_back(fmt::format("| {} | {} |", q.label, q.nfe));
+  const auto add = [&](const Column& column, std::string (*cell)(const Quality&, const Column&)) {
+    const bool empty = std::all_of(rows.begin(), rows.end(), [&](const Quality& q) { return cell(q, column).empty(); });
+    if (empty && !column.always) return;
+    head += fmt::format(" {} |", column.heading);
+    rule += "---|";
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const std::string text = cell(rows[i], column);
+      lines[i] += fmt::format(" {} |", text.empty() ? "-" : text);
     }
-    text += "\n";
-  }
+  };
+  for (const Column& column : kFigures) add(column, FigureCell);
+  for (const Column& column : kCosts) add(column, CostCell);
+  std::string text = head + "\n" + rule + "\n";
+  for (const std::string& line : lines) text += line + "\n";
   return text;
 }
 
@@ -97,13 +185,11 @@ nlohmann::json QualityToJson(const std::vector<Quality>& rows) {
   nlohmann::json array = nlohmann::json::array();
   for (const Quality& q : rows) {
     nlohmann::json row = {{"solver", q.label}, {"nfe", q.nfe}};
-    const auto add = [&](const char* name, const std::optional<Figure>& figure) {
-      if (figure) row[name] = {{"mean", figure->mean}, {"spread", figure->spread}};
-    };
-    add("distance", q.distance);
-    add("perceptual", q.perceptual);
-    add("frechet", q.frechet);
-    add("agreement", q.agreement);
+    for (const auto& [key, figure] : q.figures) row[key] = {{"mean", figure.mean}, {"spread", figure.spread}};
+    if (q.real_images > 0) {
+      row["real_images"] = q.real_images;
+      row["neighbours"] = q.neighbours;
+    }
     if (!q.cost.is_null()) row["cost"] = q.cost;
     array.push_back(row);
   }
