@@ -1,7 +1,8 @@
 #include "gas/core/torch.h"
 
+#include "gas/core/autocast.h"
+
 namespace gas {
-namespace {
 
 bool AutocastEnabled(torch::DeviceType device) {
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
@@ -10,6 +11,8 @@ bool AutocastEnabled(torch::DeviceType device) {
   return device == torch::kCUDA ? at::autocast::is_enabled() : at::autocast::is_cpu_enabled();
 #endif
 }
+
+namespace {
 
 void SetAutocast(torch::DeviceType device, bool enabled) {
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)

@@ -1,6 +1,7 @@
 #include "gas/nn/ops.h"
 
 #include "gas/core/error.h"
+#include "gas/nn/convolution.h"
 #include "gas/nn/flops.h"
 #include "gas/nn/group_norm.h"
 
@@ -19,7 +20,11 @@ Tensor PerChannel(const Tensor& filter, int64_t channels, const Tensor& like, do
 
 Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding, int64_t stride,
               int64_t groups) {
-  const Tensor y = torch::conv2d(x, weight, bias, stride, padding, /*dilation=*/1, groups);
+  Tensor y = Convolution(x, weight, bias, {.padding = padding, .stride = stride, .groups = groups});
+  // One channel is laid out both ways at once, and LibTorch takes it for channels first.
+  if (x.size(1) == 1 && x.is_contiguous(torch::MemoryFormat::ChannelsLast)) {
+    y = y.contiguous(torch::MemoryFormat::ChannelsLast);
+  }
   CountFlops(2.0 * static_cast<double>(y.numel()) * static_cast<double>(weight[0].numel()));
   return y;
 }
@@ -58,8 +63,8 @@ Tensor Upsample2x(const Tensor& x, const Tensor& filter, int64_t padding) {
 
 Tensor Downsample2x(const Tensor& x, const Tensor& filter, int64_t padding) {
   if (IsBox2(filter, padding) && x.size(2) % 2 == 0 && x.size(3) % 2 == 0) return torch::avg_pool2d(x, 2);
-  return torch::conv2d(x, PerChannel(filter, x.size(1), x, 1.0), {}, /*stride=*/2, padding, /*dilation=*/1,
-                       /*groups=*/x.size(1));
+  return Convolution(x, PerChannel(filter, x.size(1), x, 1.0), {},
+                     {.padding = padding, .stride = 2, .groups = x.size(1)});
 }
 
 Tensor SelfAttention(const Tensor& qkv, int64_t heads) {

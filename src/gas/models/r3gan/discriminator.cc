@@ -1,6 +1,7 @@
 #include "gas/models/r3gan/discriminator.h"
 
 #include "gas/core/error.h"
+#include "gas/models/state_dict.h"
 #include "gas/nn/ops.h"
 
 namespace gas::r3gan {
@@ -145,6 +146,7 @@ R3ganDiscriminator::R3ganDiscriminator(const Config& config) : config_(config) {
     embedding_ = AddWeight(*this, "EmbeddingLayer", {config.outputs, config.classes},
                            1.0 / std::sqrt(static_cast<double>(config.outputs)));
   }
+  UseChannelsLast(*this);
 }
 
 Tensor R3ganDiscriminator::forward(const Tensor& images, const Tensor& labels) {
@@ -156,7 +158,8 @@ Tensor R3ganDiscriminator::forward(const Tensor& images, const Tensor& labels) {
   const auto dtype_of = [&](int64_t stage) {
     return std::find(narrow.begin(), narrow.end(), stage) != narrow.end() ? torch::kBFloat16 : images.scalar_type();
   };
-  Tensor x = Convolve(images.to(dtype_of(0)), extraction_);
+  // The layout of the weights; images of one channel do not show theirs, so it begins here.
+  Tensor x = Convolve(images.to(dtype_of(0)), extraction_).contiguous(torch::MemoryFormat::ChannelsLast);
   for (int64_t i = 0; i < config_.stages(); ++i) x = stages_[i]->forward(x.to(dtype_of(i)));
   x = x.to(images.scalar_type());
   if (!embedding_.defined() || !labels.defined()) return x.sum(1);
