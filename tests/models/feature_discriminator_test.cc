@@ -123,13 +123,13 @@ TEST(FeatureDiscriminator, LearnsToTellSharpFromBlurred) {
   torch::manual_seed(7);
   const auto network = NetworkOf("edm_ddpmpp");
   FeatureDiscriminator discriminator(network, {.width = 16});
-  const auto sharp = [&] { return LabelledImages{ImagesFor(*network, 8), {}}; };
+  const auto sharp = [&] { return LabelledImages{ImagesFor(*network, 6), {}}; };
   const auto blurred = [&] {
-    const Tensor x = ImagesFor(*network, 8);
+    const Tensor x = ImagesFor(*network, 6);
     return LabelledImages{torch::upsample_nearest2d(torch::avg_pool2d(x, 2), {x.size(2), x.size(3)}), {}};
   };
   DiscriminatorLoss loss;
-  for (int step = 0; step < 20; ++step) {
+  for (int step = 0; step < 14; ++step) {
     discriminator.zero_grad();
     loss = DiscriminatorLossOf(discriminator, sharp(), blurred(), {.gamma = 0.01});
     loss.loss.backward();
