@@ -2,8 +2,6 @@
 #ifndef GAS_TESTS_FIT_PROBLEMS_H_
 #define GAS_TESTS_FIT_PROBLEMS_H_
 
-#include <numeric>
-
 #include "gas/core/seeds.h"
 #include "gas/fit/trajectories.h"
 #include "gas/grid/time_grid.h"
@@ -15,9 +13,7 @@ namespace gas::testing {
 
 // Noises of seeds first, first + 1, ... [count, shape...] float64.
 inline Tensor NoiseOf(Seed first, int64_t count, const std::vector<int64_t>& shape) {
-  std::vector<Seed> seeds(count);
-  std::iota(seeds.begin(), seeds.end(), first);
-  return NoiseFor(seeds, shape).to(torch::kFloat64);
+  return NoiseFor(SeedRange(first, count), shape).to(torch::kFloat64);
 }
 
 // `count` trajectories that `state` knows, in pieces of `batch`.

@@ -43,12 +43,6 @@ std::vector<OptionRow> Rows() {
 constexpr int64_t kTeacherNfe = 20;
 constexpr Seed kTestSeed = 50000;  // test seeds are disjoint from training seeds, as everywhere in this project
 
-std::vector<Seed> SeedRange(Seed first, int64_t count) {
-  std::vector<Seed> seeds(count);
-  for (int64_t i = 0; i < count; ++i) seeds[i] = first + static_cast<Seed>(i);
-  return seeds;
-}
-
 Samples Draw(const char* what, const Model& model, const StepTable& table, const std::vector<Seed>& seeds) {
   Progress progress(what, "samples", static_cast<int64_t>(seeds.size()));
   return RunTeacher(model, table, seeds, false, 64, [&](int64_t done) { progress.Update(done); });

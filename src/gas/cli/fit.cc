@@ -103,14 +103,14 @@ void ReadStart(const Options& o, const NoiseSchedule& schedule, FitSolverOptions
   fit.start = fit.start_time == 1.0 || fit.start_time == schedule.t_start() ? StartChoice::kNoise : StartChoice::kAt;
 }
 
-SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const SpectralBasisPtr& basis,
+SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const SpectralBasisPtr& basis, const ObjectivePtr& objective,
                    const InterruptGuard& interrupt) {
   FitSolverOptions fit{.nfe = nfe, .grid = o.Text("student.grid"), .t_eps = p.t_eps, .budget = o.Int("fit.budget"),
                        .fit = {.history = o.Int("fit.history"),
                                .preserve_constant = o.Flag("fit.preserve_constant"),
                                .equal_trajectories = o.Flag("fit.equal_trajectories"),
                                .basis = basis,
-                               .objective = ObjectiveOf(o.Text("fit.loss"))}};
+                               .objective = objective}};
   ReadStart(o, *p.models[0].schedule, fit);
   Progress progress("fit-" + std::to_string(nfe), "evaluations", std::max<int64_t>(1, fit.budget));
   fit.report = [&](int64_t spent, double best) {
@@ -147,7 +147,7 @@ SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const Spe
 void RunFit(const Options& o) {
   UseThreads(o);
   const std::vector<int64_t> counts = o.IntList("student.nfe");
-  ObjectiveOf(o.Text("fit.loss"));  // a wrong name is found before the teacher has run
+  const ObjectivePtr objective = ObjectiveOf(o.Text("fit.loss"));  // a wrong name is found before the teacher has run
   const FitSizes sizes{o.Int("fit.trajectories"), o.Int("fit.held_out"), o.Int("fit.search_samples"),
                        o.Int("fit.batch")};
   const std::string& folder = o.Text("fit.teacher");
@@ -171,7 +171,7 @@ void RunFit(const Options& o) {
   const std::filesystem::path path = std::filesystem::path(o.Text("fit.out")) / "solver.gas.json";
   const InterruptGuard interrupt;
   for (const int64_t nfe : counts) {
-    file.entries[nfe] = FitOne(o, nfe, p, basis, interrupt);
+    file.entries[nfe] = FitOne(o, nfe, p, basis, objective, interrupt);
     WriteSolverFile(path, file);
     if (interrupt.Requested()) break;
   }

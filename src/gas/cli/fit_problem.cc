@@ -1,7 +1,5 @@
 #include "gas/cli/fit_problem.h"
 
-#include <numeric>
-
 #include "gas/cli/common.h"
 #include "gas/core/error.h"
 #include "gas/solver/registry.h"
@@ -91,8 +89,7 @@ FitProblem FitProblemMadeNow(const Options& options, double t_eps, const std::ve
                                                                .bfloat16 = Bfloat16Of(options),
                                                                .device = DeviceOf(options)});
     const StepTable table = MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, t_eps);
-    std::vector<Seed> seeds(count);
-    std::iota(seeds.begin(), seeds.end(), static_cast<Seed>(i * count));
+    const std::vector<Seed> seeds = SeedRange(static_cast<Seed>(i * count), count);
     const Samples samples = RunTeacher(model, table, seeds, true, sizes.batch,
                                        [&](int64_t done) { progress.Update(i * count + done); });
     parts.Add([&](int64_t begin, int64_t end) { return SourceOf(samples, table, model, begin, end, sizes.batch); },

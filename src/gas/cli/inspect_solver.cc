@@ -92,10 +92,6 @@ void PrintProvenance(const Json& provenance) {
 
 // ---- Lint ----
 
-std::string Place(const LintReport& report, const LintValue& at) {
-  return report.spectral ? fmt::format(" (component {}, band {})", at.component, at.band) : "";
-}
-
 // The largest of the rows, as "VALUE in row N (component C, band K)".
 std::string LargestRow(const LintReport& report, LintValue LintRow::*member, const char* format) {
   size_t row = 0;
@@ -104,11 +100,11 @@ std::string LargestRow(const LintReport& report, LintValue LintRow::*member, con
     if (!(magnitude(n) <= magnitude(row))) row = n;
   }
   const LintValue& at = report.rows[row].*member;
-  return fmt::format(fmt::runtime(format), at.value) + fmt::format(" in row {}", row) + Place(report, at);
+  return fmt::format(fmt::runtime(format), at.value) + fmt::format(" in row {}", row) + LintPlace(report, at);
 }
 
 std::string Percent(const LintReport& report, const LintValue& at) {
-  return fmt::format("{:+.2f} %", 100 * at.value) + Place(report, at);
+  return fmt::format("{:+.2f} %", 100 * at.value) + LintPlace(report, at);
 }
 
 void PrintLint(const LintReport& report) {
@@ -124,10 +120,10 @@ void PrintLint(const LintReport& report) {
             << LargestRow(report, &LintRow::cancellation, "{:.4g}") << '\n';
   std::cout << fmt::format("    noise: errors of predictions arrive {:.3g} times{}, dpmpp-3m {:.3g}; noise of x_0 "
                            "{:.2g} times{}\n",
-                           report.noise_gain.value, Place(report, report.noise_gain), report.reference_noise_gain,
-                           report.start_noise.value, Place(report, report.start_noise));
+                           report.noise_gain.value, LintPlace(report, report.noise_gain), report.reference_noise_gain,
+                           report.start_noise.value, LintPlace(report, report.start_noise));
   std::cout << fmt::format("    float16: at most {:.2g} % of the sample{}\n", 100 * report.half_error.value,
-                           Place(report, report.half_error));
+                           LintPlace(report, report.half_error));
   if (!std::isnan(report.timestep_shift)) {
     std::cout << fmt::format("    whole timesteps of {}: up to {:.2g} % of a step in lambda, at evaluation {}\n",
                              kLintTimesteps, 100 * report.timestep_shift, report.timestep_row);

@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <charconv>
+#include <numeric>
 
 #include "gas/core/error.h"
 
@@ -48,6 +49,12 @@ std::string FormatSeeds(std::span<const Seed> seeds) {
     i = last + 1;
   }
   return text;
+}
+
+std::vector<Seed> SeedRange(Seed first, int64_t count) {
+  std::vector<Seed> seeds(count);
+  std::iota(seeds.begin(), seeds.end(), first);
+  return seeds;
 }
 
 Tensor NoiseFor(std::span<const Seed> seeds, at::IntArrayRef shape) {

@@ -21,6 +21,9 @@ std::vector<Seed> ParseSeeds(std::string_view text, size_t max_count = 10'000'00
 // The shortest text that ParseSeeds turns back into `seeds`.
 std::string FormatSeeds(std::span<const Seed> seeds);
 
+// first, first + 1, ..., `count` of them.
+std::vector<Seed> SeedRange(Seed first, int64_t count);
+
 // Standard normal noise [B, shape...] float32 on the CPU, row i from a CPU generator seeded with seeds[i]. Equal to
 // the per-seed noise of the EDM and GAS programs, and independent of batching, rank and earlier draws.
 Tensor NoiseFor(std::span<const Seed> seeds, at::IntArrayRef shape);

@@ -166,10 +166,6 @@ std::vector<LintRow> Rows(const StepTable& table, const Columns& c, const NoiseS
 
 std::string Percent(double value) { return fmt::format("{:+.1f} %", 100 * value); }
 
-std::string Place(const LintReport& report, const LintValue& at) {
-  return report.spectral ? fmt::format(" (component {}, band {})", at.component, at.band) : "";
-}
-
 class Findings {
  public:
   explicit Findings(LintReport& report) : report_(report) {}
@@ -204,16 +200,16 @@ class Findings {
     for (size_t n = 0; n < report_.rows.size(); ++n) {
       const LintValue& v = report_.rows[n].brightness;
       if (beyond(v)) {
-        Add(LintVerdict::kChangesBrightness, "row {}{} changes brightness by {}, bound {} %", n, Place(report_, v),
+        Add(LintVerdict::kChangesBrightness, "row {}{} changes brightness by {}, bound {} %", n, LintPlace(report_, v),
             Percent(v.value), bound);
       }
     }
     if (beyond(report_.brightness)) {
       Add(LintVerdict::kChangesBrightness, "the sample's brightness{} changes by {}, bound {} %",
-          Place(report_, report_.brightness), Percent(report_.brightness.value), bound);
+          LintPlace(report_, report_.brightness), Percent(report_.brightness.value), bound);
     }
     if (beyond(report_.contrast)) {
-      Add(LintVerdict::kSafe, "the sample's contrast{} changes by {}", Place(report_, report_.contrast),
+      Add(LintVerdict::kSafe, "the sample's contrast{} changes by {}", LintPlace(report_, report_.contrast),
           Percent(report_.contrast.value));
     }
   }
@@ -224,16 +220,16 @@ class Findings {
     // Without a reference the bound is that of one whose weights add up to 1 in one place.
     if (!(gain <= kLintNoiseGain * (std::isnan(reference) ? 1 : reference))) {
       Add(LintVerdict::kUnstable, "errors of predictions arrive in the sample{} {:.3g} times, in dpmpp-3m {:.3g}",
-          Place(report_, report_.noise_gain), gain, reference);
+          LintPlace(report_, report_.noise_gain), gain, reference);
     }
     const double most = end_sigma + kLintStartNoise;
     if (!(report_.start_noise.value <= most)) {
       Add(LintVerdict::kUnstable, "x_0's noise arrives in the sample{} {:.3g} times, bound {:.3g}",
-          Place(report_, report_.start_noise), report_.start_noise.value, most);
+          LintPlace(report_, report_.start_noise), report_.start_noise.value, most);
     }
     if (!(report_.half_error.value <= kLintHalfError)) {
       Add(LintVerdict::kUnstable, "float16 may change the sample{} by {:.3g} %, bound {} %",
-          Place(report_, report_.half_error), 100 * report_.half_error.value, 100 * kLintHalfError);
+          LintPlace(report_, report_.half_error), 100 * report_.half_error.value, 100 * kLintHalfError);
     }
     if (report_.timestep_shift > kLintTimestepShift) {
       Add(LintVerdict::kSafe, "at whole timesteps of {} evaluation {} moves by {:.3g} % of its step in lambda",
@@ -254,6 +250,10 @@ const char* LintVerdictName(LintVerdict verdict) {
     case LintVerdict::kUnstable: return "unstable";
   }
   return "";
+}
+
+std::string LintPlace(const LintReport& report, const LintValue& at) {
+  return report.spectral ? fmt::format(" (component {}, band {})", at.component, at.band) : "";
 }
 
 LintReport LintTable(const StepTable& traced, const NoiseSchedule& schedule) {

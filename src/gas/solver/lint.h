@@ -68,6 +68,9 @@ inline constexpr double kLintHalfError = 0.1;
 inline constexpr double kLintTimestepShift = 0.1;  // beyond it a remark
 inline constexpr int64_t kLintTimesteps = 1000;    // t = (k + 1) / 1000
 
+// " (component C, band K)" for a spectral table, "" for a scalar one.
+std::string LintPlace(const LintReport& report, const LintValue& at);
+
 // Throws what ValidateTable throws.
 LintReport LintTable(const StepTable& table, const NoiseSchedule& schedule);
 

@@ -87,15 +87,15 @@ class Run {
 
   Tensor Sample(const Tensor& noise) {
     const torch::AutoGradMode mode(traced_);
-    Tensor state = Start(noise);
+    Tensor state = Start(noise), coordinates = Coordinates(state);
     for (int64_t n = 0; n < table_.nfe(); ++n) {
       if (options_.on_state) options_.on_state(n, state);
       const Tensor prediction = DataPrediction(n, state);
       if (options_.on_data_prediction) options_.on_data_prediction(n, prediction);
-      states_[n] = Coordinates(state);
+      states_[n] = coordinates;
       predictions_[n] = Coordinates(prediction);
-      const Tensor next = traced_ ? NextTraced(n) : NextPlain(n);
-      state = table_.spectral() ? basis_->Inverse(next) : next;
+      coordinates = traced_ ? NextTraced(n) : NextPlain(n);
+      state = table_.spectral() ? basis_->Inverse(coordinates) : coordinates;
       Forget(n);
     }
     if (options_.on_state) options_.on_state(table_.nfe(), state);

@@ -182,13 +182,9 @@ StepTable Student::TableOf(const std::map<std::string, Tensor>& values) const {
   return table;
 }
 
-Tensor Student::CorrectionsFor(const Tensor& b) const {
+Tensor Student::CorrectionsFor(const Tensor& b, const Tensor& base) const {
   const int64_t steps = config_.steps, order = config_.order;
-  std::map<std::string, Tensor> probe;
-  for (const auto& [name, value] : parameters_) probe[name] = value.detach();
-  probe["a"] = torch::zeros({order, steps}, torch::kFloat64);
-  probe["c"] = torch::zeros({order, steps}, torch::kFloat64);
-  const Tensor base = TableOf(probe).b;
+  std::map<std::string, Tensor> probe = parameters_;
   // b is affine in c: its derivatives by each c_i, for all rows at once.
   std::vector<Tensor> columns;
   for (int64_t i = 0; i < order; ++i) {
@@ -223,14 +219,12 @@ Student Student::FromTable(const StepTable& table, SchedulePtr schedule, Student
   const int64_t order = student.config_.order;
   const Tensor grid = StickBreakingGrid(student.parameters_.at("theta"), config.t_eps, student.t_first_);
   student.parameters_.at("xi").copy_(table.t_eval - grid.slice(0, 0, steps));
-  const Tensor c = student.CorrectionsFor(table.b);
-  std::map<std::string, Tensor> zero;
-  for (const auto& [name, value] : student.parameters_) zero[name] = value.detach();
-  const Tensor base = student.TableOf(zero).a;
+  const StepTable base = student.Table();  // its corrections are still 0
+  const Tensor c = student.CorrectionsFor(table.b, base.b);
   Tensor a = torch::zeros_like(c);
   for (int64_t n = 0; n < steps; ++n) {
     for (int64_t j = 0; j <= n; ++j) {
-      const Tensor missing = table.a[n][j] - base[n][j];
+      const Tensor missing = table.a[n][j] - base.a[n][j];
       if (n - j < order) {
         a[n - j][n].copy_(missing);
       } else {

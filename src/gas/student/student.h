@@ -74,8 +74,9 @@ class Student {
  private:
   Student(const StudentConfig& config, SchedulePtr schedule, const Tensor& grid, double t_first);
   void InitReferenceFree();
-  // The corrections c [order,N,...] that make the base solver's coefficients on predictions `b` [N,N,...].
-  Tensor CorrectionsFor(const Tensor& b) const;
+  // The corrections c [order,N,...] that turn `base` [N,N], the coefficients on predictions with every correction 0, as
+  // they are now, into `b` [N,N,...].
+  Tensor CorrectionsFor(const Tensor& b, const Tensor& base) const;
 
   StudentConfig config_;
   SchedulePtr schedule_;
