@@ -49,7 +49,7 @@ std::vector<int64_t> ListedStates(const json& c) {
 
 TEST(DpmSolverReference, EveryCase) {
   const Fixture fixture("solvers/dpm_solver");
-  const testing::GaussianMixture mixture(fixture.json().at("gmm"));
+  const GaussianMixture mixture(fixture.json().at("gmm"));
   testing::WorstError worst("dpm_solver, x_final"), worst_state("dpm_solver, states");
   for (const json& c : fixture.cases()) {
     const std::string prefix = c.at("prefix");

@@ -62,7 +62,7 @@ double Tolerance(const json& c) {
 
 TEST(EdmSamplersReference, EveryCase) {
   const Fixture fixture("solvers/edm_samplers");
-  const testing::MixtureDenoiser network(testing::GaussianMixture(fixture.json().at("gmm")), PredictionType::kData);
+  const testing::MixtureDenoiser network(GaussianMixture(fixture.json().at("gmm")), PredictionType::kData);
   testing::WorstError worst("edm_samplers, x_final"), worst_state("edm_samplers, network inputs"),
       worst_sigma("edm_samplers, noise levels");
   int64_t strict = 0;

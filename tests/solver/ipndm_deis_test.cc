@@ -16,7 +16,7 @@ using testing::Fixture;
 
 TEST(IpndmReference, EveryCase) {
   const Fixture fixture("solvers/ipndm");
-  const testing::GaussianMixture mixture(fixture.json().at("gmm"));
+  const GaussianMixture mixture(fixture.json().at("gmm"));
   testing::WorstError worst("ipndm, x_final"), worst_state("ipndm, states");
   for (const json& c : fixture.cases()) {
     const std::string prefix = c.at("prefix");

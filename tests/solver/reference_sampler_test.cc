@@ -48,7 +48,7 @@ Tensor Float64Noise(const Tensor& rounded) {
 
 TEST(SamplerReference, EveryCaseInBothPrecisions) {
   const Fixture fixture("solvers/gas_samplers_f32");
-  const testing::GaussianMixture mixture(fixture.json().at("gmm"));
+  const GaussianMixture mixture(fixture.json().at("gmm"));
   testing::WorstError worst_32("gas_samplers, float32"), worst_64("gas_samplers, float64");
   const Tensor noise_64 = Float64Noise(fixture.at("x_T"));
   const bool rounded = torch::equal(noise_64, noise_64.to(torch::kFloat32).to(torch::kFloat64));

@@ -22,7 +22,7 @@ Tensor ValueOf(const LinearForm& form, const std::vector<Tensor>& states, const 
 
 TEST(UniPcReference, EveryCase) {
   const Fixture fixture("solvers/unipc");
-  const testing::GaussianMixture mixture(fixture.json().at("gmm"));
+  const GaussianMixture mixture(fixture.json().at("gmm"));
   testing::WorstError worst("unipc, x_final"), worst_state("unipc, corrected states");
   for (const json& c : fixture.cases()) {
     const std::string prefix = c.at("prefix");

@@ -56,7 +56,7 @@ void Check(const Fixture& fixture, const json& c, const Problem& problem, const 
            const Bounds& bounds) {
   const std::string prefix = c.at("prefix").get<std::string>() + "/";
   SCOPED_TRACE(prefix + suffix);
-  const testing::MixtureDenoiser network(testing::GaussianMixture(fixture.json().at("gmm")), problem.prediction,
+  const testing::MixtureDenoiser network(GaussianMixture(fixture.json().at("gmm")), problem.prediction,
                                          problem.guidance);
   Student student(ConfigOf(c, problem.t_eps), problem.schedule);
   SetParameters(student, fixture, c, "params" + suffix);

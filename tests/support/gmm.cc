@@ -1,40 +1,6 @@
 #include "support/gmm.h"
 
 namespace gas::testing {
-namespace {
-
-// A tensor float64 from lists of lists of numbers.
-Tensor FromNested(const nlohmann::json& list) {
-  if (!list.is_array()) return Scalar(list.get<double>());
-  std::vector<Tensor> parts;
-  for (const nlohmann::json& part : list) parts.push_back(FromNested(part));
-  return torch::stack(parts);
-}
-
-}  // namespace
-
-GaussianMixture::GaussianMixture(const nlohmann::json& gmm)
-    : log_weights_(FromNested(gmm.at("weights")).log()), means_(FromNested(gmm.at("means"))) {
-  std::tie(variances_, axes_) = torch::linalg_eigh(FromNested(gmm.at("covariances")), "L");
-}
-
-Tensor GaussianMixture::Denoise(const Tensor& z, const Tensor& s, const Tensor& labels) const {
-  const Tensor flat = z.reshape({z.size(0), 1, -1, 1});                                  // [B,1,D,1]
-  const Tensor deviation = flat - means_.to(z.scalar_type()).unsqueeze(-1);              // [B,K,D,1]
-  const Tensor axes = axes_.to(z.scalar_type());
-  const Tensor y = torch::matmul(axes.transpose(1, 2), deviation).squeeze(-1);           // [B,K,D]
-  const Tensor variances = variances_.to(z.scalar_type());
-  const Tensor total = variances + (s * s).to(z.scalar_type());                          // [K,D]
-  Tensor logits = log_weights_.to(z.scalar_type()) - 0.5 * total.log().sum(-1) - 0.5 * (y * y / total).sum(-1);
-  if (labels.defined()) {
-    const Tensor component = torch::arange(log_weights_.size(0));
-    const Tensor excluded = (labels.unsqueeze(1) >= 0) & (labels.unsqueeze(1) != component);  // [B,K]
-    logits = logits.masked_fill(excluded, -std::numeric_limits<double>::infinity());
-  }
-  const Tensor mean =
-      means_.to(z.scalar_type()) + torch::matmul(axes, (variances / total * y).unsqueeze(-1)).squeeze(-1);
-  return (torch::softmax(logits, 1).unsqueeze(-1) * mean).sum(1).reshape(z.sizes());
-}
 
 Tensor OutputFor(PredictionType type, const Tensor& x, const Tensor& x0, const NoiseLevel& at) {
   const auto scalar = [&](const Tensor& value) { return value.to(x.scalar_type()); };

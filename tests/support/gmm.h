@@ -4,27 +4,11 @@
 
 #include <optional>
 
+#include "gas/models/mixture.h"
 #include "gas/schedule/denoiser.h"
 #include "gas/schedule/noise_schedule.h"
 
 namespace gas::testing {
-
-// x0 ~ sum_k w_k N(m_k, S_k) in R^D.
-class GaussianMixture {
- public:
-  // The `gmm` block of a fixture: weights [K], means [K,D], covariances [K,D,D].
-  explicit GaussianMixture(const nlohmann::json& gmm);
-
-  // E[x0 | x0 + s n = z]: z [B, ...] with D entries per row, s [] standard deviation, float64 and differentiable.
-  // labels [B] int64 keep one component per row, -1 the whole mixture; undefined: the whole mixture for all.
-  Tensor Denoise(const Tensor& z, const Tensor& s, const Tensor& labels) const;
-
- private:
-  Tensor log_weights_;  // [K]
-  Tensor means_;        // [K,D]
-  Tensor axes_;         // [K,D,D] columns are the eigenvectors of S_k
-  Tensor variances_;    // [K,D]   eigenvalues of S_k
-};
 
 // A mixture seen as a network of this type, at any noise level. With `guidance` the noise predictions for the labels
 // and for no label are combined: uncond + guidance (cond - uncond), in one batch [uncond; cond]; at 1 the condition

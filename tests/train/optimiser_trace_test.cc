@@ -42,7 +42,7 @@ void CheckRun(const Fixture& fixture, const json& c) {
   const double parameter_atol = wide ? 1e-8 : std::max(2e-5, 10 * c.at("f32_minus_f64_params").get<double>());
   const double loss_rtol = wide ? 1e-9 : 1e-3, norm_rtol = wide ? 1e-8 : 2e-3;
   const auto network = std::make_shared<testing::MixtureDenoiser>(
-      testing::GaussianMixture(fixture.json().at("gmm")), testing::ReferencePrediction(block));
+      GaussianMixture(fixture.json().at("gmm")), testing::ReferencePrediction(block));
   Student student({.steps = c.at("N"), .order = c.at("order"),
                    .parametrization = c.at("use_theory_coef").get<bool>() ? Parametrization::kTheory
                                                                           : Parametrization::kReferenceFree,

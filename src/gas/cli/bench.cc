@@ -72,9 +72,11 @@ NetworkTimes MeasureNetwork(const Model& model, int64_t batch, bool bfloat16, do
   NetworkTimes times{};
   {
     torch::NoGradGuard no_grad;
-    const nn::FlopCounter counter;
-    denoiser.Predict(x, at, condition);
-    times.flops = counter.flops();
+    const nn::FlopCounter counter;  // of this thread, so of one image, which no thread shares
+    Condition one = condition;
+    if (one.labels.defined()) one.labels = one.labels.slice(0, 0, 1);
+    denoiser.Predict(x.slice(0, 0, 1), at, one);
+    times.flops = counter.flops() * static_cast<double>(batch);
   }
   times.forward = MedianSeconds(budget, model.device, [&] {
     torch::NoGradGuard no_grad;

@@ -7,6 +7,7 @@
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
 #include "gas/io/safetensors.h"
+#include "gas/models/mixture.h"
 #include "gas/teacher/teacher.h"
 
 namespace gas::cli {
@@ -34,6 +35,13 @@ void InspectWeights(const std::string& path) {
   }
 }
 
+void InspectMixture(const std::string& path) {
+  const Model model = OpenModel(path);
+  std::cout << fmt::format("Gaussian mixture {}: shape {}x{}x{}, exact data prediction, SHA-256 {}\n  schedule: {}\n", path,
+                           model.shape[0], model.shape[1], model.shape[2], model.sha256,
+                           model.schedule->ToJson().dump());
+}
+
 void InspectTeacher(const std::string& path) {
   const TeacherData data(path);
   std::cout << fmt::format("teacher data {}: {} samples, seeds {}\n", path, data.size(), FormatSeeds(data.seeds()));
@@ -42,20 +50,24 @@ void InspectTeacher(const std::string& path) {
 }
 
 void RunInspect(const Options& o) {
-  const std::string& path = o.Text("inspect.file");
-  GAS_CHECK(!path.empty(), Errc::kBadOption,
+  const std::string& name = o.Text("inspect.file");
+  GAS_CHECK(!name.empty(), Errc::kBadOption,
             "gas inspect: no file named, for example gas inspect runs/gs/solver.gas.json");
-  const bool json = o.Flag("inspect.json"), solver = path.ends_with(".json");
-  GAS_CHECK(!json || solver, Errc::kBadOption, "gas inspect --json: ", path,
+  const auto names = EmbeddedModels();
+  const bool embedded = std::find(names.begin(), names.end(), name) != names.end();
+  const std::string path = embedded ? EmbeddedFile(name).string() : name;
+  const bool json = o.Flag("inspect.json"), mixture = IsMixtureFile(path),
+             solver = !mixture && path.ends_with(".json");
+  GAS_CHECK(!json || solver, Errc::kBadOption, "gas inspect --json: ", name,
             " is no solver file, its name must end in .json");
   if (std::filesystem::is_directory(path)) {
     InspectTeacher(path);
+  } else if (mixture) {
+    InspectMixture(path);
   } else if (solver) {
     InspectSolver(path, json);
   } else {
-    const auto names = EmbeddedModels();
-    const bool embedded = std::find(names.begin(), names.end(), path) != names.end();
-    InspectWeights(embedded ? EmbeddedFile(path).string() : path);
+    InspectWeights(path);
   }
 }
 

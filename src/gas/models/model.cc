@@ -6,6 +6,8 @@
 #include "gas/core/nearest.h"
 #include "gas/io/file.h"
 #include "gas/io/safetensors.h"
+#include "gas/models/batch_parallel.h"
+#include "gas/models/mixture.h"
 #include "gas/models/process_denoiser.h"
 #include "gas/models/state_dict.h"
 
@@ -17,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFormatKey = "gas_model";
 constexpr std::string_view kProcessPrefix = "exec:";
+constexpr const char* kMixtureSuffix = ".json";
 
 const std::string& MetadataAt(const Safetensors& file, const std::string& key) {
   const auto found = file.metadata.find(key);
@@ -73,6 +76,20 @@ Model OpenProcess(const std::string& command, const ModelOptions& options) {
   return model;
 }
 
+Model OpenMixture(const fs::path& path, const ModelOptions& options) {
+  GAS_CHECK(!options.bfloat16, Errc::kBadOption, path.string(), ": dtype bfloat16, must be float32 for a mixture");
+  const Bytes bytes = ReadFile(path);
+  const MixtureFile file = ParseMixtureFile(path.string(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  Model model;
+  model.name = path.stem().string();
+  model.sha256 = Sha256(bytes);
+  model.schedule = file.schedule;
+  model.shape = file.shape;
+  model.device = options.device;
+  model.denoiser = std::make_shared<MixtureDenoiser>(file.mixture);
+  return model;
+}
+
 void ApplyGuidance(Model& model, double guidance) {
   if (guidance == 1.0) return;
   GAS_CHECK(model.classes > 0, Errc::kBadOption, "guidance = ", guidance, ", must be 1 for ", model.name,
@@ -82,14 +99,16 @@ void ApplyGuidance(Model& model, double guidance) {
 
 }  // namespace
 
-std::vector<std::string> EmbeddedModels() { return {"fashion"}; }
+std::vector<std::string> EmbeddedModels() { return {"fashion", "mixture"}; }
 
 fs::path EmbeddedFile(const std::string& name) {
   std::string tried;
   for (const fs::path& folder : ModelFolders()) {
-    const fs::path path = folder / (name + ".safetensors");
-    if (fs::exists(path)) return path;
-    tried += (tried.empty() ? "" : ", ") + path.string();
+    for (const char* suffix : {".safetensors", kMixtureSuffix}) {
+      const fs::path path = folder / (name + suffix);
+      if (fs::exists(path)) return path;
+      tried += (tried.empty() ? "" : ", ") + path.string();
+    }
   }
   Fail(Errc::kUnavailable, "embedded weights ", name, " not found, tried ", tried);
 }
@@ -107,6 +126,11 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
          "? A file needs a path such as ./", name, ".safetensors");
   }
   const fs::path path = is_path ? fs::path(name) : EmbeddedFile(name);
+  if (path.extension() == kMixtureSuffix) {
+    Model model = OpenMixture(path, options);
+    ApplyGuidance(model, options.guidance);
+    return model;
+  }
   const Bytes bytes = ReadFile(path);
   const Safetensors file = ParseSafetensors(path.string(), bytes);
   const edm::PrecondConfig config = ConfigOf(file);
@@ -150,11 +174,11 @@ Tensor EdmDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Conditi
   const Tensor labels = edm::OneHotLabels(condition.labels, network_->config().network.label_dim);
   // z = x / alpha is never formed: alpha is small at the start, and its scales are known in float64.
   const Tensor scaled = (cast(c.in / at.alpha) * x).contiguous(torch::MemoryFormat::ChannelsLast);
-  Tensor raw;
-  {
-    const AutocastGuard autocast(x.device().type(), bfloat16_);
-    raw = network_->Raw(scaled, c.noise, labels);
-  }
+  const Tensor raw = ParallelOverBatch(
+      scaled, c.noise, [&](const Tensor& images, const Tensor& noise, int64_t begin, int64_t end) {
+        const AutocastGuard autocast(x.device().type(), bfloat16_);
+        return network_->Raw(images, noise, labels.defined() ? labels.slice(0, begin, end) : labels);
+      });
   return cast(c.skip / at.alpha) * x + cast(c.out) * raw.to(x.scalar_type());
 }
 

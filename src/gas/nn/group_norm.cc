@@ -19,6 +19,7 @@ namespace {
 struct Shape {
   int64_t batch, positions, channels, groups;
   int64_t width() const { return channels / groups; }
+  int64_t size() const { return positions * channels; }
 };
 
 // exp(x) to 2 ulp for |x| <= 87, clamped beyond; written so that compilers vectorise it (Cephes' reduction).
@@ -110,6 +111,45 @@ void Combine(const float* g, const float* x, int64_t positions, int64_t channels
   }
 }
 
+GAS_SIMD_CLONES
+void Widen(const c10::BFloat16* from, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = std::bit_cast<float>(static_cast<uint32_t>(from[i].x) << 16);
+}
+
+// To nearest, ties to even.
+GAS_SIMD_CLONES
+void Narrow(const float* from, int64_t count, c10::BFloat16* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t bits = std::bit_cast<uint32_t>(from[i]);
+    const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    to[i].x = static_cast<uint16_t>(from[i] != from[i] ? 0x7fc0 : rounded);
+  }
+}
+
+// Images of a tensor as float32. Those of a bfloat16 tensor pass through a buffer that stays in a core's cache.
+class Images {
+ public:
+  Images(const Tensor& tensor, int64_t size) : tensor_(tensor), size_(size) {
+    if (tensor.scalar_type() == torch::kBFloat16) buffer_.resize(size);
+  }
+  // Image i, to read.
+  const float* Read(int64_t i) {
+    if (buffer_.empty()) return tensor_.data_ptr<float>() + i * size_;
+    Widen(tensor_.data_ptr<c10::BFloat16>() + i * size_, size_, buffer_.data());
+    return buffer_.data();
+  }
+  // Where image i is to be written; Written(i) afterwards.
+  float* Write(int64_t i) { return buffer_.empty() ? tensor_.data_ptr<float>() + i * size_ : buffer_.data(); }
+  void Written(int64_t i) {
+    if (!buffer_.empty()) Narrow(buffer_.data(), size_, tensor_.data_ptr<c10::BFloat16>() + i * size_);
+  }
+
+ private:
+  const Tensor& tensor_;
+  int64_t size_;
+  std::vector<float> buffer_;
+};
+
 // y = x * scale[c] + shift[c] is the normalisation with weight and bias.
 void ScaleAndShift(const Shape& s, const float* mean, const float* rstd, const float* weight, const float* bias,
                    float* scale, float* shift) {
@@ -174,8 +214,8 @@ void BackwardImage(const Shape& s, const float* grad, const float* x, const floa
 }
 
 Tensor Reference(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps, bool silu) {
-  const Tensor y = torch::group_norm(x, groups, weight, bias, eps);
-  return silu ? torch::silu(y) : y;
+  const Tensor y = torch::group_norm(x.to(weight.scalar_type()), groups, weight, bias, eps);
+  return (silu ? torch::silu(y) : y).to(x.scalar_type());
 }
 
 class Function : public torch::autograd::Function<Function> {
@@ -183,15 +223,15 @@ class Function : public torch::autograd::Function<Function> {
   static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& x, const Tensor& weight,
                         const Tensor& bias, int64_t groups, double eps, bool silu) {
     const Shape s{x.size(0), x.size(2) * x.size(3), x.size(1), groups};
-    const Tensor mean = torch::empty({s.batch, groups}, x.options()), rstd = torch::empty_like(mean);
+    const Tensor mean = torch::empty({s.batch, groups}, torch::kFloat32), rstd = torch::empty_like(mean);
     const Tensor w = weight.contiguous(), b = bias.contiguous();
     Tensor y = torch::empty_like(x);
     at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
+      Images from(x, s.size()), to(y, s.size());
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t offset = i * s.positions * s.channels;
-        ForwardImage(s, x.data_ptr<float>() + offset, w.data_ptr<float>(), b.data_ptr<float>(), eps, silu,
-                     mean.data_ptr<float>() + i * groups, rstd.data_ptr<float>() + i * groups,
-                     y.data_ptr<float>() + offset);
+        ForwardImage(s, from.Read(i), w.data_ptr<float>(), b.data_ptr<float>(), eps, silu,
+                     mean.data_ptr<float>() + i * groups, rstd.data_ptr<float>() + i * groups, to.Write(i));
+        to.Written(i);
       }
     });
     ctx->save_for_backward({x, weight, bias, mean, rstd});
@@ -209,17 +249,17 @@ class Function : public torch::autograd::Function<Function> {
     if (torch::GradMode::is_enabled()) return Differentiable(ctx, saved, grads[0]);
     const Tensor &x = saved[0], mean = saved[3], rstd = saved[4];
     const Tensor weight = saved[1].contiguous(), bias = saved[2].contiguous();
-    const Tensor grad = grads[0].to(torch::kFloat32).contiguous(torch::MemoryFormat::ChannelsLast);
+    const Tensor grad = grads[0].to(x.scalar_type()).contiguous(torch::MemoryFormat::ChannelsLast);
     const Shape s{x.size(0), x.size(2) * x.size(3), x.size(1), groups};
     Tensor dx = torch::empty_like(x);
-    const Tensor dweight = torch::empty({s.batch, s.channels}, x.options()), dbias = torch::empty_like(dweight);
+    const Tensor dweight = torch::empty({s.batch, s.channels}, torch::kFloat32), dbias = torch::empty_like(dweight);
     at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
+      Images upstream(grad, s.size()), input(x, s.size()), result(dx, s.size());
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t offset = i * s.positions * s.channels;
-        BackwardImage(s, grad.data_ptr<float>() + offset, x.data_ptr<float>() + offset, weight.data_ptr<float>(),
-                      bias.data_ptr<float>(), silu, mean.data_ptr<float>() + i * groups,
-                      rstd.data_ptr<float>() + i * groups, dx.data_ptr<float>() + offset,
+        BackwardImage(s, upstream.Read(i), input.Read(i), weight.data_ptr<float>(), bias.data_ptr<float>(), silu,
+                      mean.data_ptr<float>() + i * groups, rstd.data_ptr<float>() + i * groups, result.Write(i),
                       dweight.data_ptr<float>() + i * s.channels, dbias.data_ptr<float>() + i * s.channels);
+        result.Written(i);
       }
     });
     return {dx, dweight.sum(0), dbias.sum(0), {}, {}, {}};
@@ -248,7 +288,8 @@ class Function : public torch::autograd::Function<Function> {
 }  // namespace
 
 bool CanFuseGroupNorm(const Tensor& x, const Tensor& weight) {
-  return x.is_cpu() && x.dim() == 4 && x.scalar_type() == torch::kFloat32 &&
+  return x.is_cpu() && x.dim() == 4 &&
+         (x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16) &&
          weight.scalar_type() == torch::kFloat32 && x.numel() > 0 &&
          x.is_contiguous(torch::MemoryFormat::ChannelsLast);
 }

@@ -1,4 +1,4 @@
-// Group normalisation with SiLU, fused for channels-last float32 on the CPU.
+// Group normalisation with SiLU, fused for channels-last images on the CPU.
 #ifndef GAS_NN_GROUP_NORM_H_
 #define GAS_NN_GROUP_NORM_H_
 
@@ -6,11 +6,11 @@
 
 namespace gas::nn {
 
-// Whether FusedGroupNorm takes this input: CPU, float32, [B,C,H,W] laid out channels last.
+// Whether FusedGroupNorm takes this input: CPU, float32 or bfloat16, [B,C,H,W] laid out channels last; weights float32.
 bool CanFuseGroupNorm(const Tensor& x, const Tensor& weight);
 
 // y = silu?(weight * (x - mean_g) / sqrt(var_g + eps) + bias) with statistics over each group of C / groups channels.
-// Twice differentiable; the first derivative is fused too.
+// In float32 whatever the dtype of x, which is that of y. Twice differentiable; the first derivative is fused too.
 Tensor FusedGroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps, bool silu);
 
 }  // namespace gas::nn

@@ -93,14 +93,15 @@ Tensor UNetBlockImpl::forward(const Tensor& x, const Tensor& embedding) {
     const auto parts = e.chunk(2, 1);  // scale, shift
     h = torch::silu(torch::addcmul(parts[1], norm1_->forward(h), parts[0] + 1));
   } else {
-    h = norm1_->forward(h + e, /*silu=*/true);
+    h = norm1_->forward(h.add_(e), /*silu=*/true);
   }
   h = conv1_->forward(torch::dropout(h, o_.dropout, is_training()));
-  h = h + (skip_ ? skip_->forward(x) : x);
-  if (o_.skip_scale != 1) h = h * o_.skip_scale;
+  // In place: these are fresh outputs of convolutions, which nobody else reads.
+  h.add_(skip_ ? skip_->forward(x) : x);
+  if (o_.skip_scale != 1) h.mul_(o_.skip_scale);
   if (o_.heads == 0) return h;
-  h = proj_->forward(SelfAttention(qkv_->forward(norm2_->forward(h)), o_.heads)) + h;
-  return o_.skip_scale != 1 ? h * o_.skip_scale : h;
+  h = proj_->forward(SelfAttention(qkv_->forward(norm2_->forward(h)), o_.heads)).add_(h);
+  return o_.skip_scale != 1 ? h.mul_(o_.skip_scale) : h;
 }
 
 }  // namespace gas::nn

@@ -15,6 +15,11 @@ double Bound(const Json& value) {
 
 double VpSigma(const PrecondConfig& c, double t) { return std::sqrt(std::expm1(0.5 * c.beta_d * t * t + c.beta_min * t)); }
 
+// A scale [B] or [] of images z.
+Tensor PerImage(const Tensor& scale, const Tensor& z) {
+  return scale.to(z.device(), z.scalar_type()).reshape({-1, 1, 1, 1});
+}
+
 }  // namespace
 
 PrecondConfig PrecondConfigFromJson(const std::string& class_name, const Json& init_kwargs) {
@@ -72,7 +77,7 @@ PrecondScales Precond::Scales(const Tensor& sigma) const {
   return {data * data / total, sigma * data * total.rsqrt(), total.rsqrt(), sigma.log() / 4};
 }
 
-Tensor Precond::Raw(const Tensor& scaled_z, const Tensor& noise_label, const Tensor& class_labels) {
+Precond::Input Precond::InputOf(const Tensor& scaled_z, const Tensor& noise_label, const Tensor& class_labels) const {
   const UNetConfig& c = config_.network;
   GAS_CHECK(scaled_z.dim() == 4 && scaled_z.size(1) == c.in_channels && scaled_z.size(2) == c.img_resolution &&
                 scaled_z.size(3) == c.img_resolution,
@@ -84,15 +89,24 @@ Tensor Precond::Raw(const Tensor& scaled_z, const Tensor& noise_label, const Ten
     labels = class_labels.defined() ? class_labels.to(scaled_z.device(), scaled_z.scalar_type())
                                     : torch::zeros({batch, c.label_dim}, scaled_z.options());
   }
-  const Tensor noise = noise_label.to(scaled_z.device(), scaled_z.scalar_type()).expand({batch});
-  return model_->forward(scaled_z, noise, labels).to(scaled_z.scalar_type());
+  return {scaled_z, noise_label.to(scaled_z.device(), scaled_z.scalar_type()).expand({batch}), labels};
+}
+
+Tensor Precond::Raw(const Tensor& scaled_z, const Tensor& noise_label, const Tensor& class_labels) {
+  const Input in = InputOf(scaled_z, noise_label, class_labels);
+  return model_->forward(in.x, in.noise_label, in.class_labels).to(scaled_z.scalar_type());
 }
 
 Tensor Precond::Denoise(const Tensor& z, const Tensor& sigma, const Tensor& class_labels) {
   const PrecondScales c = Scales(sigma);
-  const auto per_image = [&](const Tensor& scale) { return scale.to(z.device(), z.scalar_type()).reshape({-1, 1, 1, 1}); };
-  const Tensor raw = Raw(per_image(c.in) * z, c.noise, class_labels);
-  return per_image(c.skip) * z + per_image(c.out) * raw;
+  const Tensor raw = Raw(PerImage(c.in, z) * z, c.noise, class_labels);
+  return PerImage(c.skip, z) * z + PerImage(c.out, z) * raw;
+}
+
+std::vector<Tensor> Precond::EncoderFeatures(const Tensor& z, const Tensor& sigma, const Tensor& class_labels) {
+  const PrecondScales c = Scales(sigma);
+  const Input in = InputOf(PerImage(c.in, z) * z, c.noise, class_labels);
+  return model_->EncoderFeatures(in.x, in.noise_label, in.class_labels);
 }
 
 Tensor OneHotLabels(const Tensor& labels, int64_t label_dim) {

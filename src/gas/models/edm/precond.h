@@ -43,8 +43,16 @@ class Precond : public torch::nn::Module {
   Tensor Denoise(const Tensor& z, const Tensor& sigma, const Tensor& class_labels);
   // The raw network: input c_in * z, noise label c_noise [B] in z's dtype.
   Tensor Raw(const Tensor& scaled_z, const Tensor& noise_label, const Tensor& class_labels);
+  // The encoder's activations for z at noise level sigma, from full resolution down; arguments as Denoise's.
+  std::vector<Tensor> EncoderFeatures(const Tensor& z, const Tensor& sigma, const Tensor& class_labels);
 
  private:
+  // What the network is given.
+  struct Input {
+    Tensor x, noise_label, class_labels;
+  };
+  Input InputOf(const Tensor& scaled_z, const Tensor& noise_label, const Tensor& class_labels) const;
+
   PrecondConfig config_;
   std::shared_ptr<UNet> model_;
 };

@@ -39,6 +39,11 @@ class UNetBase : public UNet {
     dec_ = register_module("dec", std::make_shared<torch::nn::Module>());
   }
 
+  std::vector<Tensor> EncoderFeatures(const Tensor& x, const Tensor& noise_labels,
+                                      const Tensor& class_labels) override {
+    return Encode(x, Embed(noise_labels, class_labels));
+  }
+
  protected:
   using Kind = Stage::Kind;
 
@@ -64,6 +69,10 @@ class UNetBase : public UNet {
     options.down = down;
     stages.push_back({Kind::kBlock, {}, side.register_module(name, std::make_shared<UNetBlockImpl>(options)), {}});
   }
+  // What every block is told of noise level and class, [B,embedding].
+  virtual Tensor Embed(const Tensor& noise_labels, const Tensor& class_labels) = 0;
+  // The outputs of the encoder's stages.
+  virtual std::vector<Tensor> Encode(const Tensor& x, const Tensor& emb) = 0;
   virtual UNetBlockOptions BlockOptions(int64_t out, bool attention) const = 0;
 
   // In training the whole label vector is dropped with probability label_dropout, so that guidance can be used.
@@ -95,10 +104,8 @@ class SongUNet : public UNetBase {
 
   Tensor forward(const Tensor& x, const Tensor& noise_labels, const Tensor& class_labels) override {
     const Tensor emb = Embed(noise_labels, class_labels);
-    std::vector<Tensor> skips;
-    Tensor h = x, aux = x;
-    for (Stage& stage : encoder_) h = EncoderStage(stage, h, aux, skips, emb);
-    aux = Tensor();
+    std::vector<Tensor> skips = Encode(x, emb);
+    Tensor h = skips.back(), aux;
     for (Stage& stage : decoder_) h = DecoderStage(stage, h, aux, skips, emb);
     return aux;
   }
@@ -180,7 +187,7 @@ class SongUNet : public UNetBase {
     decoder_.back().norm = norm;
   }
 
-  Tensor Embed(const Tensor& noise_labels, const Tensor& class_labels) {
+  Tensor Embed(const Tensor& noise_labels, const Tensor& class_labels) override {
     Tensor emb = frequencies_.defined()
                      ? nn::FourierEmbedding(noise_labels, frequencies_)
                      : nn::PositionalEmbedding(noise_labels, c_.model_channels * c_.channel_mult_noise, true);
@@ -191,6 +198,13 @@ class SongUNet : public UNetBase {
     }
     emb = torch::silu(map_layer0_->forward(emb));
     return torch::silu(map_layer1_->forward(emb));
+  }
+
+  std::vector<Tensor> Encode(const Tensor& x, const Tensor& emb) override {
+    std::vector<Tensor> skips;
+    Tensor h = x, aux = x;
+    for (Stage& stage : encoder_) h = EncoderStage(stage, h, aux, skips, emb);
+    return skips;
   }
 
   static Tensor EncoderStage(Stage& stage, const Tensor& h, Tensor& aux, std::vector<Tensor>& skips, const Tensor& e) {
@@ -245,16 +259,9 @@ class DhariwalUNet : public UNetBase {
   }
 
   Tensor forward(const Tensor& x, const Tensor& noise_labels, const Tensor& class_labels) override {
-    Tensor emb = nn::PositionalEmbedding(noise_labels, c_.model_channels, false);
-    emb = map_layer1_->forward(torch::silu(map_layer0_->forward(emb)));
-    if (map_label_) emb = emb + map_label_->forward(DropLabels(class_labels));
-    emb = torch::silu(emb);
-    std::vector<Tensor> skips;
-    Tensor h = x;
-    for (Stage& stage : encoder_) {
-      h = stage.block ? stage.block->forward(h, emb) : stage.conv->forward(h);
-      skips.push_back(h);
-    }
+    const Tensor emb = Embed(noise_labels, class_labels);
+    std::vector<Tensor> skips = Encode(x, emb);
+    Tensor h = skips.back();
     for (Stage& stage : decoder_) {
       if (h.size(1) != stage.block->in_channels()) {
         h = torch::cat({h, skips.back()}, 1);
@@ -272,6 +279,23 @@ class DhariwalUNet : public UNetBase {
   UNetBlockOptions BlockOptions(int64_t out, bool attention) const override {
     return {.embedding = embedding_, .heads = attention ? out / 64 : 0, .dropout = c_.dropout, .init = kInit,
             .init_zero = kZero, .init_attention = kInit};
+  }
+
+  Tensor Embed(const Tensor& noise_labels, const Tensor& class_labels) override {
+    Tensor emb = nn::PositionalEmbedding(noise_labels, c_.model_channels, false);
+    emb = map_layer1_->forward(torch::silu(map_layer0_->forward(emb)));
+    if (map_label_) emb = emb + map_label_->forward(DropLabels(class_labels));
+    return torch::silu(emb);
+  }
+
+  std::vector<Tensor> Encode(const Tensor& x, const Tensor& emb) override {
+    std::vector<Tensor> skips;
+    Tensor h = x;
+    for (Stage& stage : encoder_) {
+      h = stage.block ? stage.block->forward(h, emb) : stage.conv->forward(h);
+      skips.push_back(h);
+    }
+    return skips;
   }
 
   void Build() {

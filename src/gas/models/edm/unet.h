@@ -38,6 +38,9 @@ class UNet : public torch::nn::Module {
  public:
   // x [B,in,R,R]; noise_labels [B]; class_labels [B,label_dim] (ignored if label_dim is 0). Returns [B,out,R,R].
   virtual Tensor forward(const Tensor& x, const Tensor& noise_labels, const Tensor& class_labels) = 0;
+  // The outputs of the encoder's stages, from full resolution down: [B,C_i,R_i,R_i] each; arguments as forward's.
+  virtual std::vector<Tensor> EncoderFeatures(const Tensor& x, const Tensor& noise_labels,
+                                              const Tensor& class_labels) = 0;
 };
 
 // Reads the keys that a published init_kwargs dictionary has; unknown ones are an error that names the nearest key.

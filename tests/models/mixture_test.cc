@@ -1,0 +1,115 @@
+#include "gas/models/mixture.h"
+
+#include <fstream>
+
+#include "gas/models/model.h"
+#include "support/expect.h"
+#include "support/temp_folder.h"
+
+namespace gas {
+namespace {
+
+using Json = nlohmann::json;
+
+Json TwoComponents() {
+  return {{"gas_mixture", 1},
+          {"shape", {2, 1, 1}},
+          {"schedule", {{"kind", "flow"}, {"t_eps", 1e-3}}},
+          {"weights", {1, 3}},
+          {"means", {{1, 0}, {-1, 0.5}}},
+          {"covariances", {{{0.5, 0.2}, {0.2, 0.3}}, {{0.1, 0}, {0, 0.1}}}}};
+}
+
+// E[x0 | z] by a sum over a fine grid of x0.
+Tensor ByQuadrature(const Json& m, const Tensor& z, double s) {
+  const Tensor axis = torch::arange(-5, 5, 0.02, torch::kFloat64);
+  const auto axes = torch::meshgrid({axis, axis}, "ij");
+  const Tensor x = torch::stack({axes[0].flatten(), axes[1].flatten()}, 1);  // [G,2]
+  Tensor density = torch::zeros({x.size(0)}, torch::kFloat64);
+  for (int64_t k = 0; k < 2; ++k) {
+    const auto& c = m["covariances"][k];
+    const double a = c[0][0], b = c[0][1], d = c[1][1], det = a * d - b * b;
+    const Tensor u = x.select(1, 0) - m["means"][k][0].get<double>(), v = x.select(1, 1) - m["means"][k][1].get<double>();
+    const Tensor form = (d * u * u - 2 * b * u * v + a * v * v) / det;
+    density = density + m["weights"][k].get<double>() / std::sqrt(det) * (-0.5 * form).exp();
+  }
+  const Tensor likelihood = density * (-0.5 * (x - z).square().sum(1) / (s * s)).exp();
+  return (likelihood.unsqueeze(1) * x).sum(0) / likelihood.sum();
+}
+
+TEST(Mixture, DenoisesAsTheIntegralSays) {
+  const Json json = TwoComponents();
+  const GaussianMixture mixture(json);
+  for (const double s : {0.2, 1.0, 4.0}) {
+    const Tensor z = torch::tensor({{0.3, -0.4}}, torch::kFloat64);
+    const Tensor expected = ByQuadrature(json, z[0], s);
+    // The grid of step 0.02 resolves densities of width 0.2 to about exp(-2 (pi 0.2 / 0.02)^2), its end at 5 cuts 1e-10.
+    EXPECT_LT((mixture.Denoise(z, Scalar(s), {})[0] - expected).abs().max().item<double>(), 1e-8) << s;
+  }
+}
+
+TEST(Mixture, ALabelKeepsItsComponent) {
+  const GaussianMixture mixture(TwoComponents());
+  const Tensor z = torch::tensor({{0.3, -0.4}, {0.3, -0.4}}, torch::kFloat64);
+  const Tensor m = mixture.Denoise(z, Scalar(0.5), torch::tensor({1, -1}, torch::kInt64));
+  // Component 1 is isotropic with variance 0.1: m = mean + 0.1 / (0.1 + 0.25) (z - mean).
+  EXPECT_NEAR(m[0][0].item<double>(), -1 + 0.1 / 0.35 * 1.3, 1e-12);
+  EXPECT_NEAR(m[0][1].item<double>(), 0.5 + 0.1 / 0.35 * -0.9, 1e-12);
+  EXPECT_TRUE(m[1].equal(mixture.Denoise(z, Scalar(0.5), {})[1]));
+}
+
+TEST(Mixture, TheEmbeddedOneOpensAsAModel) {
+  const Model model = OpenModel("mixture");
+  EXPECT_EQ(model.shape, (std::vector<int64_t>{2, 1, 1}));
+  EXPECT_TRUE(model.has_gradient);
+  const Tensor x = torch::randn({3, 2, 1, 1}, torch::kFloat64);
+  const NoiseLevel at{Scalar(1.0), model.schedule->Alpha(Scalar(1.0)), model.schedule->Sigma(Scalar(1.0))};
+  // At pure noise nothing is known but the mean, which is 0.
+  EXPECT_LT(model.denoiser->Predict(x, at, {}).abs().max().item<double>(), 0.05);
+}
+
+TEST(Mixture, WhatIsWrongInAFileIsSaid) {
+  const auto expect = [](const Json& json, const std::string& message) {
+    EXPECT_ERROR(ParseMixtureFile("m.json", json.dump()), Errc::kBadFile, message);
+  };
+  const Json good = TwoComponents();
+  EXPECT_ERROR(ParseMixtureFile("m.json", "{"), Errc::kBadFile, "m.json: is no JSON object with the entry gas_mixture");
+  for (const char* key : {"shape", "schedule", "weights", "means", "covariances"}) {
+    Json json = good;
+    json.erase(key);
+    expect(json, std::string("m.json: entry ") + key + " is missing");
+  }
+  Json json = good;
+  json["gas_mixture"] = 2;
+  expect(json, "gas_mixture = 2, must be 1");
+  json = good;
+  json["shape"] = {3, 1, 1};
+  expect(json, "m.json: shape [3,1,1] must have 2 entries");
+  json = good;
+  json["weights"][0] = -1;
+  expect(json, "weights must be positive");
+  json = good;
+  json["means"][1] = {0, 0, 0};
+  expect(json, "m.json: means has a list of 3 at depth 1, must be 2");
+  json = good;
+  json["covariances"][0] = {{0.1, 0.2}, {0.2, 0.1}};
+  expect(json, "a covariance has the eigenvalue -0.1");
+  json = good;
+  json["covariances"][0][0][1] = "x";
+  expect(json, "covariances holds \"x\", must hold numbers");
+}
+
+TEST(Mixture, AFileIsToldFromASolverFile) {
+  const testing::TempFolder folder("mixture");
+  const auto write = [&](const char* name, const std::string& text) {
+    std::ofstream(folder.path() / name) << text;
+    return folder.path() / name;
+  };
+  EXPECT_TRUE(IsMixtureFile(write("m.json", TwoComponents().dump())));
+  EXPECT_FALSE(IsMixtureFile(write("s.json", R"({"gas_solver": 1})")));
+  EXPECT_FALSE(IsMixtureFile(write("broken.json", "[[[")));
+  EXPECT_FALSE(IsMixtureFile(folder.path() / "absent.json"));
+}
+
+}  // namespace
+}  // namespace gas
