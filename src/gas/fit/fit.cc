@@ -2,33 +2,12 @@
 
 #include "gas/core/error.h"
 #include "gas/fit/least_squares.h"
+#include "gas/fit/replay_denoiser.h"
 #include "gas/solver/dpm_multistep.h"
 #include "gas/solver/sampler.h"
 
 namespace gas {
 namespace {
-
-// Gives the outputs of earlier evaluations again before it asks the network, so that a prefix of the table that grows by
-// a row costs one evaluation.
-class ReplayDenoiser : public Denoiser {
- public:
-  ReplayDenoiser(const Denoiser& inner, std::vector<Tensor>& outputs) : inner_(inner), outputs_(outputs) {}
-  PredictionType prediction_type() const override { return inner_.prediction_type(); }
-  Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override {
-    if (next_ == outputs_.size()) {
-      outputs_.push_back(inner_.Predict(x, at, condition));
-      evaluations_ += x.size(0);
-    }
-    return outputs_[next_++];
-  }
-  int64_t evaluations() const { return evaluations_; }
-
- private:
-  const Denoiser& inner_;
-  std::vector<Tensor>& outputs_;
-  mutable size_t next_ = 0;
-  mutable int64_t evaluations_ = 0;
-};
 
 // What one piece of the trajectories says about a row, in the coordinates of the coefficients (pixels or spectrum).
 struct RowPiece {
@@ -43,12 +22,10 @@ class Fitter {
       : schedule_(std::move(schedule)), source_(source), o_(options), cache_(source.pieces) {
     GAS_CHECK(source.pieces >= 1, Errc::kBadOption, "fit: no trajectories");
     GAS_CHECK(o_.folds >= 2, Errc::kBadOption, "fit.folds = ", o_.folds, ", must be at least 2");
+    GAS_CHECK(!o_.preserve_constant || !Spectral() || o_.objective == nullptr, Errc::kBadOption,
+              "fit: bands with an objective other than l2 cannot preserve constants");
     GAS_CHECK(o_.history >= 0, Errc::kBadOption, "fit.history = ", o_.history, ", must be at least 0");
-    base_ = DpmMultistepTable({.interpolant = Interpolant::kData,
-                               .order = o_.history == 0 ? 3 : std::min<int64_t>(o_.history, 3),
-                               .lower_order_final = false,
-                               .third_order = ThirdOrderBase::kCorrected},
-                              *schedule_, times.t);
+    base_ = FitBase(*schedule_, times.t, o_.history);
     table_ = base_;
     if (times.t_eval.defined()) {
       table_.t_eval = times.t_eval;
@@ -71,10 +48,21 @@ class Fitter {
     table_.b = torch::zeros(shape, torch::kFloat64);
   }
 
-  FitResult Run() {
+  // Takes the rows of `table`, which has the same times.
+  void UseRows(const StepTable& table) {
+    const auto like = [&](const Tensor& given) {
+      return table.spectral() || !Spectral() ? given.clone() : given.unsqueeze(2).unsqueeze(3).expand_as(table_.a).clone();
+    };
+    table_.a = like(table.a);
+    table_.b = like(table.b);
+    table_.prior_std = table.prior_std;
+  }
+
+  // Fits rows from `first` on.
+  FitResult Run(int64_t first = 0) {
     torch::NoGradGuard no_grad;
     FitResult result;
-    for (int64_t n = 0; n < table_.nfe(); ++n) result.rows.push_back(FitRowOf(n));
+    for (int64_t n = first; n < table_.nfe(); ++n) result.rows.push_back(FitRowOf(n));
     ValidateTable(table_);
     result.table = table_;
     result.evaluations = evaluations_;
@@ -206,6 +194,8 @@ class Fitter {
       const Tensor values = w.select(1, i);
       return Spectral() ? values.view({o_.basis->components(), o_.basis->bands()}) : values.squeeze(0);
     };
+    table_.a[n].zero_();
+    table_.b[n].zero_();
     table_.a[n][n] = entry(0);
     for (int64_t i = 1; i < w.size(1); ++i) table_.b[n][n + 1 - i] = entry(i);
   }
@@ -221,7 +211,7 @@ class Fitter {
         const int64_t entries = row.target[0].numel() * w.numel();
         const int64_t step = o_.folds * std::max<int64_t>(1, kEntriesAtOnce / (entries * o_.folds));
         for (int64_t from = 0; from < row.target.size(0); from += step) {
-          const Tensor columns = Pixels(row.columns.slice(0, from, from + step), n);
+          const Tensor columns = Pixels(row.columns.slice(0, from, from + step));
           const Tensor target = Spectral() ? SpectralTransform(*o_.basis, row.target).Inverse(row.target.slice(0, from, from + step))
                                            : row.target.slice(0, from, from + step);
           const Objective::Equations e = o_.objective->Linearise(columns, w.flatten(), target);
@@ -229,17 +219,13 @@ class Fitter {
           AddByFold(folds, e.columns * part, e.target * part.squeeze(2));
         }
       }
-      std::optional<LinearConstraint> constraint;
-      GAS_CHECK(!o_.preserve_constant || !Spectral(), Errc::kBadOption,
-                "fit: bands with an objective other than l2 cannot preserve constants");
-      if (!Spectral()) constraint = Constraint(n, w.size(1));
-      w = SolveCrossValidated(folds, w.flatten(), o_.ridges, constraint).w.view(w.sizes());
+      w = SolveCrossValidated(folds, w.flatten(), o_.ridges, Constraint(n, w.size(1))).w.view(w.sizes());
     }
     return w;
   }
 
   // The columns of each coefficient as images, [B, G*p, C,H,W]: of each band alone.
-  Tensor Pixels(const Tensor& columns, int64_t n) const {
+  Tensor Pixels(const Tensor& columns) const {
     if (!Spectral()) return columns;
     const Tensor band = o_.basis->BandOfFrequency();
     const SpectralTransform transform(*o_.basis, columns.select(1, 0));
@@ -269,9 +255,26 @@ class Fitter {
 
 }  // namespace
 
+StepTable FitBase(const NoiseSchedule& schedule, const Tensor& t, int64_t history) {
+  return DpmMultistepTable({.interpolant = Interpolant::kData,
+                            .order = history == 0 ? 3 : std::min<int64_t>(history, 3),
+                            .lower_order_final = false,
+                            .third_order = ThirdOrderBase::kCorrected},
+                           schedule, t);
+}
+
 FitResult FitTable(const FitTimes& times, SchedulePtr schedule, const TrajectorySource& source,
                    const FitOptions& options) {
   return Fitter(times, std::move(schedule), source, options).Run();
+}
+
+FitResult FitLastRow(const StepTable& table, SchedulePtr schedule, const TrajectorySource& source,
+                     const FitOptions& options) {
+  GAS_CHECK(!table.spectral() || (options.basis != nullptr && options.basis->bands() > 1), Errc::kInternal,
+            "fit: the last row of a spectral table needs its basis");
+  Fitter fitter({table.t, table.t_eval}, std::move(schedule), source, options);
+  fitter.UseRows(table);
+  return fitter.Run(table.nfe() - 1);
 }
 
 double ErrorOn(const StepTable& table, const TrajectorySource& source) {

@@ -43,11 +43,20 @@ struct FitResult {
   int64_t evaluations = 0;  // network evaluations, each of one sample
 };
 
+// What rows are held towards: DPM-Solver++ on times t [N+1], of corrected third order, or of the order that a history of
+// so many predictions allows (0: all).
+StepTable FitBase(const NoiseSchedule& schedule, const Tensor& t, int64_t history);
+
 // Fits rows 0 .. N-1 in turn: the student runs to step n, then row n is the regression of the teacher's state at t_{n+1}
 // on [x_n, m_n, m_{n-1}, ...]. The network is only called. Memory does not grow with the number of trajectories beyond
 // cache_bytes. Throws Error(kNumeric) when the network's outputs are not finite.
 FitResult FitTable(const FitTimes& times, SchedulePtr schedule, const TrajectorySource& source,
                    const FitOptions& options = {});
+
+// Keeps all rows of `table` but the last, which is fitted anew; FitResult::rows has that one alone. `options` as for
+// FitTable; a scalar table becomes a spectral one if they have bands.
+FitResult FitLastRow(const StepTable& table, SchedulePtr schedule, const TrajectorySource& source,
+                     const FitOptions& options = {});
 
 // Mean squared difference to the teacher's samples per entry, when `table` runs on the trajectories' noise.
 double ErrorOn(const StepTable& table, const TrajectorySource& source);

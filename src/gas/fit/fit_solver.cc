@@ -1,6 +1,7 @@
 #include "gas/fit/fit_solver.h"
 
 #include "gas/core/error.h"
+#include "gas/fit/refine.h"
 #include "gas/fit/time_search.h"
 #include "gas/grid/time_grid.h"
 #include "gas/solver/dpm_multistep.h"
@@ -10,6 +11,8 @@ namespace {
 
 // How far beyond pure noise, in lambda, automatic starts are tried.
 constexpr double kStartShifts[] = {0.7, 1.4, 2.1};
+// The search for times has this part of the budget, refinement of all together the rest.
+constexpr int64_t kSearchShare = 3;
 constexpr const char* kSearchGrids[] = {"logsnr", "edm", "uniform"};
 
 class Solver {
@@ -31,8 +34,8 @@ class Solver {
     const DpmMultistepOptions base{.order = 3, .lower_order_final = false};
     best_.base_held_out = ErrorOn(DpmMultistepTable(base, *schedule_, plain.t), sources_.held_out);
     std::vector<FitTimes> candidates = Starts(o_.grid);
-    for (const FitTimes& times : candidates) Consider(times, false);
-    if (o_.budget > 0) Consider(Searched(candidates), true);
+    for (const FitTimes& times : candidates) Consider(OnTraining(times), false);
+    if (o_.budget > 0) Search(candidates);
     best_.evaluations = evaluations_;
     return best_;
   }
@@ -66,15 +69,39 @@ class Solver {
     return fit;
   }
 
-  void Consider(const FitTimes& times, bool searched) {
-    const FitResult fit = FitTable(times, schedule_, sources_.training, OptionsFor(times));
+  void Consider(const FitResult& fit, bool searched) {
     const double error = ErrorOn(fit.table, sources_.held_out);
     evaluations_ += fit.evaluations;
     if (best_.fit.table.t.defined() && !(error < best_.held_out)) return;
     best_.fit = fit;
     best_.held_out = error;
     best_.searched = searched;
-    best_.start_time = times.t[0].item<double>();
+    best_.start_time = fit.table.t[0].item<double>();
+  }
+
+  FitResult OnTraining(const FitTimes& times) const {
+    return FitTable(times, schedule_, sources_.training, OptionsFor(times));
+  }
+
+  // Whether to go on, after `spent` evaluations of the search.
+  bool Report(int64_t spent, double best) const { return !o_.report || o_.report(spent, best); }
+
+  // Searched times, and what Levenberg-Marquardt makes of them.
+  void Search(const std::vector<FitTimes>& on_grid) {
+    const FitTimes times = Searched(on_grid);
+    Consider(OnTraining(times), true);
+    if (best_.interrupted) return;
+    FitOptions fit = OptionsFor(times);
+    fit.objective = nullptr;  // the search compares squared errors
+    const FitResult rows = FitTable(times, schedule_, sources_.search, fit);
+    const int64_t before = searched_ + rows.evaluations;
+    const RefineResult refined = RefineTable(
+        rows.table, schedule_, sources_.search,
+        {.budget = o_.budget - before, .fit = fit,
+         .report = [&](int64_t spent, double best) { return Report(before + spent, best); }});
+    evaluations_ += rows.evaluations + refined.fit.evaluations;
+    best_.interrupted = refined.stopped;
+    Consider(FitLastRow(refined.fit.table, schedule_, sources_.training, OptionsFor(times)), true);
   }
 
   FitTimes Searched(const std::vector<FitTimes>& on_grid) {
@@ -84,21 +111,20 @@ class Solver {
       for (const FitTimes& times : Starts(grid)) initial.push_back(times);
     }
     const int64_t each = o_.nfe * sources_.search_samples;
-    TimeSearchOptions search{.max_candidates = std::max<int64_t>(1, o_.budget / each),
+    TimeSearchOptions search{.max_candidates = std::max<int64_t>(1, o_.budget / kSearchShare / each),
                              .start = o_.start == StartChoice::kAuto};
-    int64_t spent = 0;
-    search.report = [&](int64_t, double best) { return !o_.report || o_.report(spent, best); };
+    search.report = [&](int64_t, double best) { return Report(searched_, best); };
     const TimeSearchResult found = SearchTimes(
         *schedule_, initial,
         [&](const FitTimes& times) {
           FitOptions fit = OptionsFor(times);
           fit.objective = nullptr;  // the search compares squared errors
           const FitResult result = FitTable(times, schedule_, sources_.search, fit);
-          spent += result.evaluations;
+          searched_ += result.evaluations;
           return result.rows.back().error;
         },
         search);
-    evaluations_ += spent;
+    evaluations_ += searched_;
     best_.interrupted = found.stopped;
     return found.times;
   }
@@ -109,6 +135,7 @@ class Solver {
   const SpectrumStatistics* statistics_;
   FittedSolver best_;
   int64_t evaluations_ = 0;
+  int64_t searched_ = 0;  // evaluations of the time search
 };
 
 }  // namespace

@@ -1,0 +1,38 @@
+// Levenberg-Marquardt over a whole table: times, offsets and rows at once, without backpropagation (docs/math/fit.md,
+// section 7).
+#ifndef GAS_FIT_REFINE_H_
+#define GAS_FIT_REFINE_H_
+
+#include <functional>
+
+#include "gas/fit/fit.h"
+
+namespace gas {
+
+struct RefineOptions {
+  int64_t budget = 0;   // network evaluations, each of one sample; a round that would exceed it is not begun
+  FitOptions fit = {};  // of the last row, which is a regression in every trial; history and constraint hold for all rows
+  // Called after each trial; false ends the refinement with the best so far.
+  std::function<bool(int64_t spent, double best)> report = {};
+};
+
+struct RefineResult {
+  FitResult fit;          // the table, its last row's error, and all evaluations spent
+  int64_t rounds = 0;     // derivatives taken
+  bool stopped = false;   // by report
+};
+
+// Minimises the mean squared difference between the table's samples and the teacher's over
+//   the inner times, in lambda, and the network's times t_eval,
+//   a[n][n] and b[n][j] of every row but the last (one number for all bands of a spectral table),
+// with the last row fitted anew in each trial. Rows follow the times: a change of times changes DPM-Solver++'s row, and
+// what the table has beyond that stays. Derivatives are differences of samples, so the network is only called, in its own
+// dtype (bfloat16 is too coarse for them). Intermediate states need no longer be the teacher's: they become those that
+// serve the sample best, which row after row cannot see. Never worse than `table` on `source`, by the cross-validated
+// error of the last row. Throws what FitTable throws.
+RefineResult RefineTable(const StepTable& table, SchedulePtr schedule, const TrajectorySource& source,
+                         const RefineOptions& options);
+
+}  // namespace gas
+
+#endif  // GAS_FIT_REFINE_H_
