@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "gas/cli/adversary_options.h"
 #include "gas/cli/common.h"
 #include "gas/cli/fit_problem.h"
 #include "gas/cli/machine.h"
@@ -18,9 +19,10 @@ namespace gas::cli {
 namespace {
 
 std::vector<OptionRow> Rows() {
-  return {
+  std::vector<OptionRow> rows = {
       kModelRow,
-      {.key = "train.method", .flag = "--method", .type = OptType::kText, .def = "gs", .help = "gs"},
+      {.key = "train.method", .flag = "--method", .type = OptType::kText, .def = "gs",
+       .help = "gs, or gas: with an adversary beside the distance"},
       {.key = "train.teacher", .flag = "--teacher", .type = OptType::kText, .def = "runs/teacher",
        .help = "folder of teacher data (gas teacher)"},
       {.key = "train.held_out", .flag = "--held-out", .type = OptType::kInt, .def = "200", .min = 0, .max = 1e9,
@@ -73,6 +75,9 @@ std::vector<OptionRow> Rows() {
       kDeviceRow,
       kThreadsRow,
   };
+  const std::vector<OptionRow> adversary = AdversaryRows();
+  rows.insert(rows.end() - 3, adversary.begin(), adversary.end());
+  return rows;
 }
 
 TrainingPairs Part(const TeacherData& data, int64_t begin, int64_t end) {
@@ -128,10 +133,29 @@ Student StartOf(const Options& o, int64_t nfe, const Model& model, const std::sh
   return Student::FromTable(FitSolver(fit, model.schedule, problem.sources, nullptr).fit.table, model.schedule, config);
 }
 
+bool IsAdversarial(const Options& o) { return o.Text("train.method") == "gas"; }
+
+// One iteration as a line of the log.
+nlohmann::json LogLine(const GsStep& step) {
+  nlohmann::json line = {{"iteration", step.iteration}, {"loss", step.loss}, {"grad_norm", step.grad_norm}};
+  if (step.validation >= 0) line["validation"] = step.validation;
+  if (step.weight > 0) line["adversarial"] = step.adversarial;
+  if (step.coverage >= 0) line["coverage"] = step.coverage;
+  if (step.discriminator) {
+    const DiscriminatorStep& d = *step.discriminator;
+    line["discriminator"] = {{"loss", d.loss}, {"r1", d.r1}, {"r2", d.r2}, {"real_above_fake", d.real_above_fake},
+                             {"grad_norm", d.grad_norm}};
+  }
+  if (!step.trouble.empty()) line["trouble"] = step.trouble;
+  return line;
+}
+
 // Evaluations of one sample, forwards; a backward pass counts as two, and without kept activations the forward pass is
-// made twice.
+// made twice. The discriminator's fakes cost a forward pass each.
 int64_t Evaluations(const Options& o, int64_t nfe, int64_t iterations) {
-  return iterations * o.Int("train.batch") * nfe * (o.Flag("train.keep_activations") ? 3 : 4);
+  const int64_t passes = o.Flag("train.keep_activations") ? 3 : 4;
+  const int64_t samples = iterations * o.Int("train.batch");
+  return nfe * (samples * passes + (IsAdversarial(o) ? samples / o.Int("adversary.every") : 0));
 }
 
 SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const std::shared_ptr<const TeacherData>& shared,
@@ -143,24 +167,28 @@ SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const st
   const int64_t held_out = o.Int("train.held_out");
   GAS_CHECK(held_out < data.size(), Errc::kBadOption, "train.held_out = ", held_out, ", must be below ", data.size(),
             ", the samples in ", o.Text("train.teacher"));
-  GsTrainer trainer(student, model.denoiser, distance, TrainOptions(o, folder));
+  const std::string& method = o.Text("train.method");
+  const uint64_t seed = static_cast<uint64_t>(o.Int("train.seed"));
+  const std::shared_ptr<Adversary> adversary = IsAdversarial(o) ? MakeAdversary(o, model, seed) : nullptr;
+  GsTrainer trainer(student, model.denoiser, distance, TrainOptions(o, folder), adversary);
   const TrainingPairs training = Part(data, 0, data.size() - held_out);
   const TrainingPairs validation = Part(data, data.size() - held_out, data.size());
   MakeDirectory(folder);
   std::ofstream log(folder / "log.jsonl", std::ios::app);
-  Progress progress("gs-" + std::to_string(nfe), "iterations", o.Int("train.iterations"));
+  Progress progress(method + "-" + std::to_string(nfe), "iterations", o.Int("train.iterations"));
   double validated = -1;
   trainer.Run(training, validation, [&](const GsStep& step) {
-    nlohmann::json line = {{"iteration", step.iteration}, {"loss", step.loss}, {"grad_norm", step.grad_norm}};
-    if (step.validation >= 0) line["validation"] = validated = step.validation;
-    log << line.dump() << '\n' << std::flush;
+    if (step.validation >= 0) validated = step.validation;
+    if (!step.trouble.empty()) std::cerr << "gas train: iteration " << step.iteration << ": " << step.trouble << '\n';
+    log << LogLine(step).dump() << '\n' << std::flush;
     progress.Update(step.iteration, validated < 0 ? fmt::format("loss {:.5f}", step.loss)
                                                   : fmt::format("loss {:.5f}, held out {:.5f}", step.loss, validated));
   });
   const double seconds = progress.seconds();
-  if (held_out > 0 && validated < 0) validated = trainer.Validate(validation);
+  if (held_out > 0 && validated < 0) validated = trainer.Validate(validation).distance;
   SolverEntry entry;
   entry.table = student.TableOf(trainer.average()).Detached();
+  entry.table.method = method;
   entry.t_eps = data.spec().t_eps;
   entry.student = student.config();
   entry.parameters = trainer.average();
@@ -173,9 +201,10 @@ SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const st
                       {"seconds", seconds},
                       {"peak_mebibytes", PeakMebibytes()},
                       {"held_out_distance", validated}};
+  if (adversary) entry.provenance["adversary"] = adversary->options().ToJson();
   if (!distance.source().is_null()) entry.provenance["loss"] = distance.source();
   if (validated >= 0) {
-    std::cout << fmt::format("gs-{}: held-out {} distance {:.6f} after {} iterations\n", nfe, o.Text("train.loss"),
+    std::cout << fmt::format("{}-{}: held-out {} distance {:.6f} after {} iterations\n", method, nfe, o.Text("train.loss"),
                              validated, trainer.iteration());
   }
   return entry;
@@ -183,7 +212,12 @@ SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const st
 
 void RunTrain(const Options& o) {
   UseThreads(o);
-  GAS_CHECK(o.Text("train.method") == "gs", Errc::kBadOption, "train.method = ", o.Text("train.method"), ", must be gs");
+  GAS_CHECK(o.Text("train.method") == "gs" || IsAdversarial(o), Errc::kBadOption, "train.method = ",
+            o.Text("train.method"), ", must be gs or gas");
+  for (const OptionRow& row : AdversaryRows()) {
+    GAS_CHECK(IsAdversarial(o) || !o.Given(row.key), Errc::kBadOption, row.key, " = ", o.Text(row.key),
+              ": has no effect without --method gas");
+  }
   const auto data = std::make_shared<const TeacherData>(o.Text("train.teacher"));
   const Model model = OpenModelOf(*data, o.Text("train.teacher"), o);
   CheckTrainable(model);

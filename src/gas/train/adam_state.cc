@@ -39,6 +39,12 @@ void RestoreAdamState(torch::optim::Adam& adam, const std::map<std::string, Tens
   }
 }
 
+std::vector<Tensor> ValuesOf(const std::map<std::string, Tensor>& named) {
+  std::vector<Tensor> values;
+  for (const auto& [name, value] : named) values.push_back(value);
+  return values;
+}
+
 void SetLearningRate(torch::optim::Adam& adam, double lr) {
   for (auto& group : adam.param_groups()) static_cast<torch::optim::AdamOptions&>(group.options()).lr(lr);
 }

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "gas/core/torch.h"
 
@@ -19,6 +20,9 @@ std::map<std::string, Tensor> AdamState(const torch::optim::Adam& adam,
 // Puts such a state back. Throws Error(kBadFile) when a tensor has another shape than its parameter.
 void RestoreAdamState(torch::optim::Adam& adam, const std::map<std::string, Tensor>& parameters,
                       const std::map<std::string, Tensor>& state);
+
+// The tensors of a map, in the order of their names.
+std::vector<Tensor> ValuesOf(const std::map<std::string, Tensor>& named);
 
 void SetLearningRate(torch::optim::Adam& adam, double lr);
 

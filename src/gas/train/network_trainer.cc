@@ -41,7 +41,7 @@ class State {
       : network_(network),
         path_(options.run_folder / "checkpoint.safetensors"),
         parameters_(NamedParameters(network)),
-        adam_(Values(parameters_), torch::optim::AdamOptions(options.lr)),
+        adam_(ValuesOf(parameters_), torch::optim::AdamOptions(options.lr)),
         ema_(StateDict(network), options.ema_decay) {}
 
   void Load() {
@@ -65,7 +65,7 @@ class State {
   void Step(const Tensor& loss, double lr, double max_grad_norm) {
     adam_.zero_grad();
     loss.backward();
-    torch::nn::utils::clip_grad_norm_(Values(parameters_), max_grad_norm);
+    torch::nn::utils::clip_grad_norm_(ValuesOf(parameters_), max_grad_norm);
     SetLearningRate(adam_, lr);
     adam_.step();
     ema_.Update(StateDict(network_));
@@ -76,12 +76,6 @@ class State {
   int64_t step = 0;
 
  private:
-  static std::vector<Tensor> Values(const std::map<std::string, Tensor>& named) {
-    std::vector<Tensor> values;
-    for (const auto& [name, value] : named) values.push_back(value);
-    return values;
-  }
-
   torch::nn::Module& network_;
   std::filesystem::path path_;
   std::map<std::string, Tensor> parameters_;

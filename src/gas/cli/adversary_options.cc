@@ -1,0 +1,87 @@
+#include "gas/cli/adversary_options.h"
+
+#include "gas/core/error.h"
+#include "gas/core/nearest.h"
+#include "gas/core/seeds.h"
+#include "gas/models/feature_discriminator.h"
+#include "gas/models/r3gan/discriminator.h"
+#include "gas/models/state_dict.h"
+
+namespace gas::cli {
+namespace {
+
+// Step sizes where none is asked for: that of the paper for a pretrained discriminator, more for one that begins from
+// nothing (docs/results-fashion.md).
+constexpr double kPretrainedLr = 1e-5, kFreshLr = 1e-3;
+
+bool IsFile(const std::string& name) { return name.find('/') != name.npos || name.find('.') != name.npos; }
+
+std::shared_ptr<Discriminator> MakeDiscriminator(const std::string& name, const Model& model) {
+  if (IsFile(name)) return r3gan::ReadDiscriminator(name, r3gan::Classes::kAsStored);
+  if (name == "features") {
+    GAS_CHECK(model.network, Errc::kBadOption, "adversary.discriminator = features needs the encoder of an EDM network, which ",
+              model.name, " has not; r3gan needs none");
+    return std::make_shared<FeatureDiscriminator>(model.network, FeatureDiscriminatorConfig{});
+  }
+  if (name == "r3gan") {
+    GAS_CHECK(model.shape[1] == model.shape[2], Errc::kBadOption, "adversary.discriminator = r3gan: samples of ",
+              model.shape[1], " x ", model.shape[2], ", must be square");
+    r3gan::Config config = r3gan::ConfigFor(model.shape[0], model.shape[1]);
+    return std::make_shared<r3gan::R3ganDiscriminator>(config);
+  }
+  std::vector<std::string> names = r3gan::PresetNames();
+  GAS_CHECK(std::find(names.begin(), names.end(), name) != names.end(), Errc::kBadOption,
+            "adversary.discriminator = ", name, ": unknown, did you mean ",
+            NearestName(name, [&] { names.insert(names.end(), {"features", "r3gan"}); return names; }()), "?");
+  return std::make_shared<r3gan::R3ganDiscriminator>(r3gan::Preset(name));
+}
+
+}  // namespace
+
+std::vector<OptionRow> AdversaryRows() {
+  return {
+      {.key = "adversary.discriminator", .flag = "--discriminator", .type = OptType::kText, .def = "features",
+       .help = "features: heads on the model's own encoder; r3gan: from scratch, for any samples; r3gan-cifar10, "
+               "r3gan-ffhq64, r3gan-latent-3, r3gan-latent-4: the published shapes, from scratch; or a file of weights"},
+      {.key = "adversary.weight", .flag = "--adversarial-weight", .type = OptType::kReal, .def = "0.1", .min = 0,
+       .max = 1e6, .help = "of the adversarial term, beside a distance of weight 1"},
+      {.key = "adversary.loss", .flag = "--adversarial-loss", .type = OptType::kText, .def = "relativistic",
+       .help = "relativistic or non-saturating"},
+      {.key = "adversary.gamma", .flag = "--gamma", .type = OptType::kReal, .def = "0.2", .min = 0, .max = 1e6,
+       .help = "of the discriminator's gradient penalties"},
+      {.key = "adversary.lr", .flag = "--discriminator-lr", .type = OptType::kReal, .def = "0", .min = 0, .max = 1,
+       .help = "Adam step size of the discriminator; 0 for 1e-5 for one from a file and 1e-3 for a fresh one"},
+      {.key = "adversary.delay", .flag = "--adversarial-delay", .type = OptType::kInt, .def = "0", .min = 0, .max = 1e9,
+       .help = "iterations in which the discriminator learns alone"},
+      {.key = "adversary.ramp", .flag = "--adversarial-ramp", .type = OptType::kInt, .def = "0", .min = 0, .max = 1e9,
+       .help = "iterations after them over which the weight rises"},
+      {.key = "adversary.every", .flag = "--discriminator-every", .type = OptType::kInt, .def = "1", .min = 1,
+       .max = 1e9, .help = "iterations between steps of the discriminator"},
+      {.key = "adversary.augment", .flag = "--augment", .type = OptType::kFlag, .def = "false",
+       .help = "move, cut and brighten what the discriminator sees"},
+      {.key = "adversary.on_trouble", .flag = "--on-trouble", .type = OptType::kText, .def = "warn",
+       .help = "at signs of trouble: warn, stop, or rollback to the last checkpoint with half the weight"},
+  };
+}
+
+std::shared_ptr<Adversary> MakeAdversary(const Options& o, const Model& model, uint64_t seed) {
+  const std::string& name = o.Text("adversary.discriminator");
+  const double lr = o.Real("adversary.lr");
+  const AdversaryOptions options{
+      .loss = {.kind = ParseAdversarialKind(o.Text("adversary.loss")),
+               .gamma = o.Real("adversary.gamma"),
+               .augment = o.Flag("adversary.augment") ? kDiffAugment : AugmentOptions{}},
+      .weight = o.Real("adversary.weight"),
+      .lr = lr > 0 ? lr : IsFile(name) ? kPretrainedLr : kFreshLr,
+      .delay = o.Int("adversary.delay"),
+      .ramp = o.Int("adversary.ramp"),
+      .every = o.Int("adversary.every"),
+      .on_trouble = ParseOnTrouble(o.Text("adversary.on_trouble"))};
+  torch::manual_seed(MixBits(seed));
+  const std::shared_ptr<Discriminator> discriminator = MakeDiscriminator(name, model);
+  UseChannelsLast(*discriminator);
+  discriminator->to(model.device);
+  return std::make_shared<Adversary>(discriminator, options);
+}
+
+}  // namespace gas::cli

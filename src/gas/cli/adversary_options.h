@@ -1,0 +1,21 @@
+// The options of `gas train --method gas`, and the adversary that they describe.
+#ifndef GAS_CLI_ADVERSARY_OPTIONS_H_
+#define GAS_CLI_ADVERSARY_OPTIONS_H_
+
+#include <memory>
+#include <vector>
+
+#include "gas/cli/options.h"
+#include "gas/models/model.h"
+#include "gas/train/adversary.h"
+
+namespace gas::cli {
+
+std::vector<OptionRow> AdversaryRows();
+
+// A fresh one, its weights drawn from `seed`. Throws Error(kBadOption) for options that do not fit the model.
+std::shared_ptr<Adversary> MakeAdversary(const Options& options, const Model& model, uint64_t seed);
+
+}  // namespace gas::cli
+
+#endif  // GAS_CLI_ADVERSARY_OPTIONS_H_

@@ -1,0 +1,94 @@
+// The adversarial part of GAS (arXiv 2510.17699): the discriminator beside a student, its optimiser, and signs of
+// trouble. docs/math/gas.md
+#ifndef GAS_TRAIN_ADVERSARY_H_
+#define GAS_TRAIN_ADVERSARY_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "gas/models/discriminator.h"
+#include "gas/train/adversarial_loss.h"
+#include "gas/train/checkpoint.h"
+
+namespace gas {
+
+// What a run does when it sees a sign of trouble.
+enum class OnTrouble {
+  kWarn,      // says so and goes on
+  kStop,      // ends with Error(kNumeric); the last checkpoint is kept
+  kRollBack,  // returns to the last checkpoint, which was in order, and goes on with half the weight and step size
+};
+
+// "warn", "stop", "rollback". Throws Error(kBadOption) naming the nearest.
+OnTrouble ParseOnTrouble(const std::string& name);
+
+struct AdversaryOptions {
+  AdversarialOptions loss = {};
+  double weight = 0.1;  // of the adversarial term in what the student minimises
+  double lr = 1e-5;     // of the discriminator's Adam (0.9, 0.999)
+  int64_t delay = 0;    // iterations in which the discriminator learns alone
+  int64_t ramp = 0;     // iterations after them over which the weight rises linearly to its value
+  int64_t every = 1;    // iterations between steps of the discriminator
+  OnTrouble on_trouble = OnTrouble::kWarn;
+
+  nlohmann::json ToJson() const;
+};
+
+// The bounds beyond which a run is in trouble; averages over about kTroubleMemory discriminator steps, judged once that
+// many have been made.
+inline constexpr int64_t kTroubleMemory = 100;
+inline constexpr double kMostSaturation = 0.98;  // share of pairs that the discriminator tells apart
+inline constexpr double kMostPenalty = 10.0;     // gamma/2 (R1 + R2), where ln 2 is the loss of one that knows nothing
+inline constexpr double kLeastCoverage = 0.8;    // of the first coverage that was measured
+
+struct DiscriminatorStep {
+  double loss = 0, adversarial = 0;
+  double r1 = 0, r2 = 0;             // means over the batch
+  double real_above_fake = 0.5;      // share of pairs with D(real) > D(fake)
+  double grad_norm = 0;
+};
+
+class Adversary {
+ public:
+  // Throws Error(kBadOption) for options outside their ranges.
+  Adversary(std::shared_ptr<Discriminator> discriminator, const AdversaryOptions& options);
+  ~Adversary();
+
+  const AdversaryOptions& options() const;
+  Discriminator& discriminator();
+
+  // Whether the discriminator learns in iteration `iteration` (0-based).
+  bool LearnsAt(int64_t iteration) const;
+  // The weight of the student's term in that iteration: 0 during the delay.
+  double WeightAt(int64_t iteration) const;
+
+  // One step of the discriminator; fake.images are constants. `seed` of the augmentation. Throws Error(kNumeric) when the
+  // loss is not finite; the discriminator is as before.
+  DiscriminatorStep Learn(const LabelledImages& real, const LabelledImages& fake, uint64_t seed);
+  // What the student minimises, before its weight; [] differentiable in fake.images.
+  Tensor StudentTerm(const LabelledImages& real, const LabelledImages& fake, uint64_t seed);
+
+  // Tells the adversary the student's coverage on validation samples.
+  void ReportCoverage(double coverage);
+  // What is wrong at present, in a sentence; nothing if all is well.
+  std::optional<std::string> Trouble() const;
+  // The factor of weight and step size, 1 at first.
+  double relaxed() const;
+  // Sets it, and forgets the trouble: after a return to an earlier checkpoint.
+  void Relax(double relaxed);
+
+  // Everything that changes: discriminator, optimiser, memory of trouble, weight.
+  void Save(Checkpoint& file) const;
+  void Load(const Checkpoint& file);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gas
+
+#endif  // GAS_TRAIN_ADVERSARY_H_

@@ -1,0 +1,179 @@
+// Training with an adversary: exact continuation, independence of evaluation, and what is done about trouble.
+#include "gas/models/r3gan/discriminator.h"
+#include "gas/train/gs_trainer.h"
+#include "support/expect.h"
+#include "support/gmm.h"
+#include "support/temp_folder.h"
+
+namespace gas {
+namespace {
+
+using testing::SameBits;
+
+// Scores the mean of a sample, times a gain: its gradient penalty is gain^2 / size, and at a large gain every pair is
+// told apart.
+class MeanDiscriminator : public Discriminator {
+ public:
+  explicit MeanDiscriminator(double gain) { gain_ = register_parameter("gain", Scalar(gain)); }
+  Tensor forward(const Tensor& images, const Tensor&) override { return gain_ * images.flatten(1).mean(1); }
+
+ private:
+  Tensor gain_;
+};
+
+class GasTraining : public ::testing::Test {
+ protected:
+  GasTraining() {
+    torch::manual_seed(9);
+    const Tensor noise = torch::randn({40, 2, 3, 3}, torch::kFloat64);
+    samples_ = {noise, network_->Flow(*schedule_, noise, 1.0, 1e-3), torch::arange(40).remainder(3), {}, {}};
+  }
+
+  static std::shared_ptr<Adversary> SmallAdversary(AdversaryOptions options = {}) {
+    torch::manual_seed(4);
+    const auto network = std::make_shared<r3gan::R3ganDiscriminator>(r3gan::ConfigFor(2, 3, 8));
+    network->to(torch::kFloat64);
+    options.lr = 1e-3;
+    return std::make_shared<Adversary>(network, options);
+  }
+
+  // Everything that training changes, after `iterations`; the run folder may hold a checkpoint.
+  std::map<std::string, Tensor> Train(GsTrainOptions options, const std::shared_ptr<Adversary>& adversary,
+                                      std::vector<GsStep>* steps = nullptr, int64_t die_at = -1) {
+    struct Killed {};
+    options.batch = 8;
+    options.lr = 5e-3;
+    Student student({.steps = 3}, schedule_);
+    GsTrainer trainer(student, network_, MakeDistance("l2"), options, adversary);
+    try {
+      trainer.Run(PairsOf(samples_), PairsOf(samples_), [&](const GsStep& step) {
+        if (steps != nullptr) steps->push_back(step);
+        if (step.iteration == die_at) throw Killed();
+      });
+    } catch (const Killed&) {
+    }
+    auto all = trainer.average();
+    for (const auto& [name, value] : student.parameters()) all["raw/" + name] = value.detach().clone();
+    for (const auto& item : adversary->discriminator().named_parameters()) {
+      all["discriminator/" + item.key()] = item.value().detach().clone();
+    }
+    return all;
+  }
+
+  static void ExpectSame(const std::map<std::string, Tensor>& a, const std::map<std::string, Tensor>& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (const auto& [name, value] : a) EXPECT_TRUE(SameBits(value, b.at(name))) << name;
+  }
+
+  SchedulePtr schedule_ = VpLinearSchedule();
+  std::shared_ptr<testing::GaussianDenoiser> network_ = std::make_shared<testing::GaussianDenoiser>(0.3, 0.5);
+  Samples samples_;
+};
+
+TEST_F(GasTraining, KilledRunContinuesToTheSameBits) {
+  const testing::TempFolder whole("gas_whole"), broken("gas_broken");
+  AdversaryOptions options;
+  options.loss.augment = kDiffAugment;
+  options.ramp = 10;
+  const auto expected =
+      Train({.run_folder = whole.path(), .iterations = 15, .checkpoint_every = 4}, SmallAdversary(options));
+  // Dies after iteration 11: the checkpoint is of iteration 8.
+  Train({.run_folder = broken.path(), .iterations = 15, .checkpoint_every = 4}, SmallAdversary(options), nullptr, 11);
+  std::vector<GsStep> steps;
+  ExpectSame(Train({.run_folder = broken.path(), .iterations = 15, .checkpoint_every = 4}, SmallAdversary(options), &steps),
+             expected);
+  EXPECT_EQ(steps.front().iteration, 9);
+}
+
+TEST_F(GasTraining, EvaluationDoesNotChangeWhatIsTrained) {
+  std::vector<GsStep> steps;
+  const auto often = Train({.run_folder = {}, .iterations = 6, .validate_every = 1}, SmallAdversary(), &steps);
+  ExpectSame(often, Train({.run_folder = {}, .iterations = 6, .validate_every = 0}, SmallAdversary()));
+  EXPECT_GE(steps.front().coverage, 0);
+  EXPECT_LE(steps.front().coverage, 1);
+}
+
+TEST_F(GasTraining, WeightWaitsAndRises) {
+  AdversaryOptions options;
+  options.weight = 0.4;
+  options.delay = 3;
+  options.ramp = 4;
+  options.every = 2;
+  const auto adversary = SmallAdversary(options);
+  std::vector<GsStep> steps;
+  Train({.run_folder = {}, .iterations = 9}, adversary, &steps);
+  const double expected[] = {0, 0, 0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.4};
+  for (size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_NEAR(steps[i].weight, expected[i], 1e-15) << i;
+    EXPECT_EQ(steps[i].discriminator.has_value(), i % 2 == 0) << i;
+    EXPECT_EQ(steps[i].adversarial > 0, expected[i] > 0) << i;
+  }
+}
+
+TEST_F(GasTraining, AWeightOfZeroIsPlainTraining) {
+  AdversaryOptions options;
+  options.weight = 0;
+  const auto with = Train({.run_folder = {}, .iterations = 5}, SmallAdversary(options));
+  Student student({.steps = 3}, schedule_);
+  GsTrainer plain(student, network_, MakeDistance("l2"), {.run_folder = {}, .iterations = 5, .batch = 8, .lr = 5e-3});
+  plain.Run(PairsOf(samples_), {}, nullptr);
+  for (const auto& [name, value] : plain.average()) EXPECT_TRUE(SameBits(value, with.at(name))) << name;
+}
+
+TEST_F(GasTraining, ExplodingPenaltiesStopTheRunWhenAsked) {
+  // gain^2 / 18 entries of a sample, times gamma of both penalties: 0.2 * 100^2 / 18 = 111.
+  const auto adversary =
+      std::make_shared<Adversary>(std::make_shared<MeanDiscriminator>(100),
+                                  AdversaryOptions{.lr = 1e-6, .on_trouble = OnTrouble::kStop});
+  EXPECT_ERROR(Train({.run_folder = {}, .iterations = kTroubleMemory + 5}, adversary), Errc::kNumeric,
+               "at iteration 100 the discriminator's gradient penalty is 111, bound 10");
+}
+
+TEST_F(GasTraining, TroubleRollsBackWithHalfTheWeightAndGivesUpInTheEnd) {
+  const testing::TempFolder folder("gas_rollback");
+  const auto adversary =
+      std::make_shared<Adversary>(std::make_shared<MeanDiscriminator>(100),
+                                  AdversaryOptions{.lr = 1e-6, .on_trouble = OnTrouble::kRollBack});
+  std::vector<GsStep> steps;
+  EXPECT_ERROR(Train({.run_folder = folder.path(), .iterations = 5000, .checkpoint_every = 40}, adversary, &steps),
+               Errc::kNumeric, "it did so again with the weight at 0.015625 of what was asked");
+  std::vector<const GsStep*> returns;
+  for (const GsStep& step : steps) {
+    if (!step.trouble.empty()) returns.push_back(&step);
+  }
+  ASSERT_EQ(returns.size(), 6u);  // 1/2 ... 1/64
+  EXPECT_THAT(returns[0]->trouble, ::testing::HasSubstr("back to iteration 80, with half the weight"));
+  EXPECT_NEAR(steps[returns[0]->iteration].weight, 0.05, 1e-15);  // the step after it
+}
+
+TEST_F(GasTraining, WarnsAndGoesOnOtherwise) {
+  const auto adversary = std::make_shared<Adversary>(std::make_shared<MeanDiscriminator>(100), AdversaryOptions{.lr = 1e-6});
+  std::vector<GsStep> steps;
+  Train({.run_folder = {}, .iterations = 2 * kTroubleMemory + 5}, adversary, &steps);
+  int64_t warnings = 0;
+  for (const GsStep& step : steps) warnings += step.trouble.empty() ? 0 : 1;
+  EXPECT_EQ(warnings, 3);  // at iterations 100 and 200, and at the validation that ends the run
+}
+
+TEST_F(GasTraining, CheckpointsOfOtherRunsAreRefused) {
+  const testing::TempFolder plain("gas_plain"), adversarial("gas_adversarial");
+  Student student({.steps = 3}, schedule_);
+  GsTrainer first(student, network_, MakeDistance("l2"), {.run_folder = plain.path(), .iterations = 2, .batch = 8});
+  first.Run(PairsOf(samples_), {}, nullptr);
+  EXPECT_ERROR(Train({.run_folder = plain.path(), .iterations = 4}, SmallAdversary()), Errc::kBadFile,
+               "is of a run without adversary");
+  Train({.run_folder = adversarial.path(), .iterations = 2}, SmallAdversary());
+  GsTrainer second(student, network_, MakeDistance("l2"), {.run_folder = adversarial.path(), .iterations = 4, .batch = 8});
+  EXPECT_ERROR(second.Run(PairsOf(samples_), {}, nullptr), Errc::kBadFile, "is of a run with an adversary");
+}
+
+TEST(Adversary, RefusesOptionsThatCannotBe) {
+  const auto network = std::make_shared<MeanDiscriminator>(1);
+  EXPECT_ERROR(Adversary(network, {.weight = -1}), Errc::kBadOption, "adversary.weight = -1, must be at least 0");
+  EXPECT_ERROR(Adversary(network, {.lr = 0}), Errc::kBadOption, "adversary.lr = 0, must be in (0, 1]");
+  EXPECT_ERROR(Adversary(network, {.every = 0}), Errc::kBadOption, "every = 0");
+  EXPECT_ERROR(ParseOnTrouble("rolback"), Errc::kBadOption, "did you mean rollback?");
+}
+
+}  // namespace
+}  // namespace gas
