@@ -127,7 +127,8 @@ Tensor FiniteDifferences(const std::function<double(const Tensor&)>& f, const Te
 TEST(Student, FiniteDifferencesAgreeForEveryTrainedTensor) {
   const SchedulePtr schedule = VpLinearSchedule();
   const testing::GaussianDenoiser network(0.3, 0.5);
-  for (const auto kind : {Parametrization::kTheory, Parametrization::kReferenceFree}) {
+  for (const auto kind : {Parametrization::kTheory, Parametrization::kReferenceFree, Parametrization::kTimes,
+                          Parametrization::kLms, Parametrization::kLmsCorrected}) {
     Student student({.steps = 5, .order = 5, .parametrization = kind}, schedule);
     torch::manual_seed(2);
     const Tensor noise = torch::randn({3, 4}, torch::kFloat64);
@@ -154,6 +155,54 @@ TEST(Student, FiniteDifferencesAgreeForEveryTrainedTensor) {
       EXPECT_FALSE(Close(parameter.grad() * 1.01 + 1e-4, numeric, 1e-6, 1e-7)) << name;
     }
   }
+}
+
+TEST(Student, FreeCoefficientsBeginAsDpmSolverPP) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const testing::GaussianDenoiser network(0.3, 0.5);
+  torch::manual_seed(1);
+  const Tensor noise = torch::randn({4, 6}, torch::kFloat64);
+  const torch::NoGradGuard no_grad;
+  for (const auto kind : {Parametrization::kTimes, Parametrization::kLms, Parametrization::kLmsCorrected}) {
+    for (const int64_t n : {1, 2, 3, 5}) {
+      const Tensor expected = RunTable(Student({.steps = n}, schedule).Table(), network, noise, {});
+      const Student student({.steps = n, .parametrization = kind}, schedule);
+      EXPECT_TRUE(Close(RunTable(student.Table(), network, noise, {}), expected, 0, 1e-12)) << n;
+    }
+  }
+}
+
+// The table against the predictor-corrector written out as a loop.
+TEST(Student, ACorrectedMultistepIsWhatItsFormulaSays) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const testing::GaussianDenoiser network(0.3, 0.5);
+  Student student({.steps = 4, .order = 2, .parametrization = Parametrization::kLmsCorrected}, schedule);
+  torch::manual_seed(3);
+  const torch::NoGradGuard no_grad;
+  std::map<std::string, Tensor> values;
+  for (const auto& [name, value] : student.parameters()) values[name] = value + 0.1 * torch::randn_like(value);
+  values.at("xi").zero_();
+  student.SetParameters(values);
+  const StepTable table = student.Table();
+  const Tensor alpha = schedule->Alpha(table.t), sigma = schedule->Sigma(table.t), lambda = schedule->HalfLogSnr(table.t);
+  const Tensor noise = torch::randn({4, 6}, torch::kFloat64);
+  Tensor predicted = noise, corrected = noise;
+  std::vector<Tensor> m;
+  const auto ask = [&](int64_t n) {
+    m.push_back(network.Predict(predicted, {table.t[n], alpha[n], sigma[n]}, {}));
+  };
+  ask(0);
+  for (int64_t n = 0; n < 4; ++n) {
+    const Tensor scale = -alpha[n + 1] * torch::expm1(lambda[n] - lambda[n + 1]);
+    const int64_t order = std::min<int64_t>(2, n + 1);
+    predicted = sigma[n + 1] / sigma[n] * corrected;
+    for (int64_t i = 1; i <= order; ++i) predicted = predicted + scale * values["c"][i - 1][n] * m[n + 1 - i];
+    if (n == 3) break;
+    ask(n + 1);
+    corrected = sigma[n + 1] / sigma[n] * corrected;
+    for (int64_t i = 0; i <= order; ++i) corrected = corrected + scale * values["d"][i][n] * m[n + 1 - i];
+  }
+  EXPECT_TRUE(Close(RunTable(table, network, noise, {}), predicted, 1e-12, 0));
 }
 
 TEST(Student, RefusesImpossibleOrdersAndGrids) {

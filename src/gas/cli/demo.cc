@@ -5,9 +5,11 @@
 #include "gas/cli/common.h"
 #include "gas/cli/quality.h"
 #include "gas/cli/run.h"
+#include "gas/core/error.h"
 #include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
 #include "gas/io/png.h"
+#include "gas/models/feature_discriminator.h"
 #include "gas/report/image_grid.h"
 #include "gas/solver/registry.h"
 #include "gas/student/solver_file.h"
@@ -31,6 +33,8 @@ std::vector<OptionRow> Rows() {
        .help = "teacher samples to train on"},
       {.key = "demo.test", .flag = "--test", .type = OptType::kInt, .def = "256", .min = 16, .max = 1e6,
        .help = "teacher samples, of other seeds, to measure on"},
+      {.key = "demo.gas", .flag = "--gas", .type = OptType::kFlag, .def = "false",
+       .help = "goes on with an adversary beside the distance, and shows what it makes of the samples"},
       {.key = "demo.out", .flag = "--out", .type = OptType::kText, .def = "runs/demo", .help = "folder to write"},
       kTEpsRow,
       kGuidanceRow,
@@ -41,6 +45,7 @@ std::vector<OptionRow> Rows() {
 }
 
 constexpr int64_t kTeacherNfe = 20;
+constexpr double kDemoAdversarialWeight = 0.01;
 constexpr Seed kTestSeed = 50000;  // test seeds are disjoint from training seeds, as everywhere in this project
 
 Samples Draw(const char* what, const Model& model, const StepTable& table, const std::vector<Seed>& seeds) {
@@ -48,25 +53,44 @@ Samples Draw(const char* what, const Model& model, const StepTable& table, const
   return RunTeacher(model, table, seeds, false, 64, [&](int64_t done) { progress.Update(done); });
 }
 
-SolverEntry TrainStudent(const Options& o, const Model& model, const Samples& training, double t_eps) {
-  const int64_t nfe = o.Int("demo.nfe");
-  Student student({.steps = nfe, .t_eps = t_eps}, model.schedule, MakeGrid("logsnr", *model.schedule, nfe, t_eps));
-  const GsTrainOptions options{.run_folder = {}, .iterations = o.Int("demo.iterations"), .batch = o.Int("demo.batch"),
-                               .lr = o.Real("demo.lr"), .cosine = true, .ema_decay = 0.95,
-                               .gradient_checkpointing = false, .device = model.device};
-  GsTrainer trainer(student, model.denoiser, MakeDistance("l2"), options);
-  Progress progress("training", "iterations", options.iterations);
+// Trains `student`, with an adversary if there is one, and describes the result.
+SolverEntry Trained(const Options& o, const char* method, Student& student, const Model& model, const Samples& training,
+                    int64_t iterations, double lr, std::shared_ptr<Adversary> adversary) {
+  const GsTrainOptions options{.run_folder = {}, .iterations = iterations, .batch = o.Int("demo.batch"), .lr = lr,
+                               .cosine = true, .ema_decay = 0.95, .gradient_checkpointing = false,
+                               .device = model.device};
+  GsTrainer trainer(student, model.denoiser, MakeDistance("l2"), options, std::move(adversary));
+  Progress progress(method, "iterations", iterations);
   trainer.Run(PairsOf(training), {}, [&](const GsStep& step) {
     progress.Update(step.iteration, fmt::format("loss {:.5f}", step.loss));
   });
   SolverEntry entry;
   entry.table = student.TableOf(trainer.average()).Detached();
-  entry.t_eps = t_eps;
+  entry.table.method = method;
+  entry.t_eps = student.config().t_eps;
   entry.student = student.config();
   entry.parameters = trainer.average();
-  entry.provenance = {{"options", o.ToJson()}, {"iterations", options.iterations},
-                      {"training_samples", training.noise.size(0)}};
+  entry.provenance = {{"options", o.ToJson()}, {"iterations", iterations}, {"training_samples", training.noise.size(0)}};
   return entry;
+}
+
+SolverEntry TrainStudent(const Options& o, const Model& model, const Samples& training, double t_eps) {
+  const int64_t nfe = o.Int("demo.nfe");
+  Student student({.steps = nfe, .t_eps = t_eps}, model.schedule, MakeGrid("logsnr", *model.schedule, nfe, t_eps));
+  return Trained(o, "gs", student, model, training, o.Int("demo.iterations"), o.Real("demo.lr"), nullptr);
+}
+
+// Goes on from what the distance alone has reached, with heads on the model's own encoder as the discriminator.
+SolverEntry FinishWithAdversary(const Options& o, const Model& model, const Samples& training, const SolverEntry& from) {
+  GAS_CHECK(model.network, Errc::kBadOption, "demo.gas needs the encoder of an EDM network, which ", model.name, " has not");
+  Student student(*from.student, model.schedule);
+  student.SetParameters(from.parameters);
+  torch::manual_seed(0);
+  const auto discriminator = std::make_shared<FeatureDiscriminator>(model.network, FeatureDiscriminatorConfig{});
+  discriminator->to(model.device);
+  const auto adversary =
+      std::make_shared<Adversary>(discriminator, AdversaryOptions{.weight = kDemoAdversarialWeight, .lr = 1e-3});
+  return Trained(o, "gas", student, model, training, o.Int("demo.iterations"), o.Real("demo.lr") / 4, adversary);
 }
 
 void RunDemo(const Options& o) {
@@ -95,6 +119,13 @@ void RunDemo(const Options& o) {
                   .guidance = o.Real("model.guidance"), .model = model.name, .model_sha256 = model.sha256, .entries = {}};
   file.entries[nfe] = TrainStudent(o, model, training, t_eps);
 
+  SolverFile adversarial = file;
+  const bool with_adversary = o.Flag("demo.gas");
+  if (with_adversary) {
+    std::cout << fmt::format("   and of gas-{}: as many with an adversary\n", nfe) << std::flush;
+    adversarial.entries[nfe] = FinishWithAdversary(o, model, training, file.entries[nfe]);
+  }
+
   std::cout << "3. the same unseen seeds with each solver\n" << std::flush;
   std::vector<Quality> rows;
   std::vector<LabelledRow> picture;
@@ -108,6 +139,9 @@ void RunDemo(const Options& o) {
     add(name, nfe, Draw(name, model, table, test_seeds).images, test.images);
   }
   add("gs (trained here)", nfe, Draw("gs", model, file.entries[nfe].table, test_seeds).images, test.images);
+  if (with_adversary) {
+    add("gas (trained here)", nfe, Draw("gas", model, adversarial.entries[nfe].table, test_seeds).images, test.images);
+  }
   picture[0].label = "teacher " + std::to_string(kTeacherNfe);
   for (const Quality& q : rows) {
     file.entries[nfe].provenance["measured"][q.label] = QualityToJson({q})[0];
@@ -117,6 +151,7 @@ void RunDemo(const Options& o) {
             << QualityTable(rows);
   WritePng(folder / "demo.png", LabelledGrid(picture, 3));
   WriteSolverFile(folder / "solver.gas.json", file);
+  if (with_adversary) WriteSolverFile(folder / "adversarial.gas.json", adversarial);
   std::cout << fmt::format("\npicture: {}\nsolver:  {}\n{:.0f} s in all. Next: gas inspect {}\n",
                            (folder / "demo.png").string(), (folder / "solver.gas.json").string(), whole.seconds(),
                            (folder / "solver.gas.json").string());

@@ -33,6 +33,9 @@ std::vector<OptionRow> Rows() {
        .help = "earlier evaluations that a step uses, at most nfe; 0 for all"},
       {.key = "student.base", .flag = "--base", .type = OptType::kText, .def = "published",
        .help = "third-order base: published, or corrected"},
+      {.key = "student.parametrization", .flag = "--parametrization", .type = OptType::kText, .def = "theory",
+       .help = "what is trained: theory (corrections to the base solver), times (alone), lms (free coefficients), lms-pc (with "
+               "a corrector), or reference-free"},
       {.key = "student.grid", .flag = "--grid", .type = OptType::kText, .def = "uniform",
        .help = "time grid at the start of training"},
       {.key = "student.init", .flag = "--init", .type = OptType::kText, .def = "",
@@ -123,6 +126,7 @@ Student StartOf(const Options& o, int64_t nfe, const Model& model, const std::sh
   const double t_eps = data->spec().t_eps;
   const StudentConfig config{
       .steps = nfe, .order = o.Int("student.order"),
+      .parametrization = ParametrizationFromName(o.Text("student.parametrization")),
       .base = base == "published" ? ThirdOrderBase::kPublished : ThirdOrderBase::kCorrected, .t_eps = t_eps,
       .per_band = o.Flag("student.per_band")};
   const std::string &init = o.Text("student.init"), &grid = o.Text("student.grid");

@@ -7,52 +7,6 @@
 namespace gas {
 namespace {
 
-// What one step needs of the grid, as scalar tensors.
-struct Step {
-  int64_t n;      // the step, 0-based
-  int64_t order;  // how many predictions and states it may use
-  DpmPpStep weights;
-  Tensor alpha;  // alpha'
-  Tensor ratio;  // sigma' / sigma
-};
-
-// Row n of `a` or `b`, filled from the newest entry backwards.
-class Row {
- public:
-  Row(int64_t n, int64_t length) : n_(n), entries_(length, Scalar(0)) {}
-  // Adds to the entry that is `age` evaluations older than the newest.
-  void Add(int64_t age, const Tensor& value) { entries_[n_ - age] = entries_[n_ - age] + value; }
-  // [length], or [length,C,K] once a coefficient of a band was added.
-  Tensor Stack() const { return torch::stack(torch::broadcast_tensors(entries_)); }
-
- private:
-  int64_t n_;
-  std::vector<Tensor> entries_;
-};
-
-// Corrections to multistep DPM-Solver++, with the signs of docs/math/gs.md; a, c are column n, the entries of this step.
-void FillTheory(const Step& s, const Tensor& a, const Tensor& c, Row& row_a, Row& row_b) {
-  const DpmPpStep& w = s.weights;
-  row_a.Add(0, s.ratio + a[0]);
-  row_b.Add(0, -(s.alpha * w.phi_1 + c[0]));
-  if (s.order == 2) {
-    const Tensor weight = -(s.alpha * w.phi_1 / 2 + c[1]);
-    for (int64_t age = 0; age < 2; ++age) row_b.Add(age, weight * w.d10[age]);
-  } else if (s.order >= 3) {
-    const Tensor first = s.alpha * w.phi_2 + c[1], second = -(s.alpha * w.phi_3 + c[2]);
-    for (int64_t age = 0; age < 3; ++age) row_b.Add(age, first * w.d1[age] + second * w.d2[age]);
-  }
-  for (int64_t i = 4; i <= s.order; ++i) row_b.Add(i - 1, c[i - 1]);
-  for (int64_t i = 2; i <= s.order; ++i) row_a.Add(i - 1, a[i - 1]);
-}
-
-// x' = ratio (ratio x + C sum c_i m) + C sum a_i m with C = -alpha' phi_1, the predictions newest first.
-void FillReferenceFree(const Step& s, const Tensor& a, const Tensor& c, Row& row_a, Row& row_b) {
-  const Tensor scale = -s.alpha * s.weights.phi_1;
-  row_a.Add(0, s.ratio * s.ratio);
-  for (int64_t i = 1; i <= s.order; ++i) row_b.Add(i - 1, scale * (s.ratio * c[i - 1] + a[i - 1]));
-}
-
 Tensor Leaf(const Tensor& value) { return value.to(torch::kFloat64).clone().requires_grad_(); }
 
 }  // namespace
@@ -60,7 +14,7 @@ Tensor Leaf(const Tensor& value) { return value.to(torch::kFloat64).clone().requ
 nlohmann::json StudentConfig::ToJson() const {
   return {{"steps", steps},
           {"order", order},
-          {"parametrization", parametrization == Parametrization::kTheory ? "theory" : "reference-free"},
+          {"parametrization", ParametrizationName(parametrization)},
           {"base", base == ThirdOrderBase::kPublished ? "published" : "corrected"},
           {"t_eps", t_eps},
           {"per_band", per_band}};
@@ -74,11 +28,12 @@ StudentConfig StudentConfig::FromJson(const nlohmann::json& json) {
     config.t_eps = json.at("t_eps").get<double>();
     config.per_band = json.value("per_band", false);
     const std::string kind = json.at("parametrization").get<std::string>(), base = json.at("base").get<std::string>();
-    GAS_CHECK(kind == "theory" || kind == "reference-free", Errc::kBadFile, "student.parametrization = ", kind,
-              ", must be theory or reference-free");
+    const auto kinds = ParametrizationNames();
+    GAS_CHECK(std::find(kinds.begin(), kinds.end(), kind) != kinds.end(), Errc::kBadFile, "student.parametrization = ", kind,
+              " is none that this program knows");
     GAS_CHECK(base == "published" || base == "corrected", Errc::kBadFile, "student.base = ", base,
               ", must be published or corrected");
-    config.parametrization = kind == "theory" ? Parametrization::kTheory : Parametrization::kReferenceFree;
+    config.parametrization = ParametrizationFromName(kind);
     config.base = base == "published" ? ThirdOrderBase::kPublished : ThirdOrderBase::kCorrected;
     return config;
   } catch (const nlohmann::json::exception& e) {
@@ -94,7 +49,7 @@ Student::Student(const StudentConfig& config, SchedulePtr schedule, const Tensor
   const int64_t n = config_.steps;
   GAS_CHECK(n >= 1 && n <= 1000, Errc::kBadOption, "student.steps = ", n, ", must be in [1, 1000]");
   if (config_.order == 0) config_.order = n;
-  const int64_t least = config_.parametrization == Parametrization::kTheory ? 1 : 3;
+  const int64_t least = config_.parametrization == Parametrization::kReferenceFree ? 3 : 1;
   GAS_CHECK(config_.order >= least && config_.order <= n, Errc::kBadOption, "student.order = ", config_.order,
             ", must be in [", least, ", student.steps = ", n, "]");
   Tensor times = grid.defined() ? grid : MakeGrid("uniform", *schedule_, n, config_.t_eps);
@@ -107,7 +62,7 @@ Student::Student(const StudentConfig& config, SchedulePtr schedule, const Tensor
                  {"xi", Leaf(torch::zeros({n}))},
                  {"a", Leaf(torch::zeros({config_.order, n}))},
                  {"c", Leaf(torch::zeros({config_.order, n}))}};
-  if (config_.parametrization == Parametrization::kReferenceFree) InitReferenceFree();
+  if (config_.parametrization != Parametrization::kTheory) InitFree();
 }
 
 void Student::SetParameters(const std::map<std::string, Tensor>& values) {
@@ -121,60 +76,66 @@ void Student::SetParameters(const std::map<std::string, Tensor>& values) {
   }
 }
 
-// The start of the reference: c holds the base solver's coefficients on its first grid, divided by C.
-void Student::InitReferenceFree() {
+void Student::InitFree() {
   torch::NoGradGuard no_grad;
-  StudentConfig theory = config_;
-  theory.parametrization = Parametrization::kTheory;
+  const Parametrization kind = config_.parametrization;
+  if (kind != Parametrization::kReferenceFree) parameters_.erase("a");
+  if (kind == Parametrization::kTimes) {
+    parameters_.erase("c");
+    return;
+  }
   const Tensor grid = StickBreakingGrid(parameters_.at("theta"), config_.t_eps, t_first_);
-  const Tensor b = Student(theory, schedule_, grid).Table().b;
-  const Tensor lambda = schedule_->HalfLogSnr(grid), alpha = schedule_->Alpha(grid);
+  const std::vector<StudentStep> steps = StepsOn(grid);
+  const Tensor b = MakeRows(Parametrization::kTimes, steps, {}).b;
   Tensor& c = parameters_.at("c");
   for (int64_t n = 0; n < config_.steps; ++n) {
-    const Tensor scale = -alpha[n + 1] * torch::expm1(lambda[n] - lambda[n + 1]);
-    for (int64_t i = 1; i <= std::min(config_.order, n + 1); ++i) c[i - 1][n] = b[n][n + 1 - i] / scale;
+    const Tensor scale = -steps[n].alpha * steps[n].weights.phi_1;
+    for (int64_t i = 1; i <= steps[n].order; ++i) c[i - 1][n] = b[n][n + 1 - i] / scale;
   }
+  if (kind != Parametrization::kLmsCorrected) return;
+  // A corrector that changes nothing: the step as it was, without the new prediction.
+  Tensor d = torch::zeros({config_.order + 1, config_.steps - 1}, torch::kFloat64);
+  d.slice(0, 1).copy_(c.slice(1, 0, config_.steps - 1));
+  const torch::AutoGradMode with_gradient(true);
+  parameters_["d"] = Leaf(d);
 }
 
 StepTable Student::Table() const { return TableOf(parameters_); }
 
+std::vector<StudentStep> Student::StepsOn(const Tensor& grid) const {
+  const Tensor alpha = schedule_->Alpha(grid), sigma = schedule_->Sigma(grid), lambda = schedule_->HalfLogSnr(grid);
+  std::vector<StudentStep> steps;
+  for (int64_t n = 0; n < config_.steps; ++n) {
+    StudentStep step{n, std::min(config_.order, n + 1), {}, alpha[n + 1], sigma[n + 1] / sigma[n]};
+    std::vector<Tensor> newest_first;
+    for (int64_t k = n + 1; k >= 0 && n + 1 - k <= std::min<int64_t>(step.order, 3); --k) {
+      newest_first.push_back(lambda[k]);
+    }
+    step.weights = MakeDpmPpStep(newest_first, config_.base);
+    steps.push_back(step);
+  }
+  return steps;
+}
+
 StepTable Student::TableOf(const std::map<std::string, Tensor>& values) const {
   const int64_t steps = config_.steps;
-  Tensor a = values.at("a"), c = values.at("c");
-  if (!fixed_.empty()) {
-    a = a.view({config_.order, steps, 1, 1}) + fixed_.at("a0");
-    c = c.view({config_.order, steps, 1, 1}) + fixed_.at("c0");
+  std::map<std::string, Tensor> tensors = values;
+  for (const auto& [name, fixed] : fixed_) {  // a0, c0
+    Tensor& moving = tensors.at(name.substr(0, 1));
+    moving = moving.view({config_.order, steps, 1, 1}) + fixed;
   }
   StepTable table;
   table.t = StickBreakingGrid(values.at("theta"), config_.t_eps, t_first_);
   const Tensor nodes = table.t.slice(0, 0, steps);
   table.t_eval = nodes + values.at("xi");
   const Tensor alpha = schedule_->Alpha(table.t), sigma = schedule_->Sigma(table.t);
-  const Tensor lambda = schedule_->HalfLogSnr(table.t);
   table.alpha = alpha.slice(0, 0, steps);
   table.sigma = sigma.slice(0, 0, steps);
   table.alpha_eval = schedule_->Alpha(table.t_eval);
   table.sigma_eval = schedule_->Sigma(table.t_eval);
-  std::vector<Tensor> rows_a, rows_b;
-  for (int64_t n = 0; n < steps; ++n) {
-    Step step{n, std::min(config_.order, n + 1), {}, alpha[n + 1], sigma[n + 1] / sigma[n]};
-    std::vector<Tensor> newest_first;
-    for (int64_t k = n + 1; k >= 0 && n + 1 - k <= std::min<int64_t>(step.order, 3); --k) {
-      newest_first.push_back(lambda[k]);
-    }
-    step.weights = MakeDpmPpStep(newest_first, config_.base);
-    Row row_a(n, steps), row_b(n, steps);
-    const Tensor a_n = a.select(1, n), c_n = c.select(1, n);
-    if (config_.parametrization == Parametrization::kTheory) {
-      FillTheory(step, a_n, c_n, row_a, row_b);
-    } else {
-      FillReferenceFree(step, a_n, c_n, row_a, row_b);
-    }
-    rows_a.push_back(row_a.Stack());
-    rows_b.push_back(row_b.Stack());
-  }
-  table.a = torch::stack(rows_a);
-  table.b = torch::stack(rows_b);
+  const TableRows rows = MakeRows(config_.parametrization, StepsOn(table.t), tensors);
+  table.a = rows.a;
+  table.b = rows.b;
   table.prior_std = schedule_->PriorStd(schedule_->t_start());
   table.basis = basis_;
   table.start = start_;

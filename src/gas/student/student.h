@@ -10,19 +10,10 @@
 
 #include "gas/core/torch.h"
 #include "gas/schedule/noise_schedule.h"
-#include "gas/solver/dpmpp_step.h"
 #include "gas/solver/step_table.h"
+#include "gas/student/parametrization.h"
 
 namespace gas {
-
-// How the tensors become coefficients.
-enum class Parametrization {
-  // Additive corrections to multistep DPM-Solver++, the Generalized Solver (docs/math/gs.md).
-  kTheory,
-  // The reference's variant without theory: coefficients from scratch on data predictions, in which the state is
-  // multiplied by sigma'/sigma twice. Its start is not DPM-Solver++. Kept to read and compare published students.
-  kReferenceFree,
-};
 
 struct StudentConfig {
   int64_t steps = 4;  // N, network evaluations
@@ -43,6 +34,8 @@ struct StudentConfig {
 //   a     [order,N] row i-1 holds a_i; column n belongs to step n (n = 0 is the first, at the start); [order,N,C,K]
 //                   for components and bands if config().per_band
 //   c     like a    row i-1 holds c_i
+//   d     [order+1,N-1]  of a corrector: row i holds d_i, which belongs to the i-th newest prediction, 0 the one at the end
+// kTheory and kReferenceFree have theta, xi, a and c; kTimes theta and xi; kLms theta, xi and c; kLmsCorrected d too.
 // A student that began as a spectral table and is not per_band keeps what the bands have beyond the base solver in two
 // more tensors a0, c0 [order,N,C,K], which are added to a, c and not trained.
 class Student {
@@ -73,7 +66,9 @@ class Student {
 
  private:
   Student(const StudentConfig& config, SchedulePtr schedule, const Tensor& grid, double t_first);
-  void InitReferenceFree();
+  // c of the kinds that have free coefficients: the base solver's on the first grid, divided by -alpha' phi_1.
+  void InitFree();
+  std::vector<StudentStep> StepsOn(const Tensor& grid) const;
   // The corrections c [order,N,...] that turn `base` [N,N], the coefficients on predictions with every correction 0, as
   // they are now, into `b` [N,N,...].
   Tensor CorrectionsFor(const Tensor& b, const Tensor& base) const;
