@@ -205,6 +205,19 @@ TEST(Student, ACorrectedMultistepIsWhatItsFormulaSays) {
   EXPECT_TRUE(Close(RunTable(table, network, noise, {}), predicted, 1e-12, 0));
 }
 
+TEST(Student, OffsetsDoNotLeaveTheScheduleAndCanComeBack) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  Student student({.steps = 8}, schedule, MakeGrid("logsnr", *schedule, 8, 1e-3));
+  auto values = student.parameters();
+  values["xi"] = torch::full({8}, -0.1, torch::kFloat64);
+  student.SetParameters(values);
+  const StepTable table = student.Table();
+  EXPECT_NEAR(table.t_eval.min().item<double>(), 1e-5, 1e-15);
+  EXPECT_TRUE(table.sigma_eval.isfinite().all().item<bool>());
+  table.t_eval[-1].backward();
+  EXPECT_EQ(student.parameters().at("xi").grad()[-1].item<double>(), 1.0);
+}
+
 TEST(Student, RefusesImpossibleOrdersAndGrids) {
   const SchedulePtr schedule = VpLinearSchedule();
   EXPECT_ERROR(Student({.steps = 4, .order = 9}, schedule), Errc::kBadOption,

@@ -7,6 +7,9 @@
 namespace gas {
 namespace {
 
+// The earliest time that the network may see, over t_eps.
+constexpr double kLeastTime = 0.01;
+
 Tensor Leaf(const Tensor& value) { return value.to(torch::kFloat64).clone().requires_grad_(); }
 
 }  // namespace
@@ -127,7 +130,10 @@ StepTable Student::TableOf(const std::map<std::string, Tensor>& values) const {
   StepTable table;
   table.t = StickBreakingGrid(values.at("theta"), config_.t_eps, t_first_);
   const Tensor nodes = table.t.slice(0, 0, steps);
-  table.t_eval = nodes + values.at("xi");
+  // Steps of training that are large beside the last intervals would leave the schedule at time 0. The gradient passes, so
+  // that the next steps can come back.
+  const Tensor seen = nodes + values.at("xi");
+  table.t_eval = seen + (seen.clamp_min(kLeastTime * config_.t_eps) - seen).detach();
   const Tensor alpha = schedule_->Alpha(table.t), sigma = schedule_->Sigma(table.t);
   table.alpha = alpha.slice(0, 0, steps);
   table.sigma = sigma.slice(0, 0, steps);

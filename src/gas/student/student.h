@@ -30,7 +30,7 @@ struct StudentConfig {
 
 // Trained tensors, float64 leaves that require gradients:
 //   theta [N-1]     stick-breaking grid (grid/trainable_grid.h)
-//   xi    [N]       the network sees t_n + xi_n
+//   xi    [N]       the network sees t_n + xi_n, at least t_eps / 100
 //   a     [order,N] row i-1 holds a_i; column n belongs to step n (n = 0 is the first, at the start); [order,N,C,K]
 //                   for components and bands if config().per_band
 //   c     like a    row i-1 holds c_i
