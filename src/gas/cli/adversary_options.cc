@@ -26,13 +26,14 @@ std::shared_ptr<Discriminator> MakeDiscriminator(const std::string& name, const 
   if (name == "r3gan") {
     GAS_CHECK(model.shape[1] == model.shape[2], Errc::kBadOption, "adversary.discriminator = r3gan: samples of ",
               model.shape[1], " x ", model.shape[2], ", must be square");
-    r3gan::Config config = r3gan::ConfigFor(model.shape[0], model.shape[1]);
-    return std::make_shared<r3gan::R3ganDiscriminator>(config);
+    return std::make_shared<r3gan::R3ganDiscriminator>(r3gan::ConfigFor(model.shape[0], model.shape[1]));
   }
-  std::vector<std::string> names = r3gan::PresetNames();
-  GAS_CHECK(std::find(names.begin(), names.end(), name) != names.end(), Errc::kBadOption,
-            "adversary.discriminator = ", name, ": unknown, did you mean ",
-            NearestName(name, [&] { names.insert(names.end(), {"features", "r3gan"}); return names; }()), "?");
+  const std::vector<std::string> presets = r3gan::PresetNames();
+  if (std::find(presets.begin(), presets.end(), name) == presets.end()) {
+    std::vector<std::string> names = {"features", "r3gan"};
+    names.insert(names.end(), presets.begin(), presets.end());
+    Fail(Errc::kBadOption, "adversary.discriminator = ", name, ": unknown, did you mean ", NearestName(name, names), "?");
+  }
   return std::make_shared<r3gan::R3ganDiscriminator>(r3gan::Preset(name));
 }
 

@@ -29,9 +29,9 @@ std::vector<Part> Split(int64_t batch) {
 }
 
 // One thread for each part. Operations inside a parallel region use no further threads.
-void ForEach(std::vector<Part>& parts, const std::function<void(Part&)>& work) {
+void ForEach(std::vector<Part>& parts, const std::function<void(Part&, size_t index)>& work) {
   at::parallel_for(0, static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) work(parts[i]);
+    for (int64_t i = begin; i < end; ++i) work(parts[i], static_cast<size_t>(i));
   });
 }
 
@@ -47,7 +47,7 @@ class Function : public torch::autograd::Function<Function> {
     auto kept = c10::make_intrusive<Parts>();
     kept->parts = Split(images.size(0));
     const bool by_images = images.requires_grad(), by_shared = shared.requires_grad();
-    ForEach(kept->parts, [&](Part& part) {
+    ForEach(kept->parts, [&](Part& part, size_t) {
       const torch::AutoGradMode with_gradient(true);
       part.images = images.slice(0, part.begin, part.end).detach().requires_grad_(by_images);
       part.shared = shared.detach().requires_grad_(by_shared);
@@ -63,17 +63,15 @@ class Function : public torch::autograd::Function<Function> {
     auto& parts = static_cast<Parts&>(*context->saved_data["parts"].toCapsule()).parts;
     const bool by_images = context->needs_input_grad(0), by_shared = context->needs_input_grad(1);
     std::vector<Part> gradients(parts.size());
-    at::parallel_for(0, static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const Part& part = parts[i];
-        variable_list inputs;
-        if (by_images) inputs.push_back(part.images);
-        if (by_shared) inputs.push_back(part.shared);
-        variable_list found = torch::autograd::grad({part.output}, inputs, {upstream[0].slice(0, part.begin, part.end)},
-                                                    /*retain_graph=*/true, /*create_graph=*/false, /*allow_unused=*/true);
-        if (by_images) gradients[i].images = found.front();
-        if (by_shared) gradients[i].shared = found.back();
-      }
+    ForEach(parts, [&](Part& part, size_t i) {
+      variable_list inputs;
+      if (by_images) inputs.push_back(part.images);
+      if (by_shared) inputs.push_back(part.shared);
+      const variable_list found =
+          torch::autograd::grad({part.output}, inputs, {upstream[0].slice(0, part.begin, part.end)},
+                                /*retain_graph=*/true, /*create_graph=*/false, /*allow_unused=*/true);
+      if (by_images) gradients[i].images = found.front();
+      if (by_shared) gradients[i].shared = found.back();
     });
     variable_list result(3);
     if (by_images && gradients[0].images.defined()) result[0] = Joined(gradients, &Part::images);
@@ -96,7 +94,7 @@ Tensor ParallelOverBatch(const Tensor& images, const Tensor& shared, const Batch
     return Function::apply(images, shared, &f);
   }
   std::vector<Part> parts = Split(batch);
-  ForEach(parts, [&](Part& part) {
+  ForEach(parts, [&](Part& part, size_t) {
     const torch::NoGradGuard no_gradient;  // the mode belongs to a thread
     part.output = f(images.slice(0, part.begin, part.end), shared, part.begin, part.end);
   });

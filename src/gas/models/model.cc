@@ -113,12 +113,11 @@ fs::path EmbeddedFile(const std::string& name) {
   Fail(Errc::kUnavailable, "embedded weights ", name, " not found, tried ", tried);
 }
 
-Model OpenModel(const std::string& name, const ModelOptions& options) {
-  if (name.starts_with(kProcessPrefix)) {
-    Model model = OpenProcess(name.substr(kProcessPrefix.size()), options);
-    ApplyGuidance(model, options.guidance);
-    return model;
-  }
+namespace {
+
+// The model as it is, without guidance.
+Model OpenUnguided(const std::string& name, const ModelOptions& options) {
+  if (name.starts_with(kProcessPrefix)) return OpenProcess(name.substr(kProcessPrefix.size()), options);
   const bool is_path = name.find('/') != name.npos || name.find('.') != name.npos;
   const auto embedded = EmbeddedModels();
   if (!is_path && std::find(embedded.begin(), embedded.end(), name) == embedded.end()) {
@@ -126,11 +125,7 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
          "? A file needs a path such as ./", name, ".safetensors");
   }
   const fs::path path = is_path ? fs::path(name) : EmbeddedFile(name);
-  if (path.extension() == kMixtureSuffix) {
-    Model model = OpenMixture(path, options);
-    ApplyGuidance(model, options.guidance);
-    return model;
-  }
+  if (path.extension() == kMixtureSuffix) return OpenMixture(path, options);
   const Bytes bytes = ReadFile(path);
   const Safetensors file = ParseSafetensors(path.string(), bytes);
   const edm::PrecondConfig config = ConfigOf(file);
@@ -154,6 +149,13 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   model.metadata = file.metadata;
   model.device = options.device;
   model.denoiser = std::make_shared<EdmDenoiser>(model.network, options.bfloat16);
+  return model;
+}
+
+}  // namespace
+
+Model OpenModel(const std::string& name, const ModelOptions& options) {
+  Model model = OpenUnguided(name, options);
   ApplyGuidance(model, options.guidance);
   return model;
 }
