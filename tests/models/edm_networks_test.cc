@@ -9,16 +9,6 @@ namespace {
 using testing::Close;
 using testing::Fixture;
 
-std::vector<std::string> NetworkNames() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(testing::FixtureFolder() / "edm_networks")) {
-    const std::string stem = entry.path().stem().string();
-    if (entry.path().extension() == ".json" && stem != "unet_blocks") names.push_back(stem);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 // Relative to the largest entry, as the fixtures state them in words.
 struct Tolerances {
   double output, raw, grad_x, grad_sigma;
@@ -50,7 +40,7 @@ void CheckCase(const Fixture& fixture, edm::Precond& network, const nlohmann::js
 }
 
 TEST(EdmNetworks, EveryNetworkAndCaseInBothPrecisions) {
-  const auto names = NetworkNames();
+  const auto names = testing::ReferenceNetworkNames();
   ASSERT_FALSE(names.empty());
   for (const std::string& name : names) {
     SCOPED_TRACE(name);
@@ -72,7 +62,7 @@ TEST(EdmNetworks, EveryNetworkAndCaseInBothPrecisions) {
 }
 
 TEST(EdmNetworks, ConfigurationSurvivesJson) {
-  for (const std::string& name : NetworkNames()) {
+  for (const std::string& name : testing::ReferenceNetworkNames()) {
     const Fixture fixture("edm_networks/" + name);
     const auto config = edm::PrecondConfigFromJson(fixture.json().at("class_name"), fixture.json().at("init_kwargs"));
     const auto again = edm::PrecondConfigFromJson(config.class_name, edm::InitKwargs(config));

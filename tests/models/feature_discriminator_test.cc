@@ -12,16 +12,6 @@ namespace {
 using testing::Close;
 using testing::Fixture;
 
-std::vector<std::string> NetworkNames() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(testing::FixtureFolder() / "edm_networks")) {
-    const std::string stem = entry.path().stem().string();
-    if (entry.path().extension() == ".json" && stem != "unet_blocks") names.push_back(stem);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 std::shared_ptr<edm::Precond> NetworkOf(const std::string& name) {
   return testing::ReferenceNetwork(Fixture("edm_networks/" + name));
 }
@@ -36,7 +26,7 @@ Tensor LabelsFor(const edm::Precond& network) {
 }
 
 TEST(FeatureDiscriminator, ItsDefaultSeesEachResolutionOnceAndOwnsItsHeadsAlone) {
-  for (const std::string& name : NetworkNames()) {
+  for (const std::string& name : testing::ReferenceNetworkNames()) {
     SCOPED_TRACE(name);
     torch::manual_seed(3);
     const auto network = NetworkOf(name);
@@ -54,7 +44,7 @@ TEST(FeatureDiscriminator, ItsDefaultSeesEachResolutionOnceAndOwnsItsHeadsAlone)
 }
 
 TEST(FeatureDiscriminator, RowsDoNotMixAndLabelsMatterWhereTheNetworkHasThem) {
-  for (const std::string& name : NetworkNames()) {
+  for (const std::string& name : testing::ReferenceNetworkNames()) {
     SCOPED_TRACE(name);
     torch::manual_seed(4);
     const auto network = NetworkOf(name);
@@ -72,7 +62,7 @@ TEST(FeatureDiscriminator, RowsDoNotMixAndLabelsMatterWhereTheNetworkHasThem) {
 // d/dweight of R1 + R2 in float64, against central differences along a random direction; and float32, whose
 // normalisation is a fused function of its own, against float64.
 TEST(FeatureDiscriminator, DerivativeOfThePenaltiesByFiniteDifferences) {
-  for (const std::string& name : NetworkNames()) {
+  for (const std::string& name : testing::ReferenceNetworkNames()) {
     SCOPED_TRACE(name);
     torch::manual_seed(12);
     const auto network = NetworkOf(name);

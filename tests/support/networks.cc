@@ -1,5 +1,8 @@
 #include "support/networks.h"
 
+#include <algorithm>
+#include <filesystem>
+
 #include "gas/models/state_dict.h"
 
 namespace gas::testing {
@@ -10,6 +13,16 @@ std::map<std::string, Tensor> TensorsBelow(const Fixture& fixture, const std::st
     if (name.starts_with(prefix)) found[name.substr(prefix.size())] = fixture.at(name);
   }
   return found;
+}
+
+std::vector<std::string> ReferenceNetworkNames() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(FixtureFolder() / "edm_networks")) {
+    const std::string stem = entry.path().stem().string();
+    if (entry.path().extension() == ".json" && stem != "unet_blocks") names.push_back(stem);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 std::shared_ptr<edm::Precond> ReferenceNetwork(const Fixture& fixture) {

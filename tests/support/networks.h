@@ -10,6 +10,9 @@ namespace gas::testing {
 // The tensors of a fixture below `prefix`, such as "weights/", without it.
 std::map<std::string, Tensor> TensorsBelow(const Fixture& fixture, const std::string& prefix);
 
+// The networks of the folder edm_networks, sorted.
+std::vector<std::string> ReferenceNetworkNames();
+
 // The network of fixture edm_networks/NAME with its weights, in evaluation mode.
 std::shared_ptr<edm::Precond> ReferenceNetwork(const Fixture& fixture);
 

@@ -3,11 +3,13 @@
 #include "gas/train/gs_trainer.h"
 #include "support/expect.h"
 #include "support/gmm.h"
+#include "support/same_tensors.h"
 #include "support/temp_folder.h"
 
 namespace gas {
 namespace {
 
+using testing::ExpectSame;
 using testing::SameBits;
 
 // Scores the mean of a sample, times a gain: its gradient penalty is gain^2 / size, and at a large gain every pair is
@@ -58,11 +60,6 @@ class GasTraining : public ::testing::Test {
       all["discriminator/" + item.key()] = item.value().detach().clone();
     }
     return all;
-  }
-
-  static void ExpectSame(const std::map<std::string, Tensor>& a, const std::map<std::string, Tensor>& b) {
-    ASSERT_EQ(a.size(), b.size());
-    for (const auto& [name, value] : a) EXPECT_TRUE(SameBits(value, b.at(name))) << name;
   }
 
   SchedulePtr schedule_ = VpLinearSchedule();

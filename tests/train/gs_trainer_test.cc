@@ -4,11 +4,13 @@
 #include "gas/solver/sampler.h"
 #include "support/expect.h"
 #include "support/gmm.h"
+#include "support/same_tensors.h"
 #include "support/temp_folder.h"
 
 namespace gas {
 namespace {
 
+using testing::ExpectSame;
 using testing::SameBits;
 
 // A small problem with a known answer: teacher samples of a Gaussian by its exact flow.
@@ -34,11 +36,6 @@ class GsTraining : public ::testing::Test {
     auto all = trainer.average();
     for (const auto& [name, value] : student.parameters()) all["raw/" + name] = value.detach().clone();
     return all;
-  }
-
-  static void ExpectSame(const std::map<std::string, Tensor>& a, const std::map<std::string, Tensor>& b) {
-    ASSERT_EQ(a.size(), b.size());
-    for (const auto& [name, value] : a) EXPECT_TRUE(SameBits(value, b.at(name))) << name;
   }
 
   SchedulePtr schedule_ = VpLinearSchedule();
