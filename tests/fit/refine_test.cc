@@ -18,7 +18,7 @@ class Refine : public ::testing::Test {
     return FitTable({MakeGrid("logsnr", *schedule_, nfe, kTEps), {}}, schedule_, training_, options);
   }
   RefineResult Refined(const StepTable& table, int64_t budget, const FitOptions& options = {}) const {
-    return RefineTable(table, schedule_, training_, {.budget = budget, .fit = options, .report = {}});
+    return RefineTable(table, schedule_, training_, {.budget = budget, .fit = options});
   }
 
   SchedulePtr schedule_ = VpLinearSchedule();
@@ -56,7 +56,7 @@ TEST_F(Refine, CountsWhatTheNetworkIsAsked) {
   const int64_t before = counted->count();
   const StepTable table = MakeSolverTable("dpmpp-3m", *schedule_, "logsnr", 3, kTEps);
   const RefineResult refined =
-      RefineTable(table, schedule_, source, {.budget = 4000, .fit = {}, .report = {}});
+      RefineTable(table, schedule_, source, {.budget = 4000, .fit = {}});
   EXPECT_GE(refined.rounds, 1);
   EXPECT_EQ(refined.fit.evaluations, (counted->count() - before) * 16);  // one piece of 16 samples
 }

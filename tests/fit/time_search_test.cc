@@ -1,7 +1,6 @@
 #include "gas/fit/time_search.h"
 
 #include "fit/problems.h"
-#include "gas/fit/fit_solver.h"
 #include "support/expect.h"
 
 namespace gas {
@@ -93,30 +92,6 @@ TEST(TimeSearch, StopsWithTheBestSoFarAndPassesErrorsOn) {
     return t.t[1].item<double>();
   };
   EXPECT_LT(SearchTimes(*schedule, {initial}, diverging, {.max_candidates = 30}).objective, 1.0);
-}
-
-TEST(FitSolver, SearchAndStartOnlyWinWhereTheyHelp) {
-  const SchedulePtr schedule = VpLinearSchedule();
-  const FitSources sources{MixtureSource(schedule, kTEps, 0, 128, 64), MixtureSource(schedule, kTEps, 0, 64, 64),
-                           MixtureSource(schedule, kTEps, 5000, 64, 64), 64};
-  SpectrumStatistics statistics({1, 2, 2});
-  statistics.Add(sources.training.read(0).state(kTEps));
-  for (const int64_t nfe : {2, 3, 5}) {
-    FitSolverOptions options{.nfe = nfe, .t_eps = kTEps};
-    options.fit.basis = MakeSpectralBasis({1, 2, 2}, 1);
-    const FittedSolver plain = FitSolver(options, schedule, sources, nullptr);
-    EXPECT_LT(plain.held_out, plain.base_held_out) << nfe;
-    EXPECT_EQ(plain.start_time, 1.0);
-    options.start = StartChoice::kAuto;
-    const FittedSolver started = FitSolver(options, schedule, sources, &statistics);
-    EXPECT_LE(started.held_out, plain.held_out) << nfe;
-    EXPECT_EQ(started.start_time < 1.0, started.fit.table.start != nullptr);
-    options.budget = 64 * nfe * 60;
-    const FittedSolver searched = FitSolver(options, schedule, sources, &statistics);
-    EXPECT_LE(searched.held_out, started.held_out) << nfe;
-    EXPECT_LE(searched.evaluations, options.budget + 64 * nfe + 8 * 128 * nfe) << nfe;
-    EXPECT_NEAR(ErrorOn(searched.fit.table, sources.held_out), searched.held_out, 1e-12);
-  }
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ void UseThreads(const Options& options) {
   PrepareMachine();
   const int64_t asked = options.Int("run.threads");
   const int64_t count = asked > 0 ? asked : std::max(1u, std::thread::hardware_concurrency());
-  torch::set_num_threads(static_cast<int>(count));
+  SetThreads(static_cast<int>(count));
 }
 
 torch::Device DeviceOf(const Options& options) {

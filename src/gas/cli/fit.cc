@@ -36,9 +36,9 @@ std::vector<OptionRow> Rows() {
       {.key = "fit.start", .flag = "--start", .type = OptType::kText, .def = "1",
        .help = "time of the first evaluation, after a spectral jump from pure noise; 1 for no jump, or auto"},
       {.key = "fit.budget", .flag = "--budget", .type = OptType::kInt, .def = "0", .min = 0, .max = 1e15,
-       .help = "network evaluations, each of one sample, that the time search may spend for each nfe; 0 for no search"},
+       .help = "network evaluations, each of one sample, that the search may spend for each nfe; 0 for no search"},
       {.key = "fit.search_samples", .flag = "--search-samples", .type = OptType::kInt, .def = "64", .min = 8, .max = 1e7,
-       .help = "trajectories that the time search looks at"},
+       .help = "trajectories that the search begins with; as far as the budget goes it ends with all"},
       {.key = "fit.history", .flag = "--history", .type = OptType::kInt, .def = "0", .min = 0, .max = 1000,
        .help = "predictions that a row uses, 0 for all"},
       {.key = "fit.preserve_constant", .flag = "--preserve-constant", .type = OptType::kFlag, .def = "false",
@@ -110,7 +110,8 @@ SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const Spe
                                .preserve_constant = o.Flag("fit.preserve_constant"),
                                .equal_trajectories = o.Flag("fit.equal_trajectories"),
                                .basis = basis,
-                               .objective = objective}};
+                               .objective = objective},
+                       .step = Bfloat16Of(o) ? kBfloat16Step : kSingleStep};
   ReadStart(o, *p.models[0].schedule, fit);
   Progress progress("fit-" + std::to_string(nfe), "evaluations", std::max<int64_t>(1, fit.budget));
   fit.report = [&](int64_t spent, double best) {
@@ -124,6 +125,11 @@ SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const Spe
   entry.t_eps = p.t_eps;
   nlohmann::json rows = nlohmann::json::array();
   for (const FitRow& row : found.fit.rows) rows.push_back({{"cross_validated_error", row.error}, {"ridge", row.ridge}});
+  nlohmann::json stages = nlohmann::json::array();
+  for (const SearchStage& stage : found.stages) {
+    stages.push_back({{"what", stage.what}, {"trajectories", stage.trajectories}, {"rounds", stage.rounds},
+                      {"network_evaluations", stage.evaluations}, {"cross_validated_error", stage.error}});
+  }
   entry.provenance = {{"teacher", p.teacher},
                       {"options", o.ToJson()},
                       {"rows", rows},
@@ -131,6 +137,7 @@ SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const Spe
                       {"held_out_distance_dpmpp_3m", found.base_held_out},
                       {"start_time", found.start_time},
                       {"searched", found.searched},
+                      {"search", stages},
                       {"interrupted", found.interrupted},
                       {"network_evaluations", found.evaluations},
                       {"teacher_evaluations", p.teacher_evaluations},

@@ -26,8 +26,7 @@ class Parts {
   }
 
   FitSources Sources() const {
-    return {Joined(training_), Joined(search_), Joined(held_out_),
-            sizes_.search * static_cast<int64_t>(search_.size())};
+    return {Joined(training_), Joined(search_), Joined(held_out_)};
   }
 
  private:

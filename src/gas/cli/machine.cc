@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "gas/core/torch.h"
+
 namespace gas::cli {
 namespace {
 
@@ -32,23 +34,69 @@ std::vector<std::string> CommandLine() {
   return arguments;
 }
 
+// Starts the program once more with a setting that libraries read when they are loaded; returns if that fails.
+void RestartWith(const char* name, const char* value) {
+  std::vector<std::string> arguments = CommandLine();
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  setenv(name, value, 1);
+  execv("/proc/self/exe", argv.data());
+}
+
+// OpenBLAS takes an old generic kernel for processors that it does not know.
+void MendOpenBlas() {
+  using CoreName = char* (*)();
+  const auto core_name = reinterpret_cast<CoreName>(dlsym(RTLD_DEFAULT, "openblas_get_corename"));
+  if (core_name == nullptr || std::getenv("OPENBLAS_CORETYPE") != nullptr) return;
+  const char* best = BestCore();
+  if (best == nullptr || std::strcmp(core_name(), "Prescott") != 0) return;
+  RestartWith("OPENBLAS_CORETYPE", best);  // on failure the slow kernels do
+}
+
+// Whether a convolution and its derivative are what they are without oneDNN.
+bool ConvolutionsAreRight(int64_t in, int64_t out) {
+  const bool enabled = at::globalContext().userEnabledMkldnn();
+  const auto numbers = [](at::IntArrayRef shape) {  // no random numbers: the generator is the caller's
+    return torch::arange(c10::multiply_integers(shape), torch::kFloat32).mul(0.7).sin().reshape(shape);
+  };
+  std::vector<Tensor> with, without;
+  for (const bool use : {true, false}) {
+    at::globalContext().setUserEnabledMkldnn(use);
+    const Tensor x = numbers({2, in, 8, 8}).requires_grad_();
+    const Tensor y = torch::conv2d(x, numbers({out, in, 3, 3}), {}, 1, 1);
+    (use ? with : without) = {y.detach(), torch::autograd::grad({y}, {x}, {numbers(y.sizes())})[0]};
+  }
+  at::globalContext().setUserEnabledMkldnn(enabled);
+  for (size_t i = 0; i < with.size(); ++i) {
+    if (!with[i].allclose(without[i], 1e-3, 1e-3)) return false;
+  }
+  return true;
+}
+
+// oneDNN 3.6 as Debian 13 has it gives wrong convolutions with AVX-512 when the channels are no multiple of 16.
+void MendOneDnn() {
+  if (ConvolutionsAreRight(24, 24) && ConvolutionsAreRight(16, 8)) return;
+  if (std::getenv("ONEDNN_MAX_CPU_ISA") == nullptr) RestartWith("ONEDNN_MAX_CPU_ISA", "AVX2");
+  at::globalContext().setUserEnabledMkldnn(false);  // slow, and right
+}
+
 }  // namespace
 
 void PrepareMachine() {
   // Activations are tens of megabytes; returning them to the system after each layer costs more than the layer.
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  using CoreName = char* (*)();
-  const auto core_name = reinterpret_cast<CoreName>(dlsym(RTLD_DEFAULT, "openblas_get_corename"));
-  if (core_name == nullptr || std::getenv("OPENBLAS_CORETYPE") != nullptr) return;
-  const char* best = BestCore();
-  if (best == nullptr || std::strcmp(core_name(), "Prescott") != 0) return;
-  std::vector<std::string> arguments = CommandLine();
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  setenv("OPENBLAS_CORETYPE", best, 1);
-  execv("/proc/self/exe", argv.data());  // on failure the slow kernels do
+  MendOpenBlas();
+  MendOneDnn();
+}
+
+void SetThreads(int count) {
+  torch::set_num_threads(count);
+  // OpenBLAS has threads of its own, which LibTorch does not count and which wait for work in a loop.
+  using SetNumThreads = void (*)(int);
+  const auto set = reinterpret_cast<SetNumThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
+  if (set != nullptr) set(count);
 }
 
 double PeakMebibytes() {

@@ -85,7 +85,7 @@ class Fitter {
     std::vector<Tensor> uncached;
     const uint64_t bytes = static_cast<uint64_t>(part.noise.numel()) * part.noise.element_size();
     const bool keep = cached_bytes_ + bytes <= o_.cache_bytes && static_cast<int64_t>(cache_[piece].size()) >= n;
-    ReplayDenoiser network(*part.denoiser, keep ? cache_[piece] : uncached);
+    ReplayDenoiser network(part.denoiser, keep ? cache_[piece] : uncached);
     if (!keep) uncached = cache_[piece];  // what was kept before the cache was full
     std::vector<Tensor> columns(1);
     SampleOptions hooks;

@@ -1,7 +1,8 @@
 #include "gas/fit/fit_solver.h"
 
+#include <algorithm>
+
 #include "gas/core/error.h"
-#include "gas/fit/refine.h"
 #include "gas/fit/time_search.h"
 #include "gas/grid/time_grid.h"
 #include "gas/solver/dpm_multistep.h"
@@ -12,7 +13,12 @@ namespace {
 // How far beyond pure noise, in lambda, automatic starts are tried.
 constexpr double kStartShifts[] = {0.7, 1.4, 2.1};
 // The search for times has this part of the budget, refinement of all together the rest.
-constexpr int64_t kSearchShare = 3;
+constexpr int64_t kSearchShare = 8;
+// Refinement goes from few trajectories to all that half of its budget can afford a round on, this many times as many
+// each time: few tell where to go, many where to end.
+constexpr int64_t kGrowth = 4;
+// Rounds go on while they gain this share of the error; on a part that is not the last, as long as they gain much.
+constexpr double kLeastGain = 1e-3, kLeastGainOfPart = 0.05;
 constexpr const char* kSearchGrids[] = {"logsnr", "edm", "uniform"};
 
 class Solver {
@@ -86,22 +92,50 @@ class Solver {
   // Whether to go on, after `spent` evaluations of the search.
   bool Report(int64_t spent, double best) const { return !o_.report || o_.report(spent, best); }
 
-  // Searched times, and what Levenberg-Marquardt makes of them.
+  // Searched times, and what Levenberg-Marquardt makes of them on growing parts of the trajectories.
   void Search(const std::vector<FitTimes>& on_grid) {
     const FitTimes times = Searched(on_grid);
     Consider(OnTraining(times), true);
     if (best_.interrupted) return;
     FitOptions fit = OptionsFor(times);
     fit.objective = nullptr;  // the search compares squared errors
-    const FitResult rows = FitTable(times, schedule_, sources_.search, fit);
-    const int64_t before = searched_ + rows.evaluations;
-    const RefineResult refined = RefineTable(
-        rows.table, schedule_, sources_.search,
-        {.budget = o_.budget - before, .fit = fit,
-         .report = [&](int64_t spent, double best) { return Report(before + spent, best); }});
-    evaluations_ += rows.evaluations + refined.fit.evaluations;
-    best_.interrupted = refined.stopped;
-    Consider(FitLastRow(refined.fit.table, schedule_, sources_.training, OptionsFor(times)), true);
+    FitResult rows = FitTable(times, schedule_, sources_.search, fit);
+    evaluations_ += rows.evaluations;
+    searched_ += rows.evaluations;
+    const int64_t each = RefineRoundCost(o_.nfe, fit) + o_.nfe;  // a round, and the last row before it
+    const std::vector<TrajectorySource> parts = GrowingParts((o_.budget - searched_) / 2 / each);
+    int64_t later = 0;
+    for (const TrajectorySource& part : parts) later += CountOf(part);
+    for (const TrajectorySource& part : parts) {
+      const int64_t count = CountOf(part), before = searched_;
+      later -= count;
+      const RefineResult refined =
+          RefineTable(rows.table, schedule_, part,
+                      {.budget = o_.budget - before - each * later,  // each part has at least a round
+                       .fit = fit, .step = o_.step, .least_gain = later > 0 ? kLeastGainOfPart : kLeastGain,
+                       .report = [&](int64_t spent, double best) { return Report(before + spent, best); }});
+      rows = refined.fit;
+      evaluations_ += rows.evaluations;
+      searched_ += rows.evaluations;
+      best_.stages.push_back({"all at once", count, refined.rounds, rows.evaluations, rows.rows.back().error});
+      best_.interrupted = refined.stopped;
+      if (refined.stopped) break;
+    }
+    Consider(FitLastRow(rows.table, schedule_, sources_.training, OptionsFor(times)), true);
+  }
+
+  // The search part, then parts of the training trajectories, up to about `most` of them.
+  std::vector<TrajectorySource> GrowingParts(int64_t most) const {
+    const TrajectorySource& all = sources_.training;
+    const int64_t count = CountOf(all), least = CountOf(sources_.search);
+    std::vector<TrajectorySource> parts;
+    for (int64_t pieces = std::min(all.pieces, most * all.pieces / count); pieces * count > least * all.pieces;
+         pieces /= kGrowth) {
+      parts.push_back(Thinned(all, pieces));
+    }
+    parts.push_back(sources_.search);
+    std::reverse(parts.begin(), parts.end());
+    return parts;
   }
 
   FitTimes Searched(const std::vector<FitTimes>& on_grid) {
@@ -110,7 +144,7 @@ class Solver {
       if (grid == o_.grid) continue;
       for (const FitTimes& times : Starts(grid)) initial.push_back(times);
     }
-    const int64_t each = o_.nfe * sources_.search_samples;
+    const int64_t each = o_.nfe * CountOf(sources_.search);
     TimeSearchOptions search{.max_candidates = std::max<int64_t>(1, o_.budget / kSearchShare / each),
                              .start = o_.start == StartChoice::kAuto};
     search.report = [&](int64_t, double best) { return Report(searched_, best); };
@@ -125,6 +159,7 @@ class Solver {
         },
         search);
     evaluations_ += searched_;
+    best_.stages.push_back({"times", CountOf(sources_.search), found.candidates, searched_, found.objective});
     best_.interrupted = found.stopped;
     return found.times;
   }
@@ -135,7 +170,7 @@ class Solver {
   const SpectrumStatistics* statistics_;
   FittedSolver best_;
   int64_t evaluations_ = 0;
-  int64_t searched_ = 0;  // evaluations of the time search
+  int64_t searched_ = 0;  // evaluations that count against the budget
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gas/fit/fit.h"
+#include "gas/fit/refine.h"
 #include "gas/fit/spectral_start.h"
 
 namespace gas {
@@ -26,14 +27,23 @@ struct FitSolverOptions {
   double start_time = 0;
   int64_t budget = 0;  // network evaluations that the time search may spend, each of one sample; 0: no search
   FitOptions fit = {};  // its basis is the bands; start is set here
+  double step = kSingleStep;  // of differences, RefineOptions::step
   // Called during the search; false ends it with the best so far.
   std::function<bool(int64_t spent, double best)> report = {};
 };
 
-// Trajectories: all that are fitted, the part that the search looks at, and those that decide.
+// Trajectories: all that are fitted, the part that the search begins with, and those that decide.
 struct FitSources {
   TrajectorySource training, search, held_out;
-  int64_t search_samples = 0;
+};
+
+// A part of the search: how many trajectories it looked at, and what was reached at which price.
+struct SearchStage {
+  std::string what;  // "times" or "all at once"
+  int64_t trajectories = 0;
+  int64_t rounds = 0;  // candidates, or derivatives taken
+  int64_t evaluations = 0;
+  double error = 0;  // cross-validated, of the sample
 };
 
 struct FittedSolver {
@@ -44,10 +54,12 @@ struct FittedSolver {
   double held_out = 0;      // mean squared distance to the teacher on held-out trajectories
   double base_held_out = 0;  // of DPM-Solver++(3M) on the grid
   int64_t evaluations = 0;  // of all that was tried
+  std::vector<SearchStage> stages;
 };
 
 // Candidates are: pure noise and, as `start` says, spectral starts, each on the grid; with a budget also times searched
-// from several grids over the cross-validated error of the last row on the search part. Each is fitted to the training
+// from several grids over the cross-validated error of the last row on the search part, and what RefineTable makes of
+// them, first on that part, then on growing parts of the training trajectories as far as the budget goes. Each is fitted to the training
 // part, and the least held-out error wins. `statistics` may be null when start is kNoise. Throws Error(kBadOption) for
 // unknown grids and a start outside (t_eps, schedule start].
 FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources,

@@ -10,12 +10,11 @@
 namespace gas {
 namespace {
 
-constexpr double kCoefficientStep = 0.01;  // of differences; states and predictions have a size of about 1
-constexpr double kTimeStep = 0.02;         // the same, of the lambda-step beside
 constexpr double kLeastGap = 0.1;          // a trial may shrink no lambda-step below this share of itself
 constexpr double kMostOffset = 0.9;        // of the lambda-step after the node, as in the time search
 constexpr double kFirstDamping = 1e-3, kLeastDamping = 1e-8, kMostDamping = 1e3;
-constexpr double kLeastGain = 1e-3;        // two rounds in a row that gain less than this share end the refinement
+constexpr double kStepGain = 0.005;        // a step that gains less calls for new derivatives
+constexpr int kMostFailures = 2;           // as do so many steps in a row that gain nothing
 
 // A table as times and what it has beyond DPM-Solver++ on them.
 struct Point {
@@ -32,36 +31,65 @@ struct Variable {
   int64_t first;       // evaluations before this one do not depend on it
 };
 
+// What a refinement changes besides the last row.
+std::vector<Variable> VariablesOf(int64_t steps, const FitOptions& fit) {
+  using Kind = Variable::Kind;
+  std::vector<Variable> variables;
+  for (int64_t k = 1; k < steps; ++k) variables.push_back({Kind::kTime, k, k, k});
+  for (int64_t k = 0; k < steps; ++k) variables.push_back({Kind::kOffset, k, k, k});
+  for (int64_t n = 0; n + 1 < steps; ++n) {
+    variables.push_back({Kind::kState, n, n, n + 1});
+    const int64_t history = fit.history == 0 ? n + 1 : std::min(n + 1, fit.history);
+    for (int64_t j = n - (fit.preserve_constant ? 1 : 0); j > n - history; --j) {
+      variables.push_back({Kind::kPrediction, n, j, n + 1});
+    }
+  }
+  return variables;
+}
+
 class Refiner {
  public:
   Refiner(const StepTable& table, SchedulePtr schedule, const TrajectorySource& source, const RefineOptions& options)
-      : schedule_(std::move(schedule)), source_(source), o_(options), like_(table), steps_(table.nfe()) {
+      : schedule_(std::move(schedule)), source_(source), o_(options), like_(table), steps_(table.nfe()),
+        variables_(VariablesOf(steps_, options.fit)), samples_(CountOf(source)) {
     at_ = PointOf(table);
-    for (int64_t piece = 0; piece < source.pieces; ++piece) samples_ += source.read(piece).noise.size(0);
-    Enumerate();
   }
 
   RefineResult Run() {
     torch::NoGradGuard no_grad;
-    best_ = FitLastRow(like_, schedule_, source_, o_.fit);
-    at_ = PointOf(best_.table);
-    spent_ += best_.evaluations;
+    best_ = Fit(like_);
+    at_ = PointOf(best_.fit.table);
     Report();
     double damping = kFirstDamping;
     for (int small = 0; small < 2 && !result_.stopped && spent_ + RoundCost() <= o_.budget && !variables_.empty();) {
-      const double before = best_.rows.back().error;
-      const EquationSystem equations = Linearise();
+      const double before = Best();
+      Differentiate();
       ++result_.rounds;
       Report();
-      damping = Descend(equations, damping);
-      small = best_.rows.back().error > (1 - kLeastGain) * before ? small + 1 : 0;
+      damping = Descend(damping);
+      small = Best() > (1 - o_.least_gain) * before ? small + 1 : 0;
     }
-    result_.fit = best_;
+    result_.fit = best_.fit;
     result_.fit.evaluations = spent_;
     return result_;
   }
 
  private:
+  // A table with the network's outputs along it, [piece][step].
+  struct Fitted {
+    FitResult fit;
+    std::vector<std::vector<Tensor>> outputs;
+  };
+
+  // A piece's samples and what they depend on.
+  struct Piece {
+    Tensor derivatives;  // [entries, variables]
+    Tensor last_row;     // [entries, P]: x_{N-1}, m_0, ..., m_{N-1}, on which the sample is linear
+    Tensor missing;      // [entries] teacher's sample - sample
+  };
+
+  double Best() const { return best_.fit.rows.back().error; }
+
   // [N,N] as coefficients of this table's kind.
   Tensor Spread(const Tensor& matrix) const {
     return like_.spectral() ? matrix.unsqueeze(2).unsqueeze(3).expand_as(like_.a) : matrix;
@@ -103,103 +131,173 @@ class Refiner {
     }
   }
 
-  void Enumerate() {
-    using Kind = Variable::Kind;
-    for (int64_t k = 1; k < steps_; ++k) variables_.push_back({Kind::kTime, k, k, k});
-    for (int64_t k = 0; k < steps_; ++k) variables_.push_back({Kind::kOffset, k, k, k});
-    for (int64_t n = 0; n + 1 < steps_; ++n) {
-      variables_.push_back({Kind::kState, n, n, n + 1});
-      const int64_t history = o_.fit.history == 0 ? n + 1 : std::min(n + 1, o_.fit.history);
-      for (int64_t j = n - (o_.fit.preserve_constant ? 1 : 0); j > n - history; --j) {
-        variables_.push_back({Kind::kPrediction, n, j, n + 1});
-      }
-    }
-  }
-
   double StepOf(const Variable& v) const {
-    if (v.kind == Variable::Kind::kState || v.kind == Variable::Kind::kPrediction) return kCoefficientStep;
-    return kTimeStep * (at_.lambda[v.n + 1] - at_.lambda[v.n]).item<double>();
+    if (v.kind == Variable::Kind::kState || v.kind == Variable::Kind::kPrediction) return o_.step;
+    return 2 * o_.step * (at_.lambda[v.n + 1] - at_.lambda[v.n]).item<double>();
   }
 
-  static void Move(Point& p, const Variable& v, double by) {
+  // The one number of the point that the variable stands for (of a spectral table's bands, which move together).
+  static Tensor At(const Point& p, const Variable& v) {
     switch (v.kind) {
-      case Variable::Kind::kTime: p.lambda[v.n] += by; return;
-      case Variable::Kind::kOffset: p.offset[v.n] += by; return;
-      case Variable::Kind::kState: p.extra_a[v.n][v.n] += by; return;
-      case Variable::Kind::kPrediction: p.extra_b[v.n][v.j] += by; return;
+      case Variable::Kind::kTime: return p.lambda[v.n];
+      case Variable::Kind::kOffset: return p.offset[v.n];
+      case Variable::Kind::kState: return p.extra_a[v.n][v.n];
+      case Variable::Kind::kPrediction: break;
     }
+    return p.extra_b[v.n][v.j];
   }
 
-  // Evaluations that derivatives and one trial will take.
-  int64_t RoundCost() const {
-    int64_t each = 2 * steps_;
-    for (const Variable& v : variables_) each += steps_ - v.first;
-    return each * samples_;
+  static void Move(const Point& p, const Variable& v, double by) { At(p, v) += by; }
+
+  // to - from, [variables].
+  Tensor Change(const Point& from, const Point& to) const {
+    std::vector<Tensor> changes;
+    for (const Variable& v : variables_) changes.push_back((At(to, v) - At(from, v)).mean());
+    return torch::stack(changes);
   }
 
-  // d sample / d variable * change = teacher's sample - sample, with the last row's own coefficients as further unknowns.
-  EquationSystem Linearise() {
-    const int64_t own = 2 + (steps_ - 1);  // x_{N-1}, m_0 .. m_{N-1}
-    EquationSystem system(static_cast<int64_t>(variables_.size()) + own);
-    const StepTable& table = best_.table;
-    for (int64_t piece = 0; piece < source_.pieces; ++piece) {
-      const Trajectories part = source_.read(piece);
-      std::vector<Tensor> outputs, columns;
-      Tensor last_state;
-      std::vector<Tensor> predictions;
-      SampleOptions hooks;
-      hooks.on_state = [&](int64_t n, const Tensor& x) {
-        if (n == steps_ - 1) last_state = x;
-      };
-      hooks.on_data_prediction = [&](int64_t, const Tensor& m) { predictions.push_back(m); };
-      const Tensor sample = Sample(table, part, outputs, hooks);
-      for (const Variable& v : variables_) {
-        Point moved = at_.Clone();
-        const double step = StepOf(v);
-        Move(moved, v, step);
-        std::vector<Tensor> kept(outputs.begin(), outputs.begin() + v.first);
-        columns.push_back((Sample(TableOf(moved), part, kept, {}) - sample) / step);
+  int64_t RoundCost() const { return RefineRoundCost(steps_, o_.fit) * samples_; }
+
+  // The last row fitted anew. Counts what the network was asked, also when its outputs are not finite, which throws.
+  Fitted Fit(const StepTable& table) {
+    Fitted fitted;
+    fitted.outputs.resize(source_.pieces);
+    const TrajectorySource recorded{source_.pieces, [&](int64_t piece) {
+                                      Trajectories part = source_.read(piece);
+                                      part.denoiser = std::make_shared<ReplayDenoiser>(part.denoiser, fitted.outputs[piece]);
+                                      return part;
+                                    }};
+    const auto count = [&] {
+      for (const std::vector<Tensor>& outputs : fitted.outputs) {
+        for (const Tensor& output : outputs) spent_ += output.size(0);
       }
-      columns.push_back(last_state);
-      columns.insert(columns.end(), predictions.begin(), predictions.end());
-      for (Tensor& column : columns) column = Flat(column);
-      system.Add(torch::stack(columns, 1), Flat(part.state(table.t[-1].item<double>()) - sample));
+    };
+    try {
+      fitted.fit = FitLastRow(table, schedule_, recorded, o_.fit);
+    } catch (const Error&) {
+      count();
+      throw;
     }
-    return system;
+    count();
+    return fitted;
   }
 
-  Tensor Sample(const StepTable& table, const Trajectories& part, std::vector<Tensor>& outputs, const SampleOptions& hooks) {
-    const ReplayDenoiser network(*part.denoiser, outputs);
+  // Runs a table whose first evaluations are known; the others are added to `outputs`.
+  Tensor Sample(const StepTable& table, const Trajectories& part, std::vector<Tensor>& outputs,
+                const SampleOptions& hooks = {}) {
+    const ReplayDenoiser network(part.denoiser, outputs);
     const Tensor sample = RunTable(table, network, part.noise, part.condition, hooks);
     spent_ += network.evaluations();
     return sample;
   }
 
-  static Tensor Flat(const Tensor& x) { return x.to(torch::kCPU, torch::kFloat64).flatten(); }
+  // Columns are kept, so in no more than the network's own precision.
+  static Tensor Flat(const Tensor& x) {
+    return x.to(torch::kCPU, x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32).flatten();
+  }
 
-  // Tries steps until one is better; returns the damping for the next round.
-  double Descend(const EquationSystem& equations, double damping) {
-    const RidgeSolver solver(equations, torch::zeros({equations.unknowns()}, torch::kFloat64));
-    for (; damping <= kMostDamping && !result_.stopped && spent_ + steps_ * samples_ <= o_.budget; damping *= 8) {
-      const std::optional<Point> trial = Moved(solver.Solve(damping));
-      if (!trial) continue;
-      FitResult fit;
-      try {
-        fit = FitLastRow(TableOf(*trial), schedule_, source_, o_.fit);
-      } catch (const Error& error) {
-        if (error.code() != Errc::kNumeric) throw;
-        continue;
+  // What the best table's samples lack, and the columns of its last row.
+  Tensor Measure(const Trajectories& part, std::vector<Tensor>& outputs, Piece& piece) {
+    const StepTable& table = best_.fit.table;
+    std::vector<Tensor> columns(1);
+    SampleOptions hooks;
+    hooks.on_state = [&](int64_t n, const Tensor& x) {
+      if (n == steps_ - 1) columns[0] = Flat(x);
+    };
+    hooks.on_data_prediction = [&](int64_t, const Tensor& m) { columns.push_back(Flat(m)); };
+    const Tensor sample = Sample(table, part, outputs, hooks);
+    piece.last_row = torch::stack(columns, 1);
+    piece.missing = Flat(part.state(table.t[-1].item<double>()) - sample);
+    return sample;
+  }
+
+  // Derivatives of the samples by differences.
+  void Differentiate() {
+    pieces_.assign(source_.pieces, {});
+    for (int64_t i = 0; i < source_.pieces; ++i) {
+      const Trajectories part = source_.read(i);
+      std::vector<Tensor>& outputs = best_.outputs[i];
+      const Tensor sample = Measure(part, outputs, pieces_[i]);
+      std::vector<Tensor> columns;
+      for (const Variable& v : variables_) {
+        const Point moved = at_.Clone();
+        const double step = StepOf(v);
+        Move(moved, v, step);
+        std::vector<Tensor> known(outputs.begin(), outputs.begin() + v.first);
+        columns.push_back(Flat(Sample(TableOf(moved), part, known) - sample) / step);
       }
-      spent_ += fit.evaluations;
-      const bool better = fit.rows.back().error < best_.rows.back().error;
+      pieces_[i].derivatives = torch::stack(columns, 1);
+    }
+  }
+
+  // What a trial shows of the derivatives along its change (Broyden's update, in units of the columns' norms): of the
+  // samples' difference, that part which is not the last row's own.
+  void Learn(Fitted& trial, const Tensor& change) {
+    Tensor squares = torch::zeros({static_cast<int64_t>(variables_.size())}, torch::kFloat64);
+    for (const Piece& piece : pieces_) squares += piece.derivatives.square().sum(0).to(torch::kFloat64);
+    const Tensor scaled = squares * change;
+    const Tensor direction = scaled / torch::dot(scaled, change);
+    if (!direction.isfinite().all().item<bool>()) return;
+    StepTable same_row = best_.fit.table;
+    same_row.a = same_row.a.clone();
+    same_row.b = same_row.b.clone();
+    same_row.a[steps_ - 1] = trial.fit.table.a[steps_ - 1];
+    same_row.b[steps_ - 1] = trial.fit.table.b[steps_ - 1];
+    for (int64_t i = 0; i < source_.pieces; ++i) {
+      const Trajectories part = source_.read(i);
+      Tensor surprise = Flat(Sample(trial.fit.table, part, trial.outputs[i]) - Sample(same_row, part, best_.outputs[i]));
+      Tensor& derivatives = pieces_[i].derivatives;
+      surprise -= torch::mv(derivatives, change.to(derivatives.dtype()));
+      derivatives.addr_(surprise, direction.to(derivatives.dtype()));
+    }
+  }
+
+  // d sample / d variable * change = missing, with the last row's own coefficients as further unknowns.
+  EquationSystem Equations() const {
+    EquationSystem system(pieces_[0].derivatives.size(1) + pieces_[0].last_row.size(1));
+    for (const Piece& piece : pieces_) {
+      system.Add(torch::cat({piece.derivatives, piece.last_row}, 1).to(torch::kFloat64), piece.missing.to(torch::kFloat64));
+    }
+    return system;
+  }
+
+  // Steps with the derivatives at hand until they lead no further; returns the damping for the next ones.
+  double Descend(double damping) {
+    bool moved = false;
+    for (int failures = 0; damping <= kMostDamping && !result_.stopped && spent_ + steps_ * samples_ <= o_.budget;) {
+      const EquationSystem equations = Equations();
+      const RidgeSolver solver(equations, torch::zeros({equations.unknowns()}, torch::kFloat64));
+      const std::optional<Point> point = Moved(solver.Solve(damping));
+      std::optional<Fitted> trial;
+      if (point) trial = Try(*point);
+      const double before = Best();
+      const bool better = trial && trial->fit.rows.back().error < before;
+      if (trial) Learn(*trial, Change(at_, *point));
       if (better) {
-        best_ = fit;
-        at_ = PointOf(fit.table);
+        best_ = *std::move(trial);
+        at_ = PointOf(best_.fit.table);
+        for (int64_t i = 0; i < source_.pieces; ++i) Measure(source_.read(i), best_.outputs[i], pieces_[i]);
+        damping = std::max(kLeastDamping, damping / 8);
+        moved = true;
+        failures = 0;
+      } else {
+        damping *= 8;
+        ++failures;
       }
       Report();
-      if (better) return std::max(kLeastDamping, damping / 8);
+      if (better && Best() > (1 - kStepGain) * before) break;
+      if (moved && failures == kMostFailures) break;
     }
     return std::min(kMostDamping, damping);
+  }
+
+  std::optional<Fitted> Try(const Point& point) {
+    try {
+      return Fit(TableOf(point));
+    } catch (const Error& error) {
+      if (error.code() != Errc::kNumeric) throw;
+      return std::nullopt;
+    }
   }
 
   // The present point moved by a solution; nothing if its times would not be in order.
@@ -216,7 +314,7 @@ class Refiner {
   }
 
   void Report() {
-    if (o_.report && !o_.report(spent_, best_.rows.back().error)) result_.stopped = true;
+    if (o_.report && !o_.report(spent_, Best())) result_.stopped = true;
   }
 
   SchedulePtr schedule_;
@@ -224,15 +322,22 @@ class Refiner {
   const RefineOptions& o_;
   const StepTable like_;
   const int64_t steps_;
-  int64_t samples_ = 0;  // of the source
-  std::vector<Variable> variables_;
+  const std::vector<Variable> variables_;
+  const int64_t samples_;  // of the source
   Point at_;
-  FitResult best_;
+  Fitted best_;
+  std::vector<Piece> pieces_;  // of best_, derivatives as of the last difference or what was learnt since
   RefineResult result_;
   int64_t spent_ = 0;
 };
 
 }  // namespace
+
+int64_t RefineRoundCost(int64_t nfe, const FitOptions& fit) {
+  int64_t each = nfe;  // of a trial
+  for (const Variable& v : VariablesOf(nfe, fit)) each += nfe - v.first;
+  return each;
+}
 
 RefineResult RefineTable(const StepTable& table, SchedulePtr schedule, const TrajectorySource& source,
                          const RefineOptions& options) {

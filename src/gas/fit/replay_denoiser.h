@@ -2,6 +2,8 @@
 #ifndef GAS_FIT_REPLAY_DENOISER_H_
 #define GAS_FIT_REPLAY_DENOISER_H_
 
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "gas/schedule/denoiser.h"
@@ -12,22 +14,24 @@ namespace gas {
 // run costs the evaluations of the others alone. For one run of one table.
 class ReplayDenoiser : public Denoiser {
  public:
-  // New outputs are added to `outputs`; both must outlive this.
-  ReplayDenoiser(const Denoiser& inner, std::vector<Tensor>& outputs) : inner_(inner), outputs_(outputs) {}
+  // New outputs are added to `outputs`, which must outlive this.
+  ReplayDenoiser(std::shared_ptr<const Denoiser> inner, std::vector<Tensor>& outputs)
+      : inner_(std::move(inner)), outputs_(outputs) {}
 
-  PredictionType prediction_type() const override { return inner_.prediction_type(); }
+  PredictionType prediction_type() const override { return inner_->prediction_type(); }
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override {
     if (next_ == outputs_.size()) {
-      outputs_.push_back(inner_.Predict(x, at, condition));
+      outputs_.push_back(inner_->Predict(x, at, condition));
       evaluations_ += x.size(0);
     }
     return outputs_[next_++];
   }
+
   // Those that the network made, each of one sample.
   int64_t evaluations() const { return evaluations_; }
 
  private:
-  const Denoiser& inner_;
+  std::shared_ptr<const Denoiser> inner_;
   std::vector<Tensor>& outputs_;
   mutable size_t next_ = 0;
   mutable int64_t evaluations_ = 0;

@@ -26,6 +26,12 @@ Trajectories FromSamples(const Samples& samples, const Tensor& times, const Mode
 
 }  // namespace
 
+int64_t CountOf(const TrajectorySource& source) {
+  int64_t count = 0;
+  for (int64_t piece = 0; piece < source.pieces; ++piece) count += source.read(piece).noise.size(0);
+  return count;
+}
+
 TrajectorySource Joined(const std::vector<TrajectorySource>& sources) {
   std::vector<std::pair<size_t, int64_t>> where;
   for (size_t i = 0; i < sources.size(); ++i) {
@@ -33,6 +39,10 @@ TrajectorySource Joined(const std::vector<TrajectorySource>& sources) {
   }
   return {static_cast<int64_t>(where.size()),
           [sources, where](int64_t piece) { return sources[where[piece].first].read(where[piece].second); }};
+}
+
+TrajectorySource Thinned(const TrajectorySource& source, int64_t pieces) {
+  return {pieces, [source, pieces](int64_t piece) { return source.read(piece * source.pieces / pieces); }};
 }
 
 TeacherPath::TeacherPath(SchedulePtr schedule, const Tensor& times, Tensor states, Tensor predictions, Tensor samples)

@@ -26,8 +26,14 @@ struct TrajectorySource {
   std::function<Trajectories(int64_t piece)> read;
 };
 
+// How many trajectories all pieces hold.
+int64_t CountOf(const TrajectorySource& source);
+
 // All pieces of all sources: what is fitted to it serves all of them, such as several guidance scales.
 TrajectorySource Joined(const std::vector<TrajectorySource>& sources);
+
+// `pieces` of a source's pieces, evenly spread over it.
+TrajectorySource Thinned(const TrajectorySource& source, int64_t pieces);
 
 // Teacher states between the times at which the teacher evaluated its network. With kappa = alpha / sigma the exact flow
 // satisfies d(x / sigma) / d kappa = m, so x / sigma is interpolated as a cubic in kappa through states and predictions
