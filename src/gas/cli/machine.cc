@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gas/core/torch.h"
@@ -54,24 +55,24 @@ void MendOpenBlas() {
   RestartWith("OPENBLAS_CORETYPE", best);  // on failure the slow kernels do
 }
 
-// Whether a convolution and its derivative are what they are without oneDNN.
-bool ConvolutionsAreRight(int64_t in, int64_t out) {
-  const bool enabled = at::globalContext().userEnabledMkldnn();
-  const auto numbers = [](at::IntArrayRef shape) {  // no random numbers: the generator is the caller's
+// A convolution and its derivative, with oneDNN or without.
+std::pair<Tensor, Tensor> Convolved(int64_t in, int64_t out, bool use_onednn) {
+  // No random numbers: the generator is the caller's.
+  const auto numbers = [](const std::vector<int64_t>& shape) {
     return torch::arange(c10::multiply_integers(shape), torch::kFloat32).mul(0.7).sin().reshape(shape);
   };
-  std::vector<Tensor> with, without;
-  for (const bool use : {true, false}) {
-    at::globalContext().setUserEnabledMkldnn(use);
-    const Tensor x = numbers({2, in, 8, 8}).requires_grad_();
-    const Tensor y = torch::conv2d(x, numbers({out, in, 3, 3}), {}, 1, 1);
-    (use ? with : without) = {y.detach(), torch::autograd::grad({y}, {x}, {numbers(y.sizes())})[0]};
-  }
+  const bool enabled = at::globalContext().userEnabledMkldnn();
+  at::globalContext().setUserEnabledMkldnn(use_onednn);
+  const Tensor x = numbers({2, in, 8, 8}).requires_grad_();
+  const Tensor y = torch::conv2d(x, numbers({out, in, 3, 3}), {}, 1, 1);
+  (y * numbers({2, out, 8, 8})).sum().backward();
   at::globalContext().setUserEnabledMkldnn(enabled);
-  for (size_t i = 0; i < with.size(); ++i) {
-    if (!with[i].allclose(without[i], 1e-3, 1e-3)) return false;
-  }
-  return true;
+  return {y.detach(), x.grad()};
+}
+
+bool ConvolutionsAreRight(int64_t in, int64_t out) {
+  const auto with = Convolved(in, out, true), without = Convolved(in, out, false);
+  return with.first.allclose(without.first, 1e-3, 1e-3) && with.second.allclose(without.second, 1e-3, 1e-3);
 }
 
 // oneDNN 3.6 as Debian 13 has it gives wrong convolutions with AVX-512 when the channels are no multiple of 16.
