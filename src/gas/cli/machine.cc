@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,24 +36,20 @@ std::vector<std::string> CommandLine() {
   return arguments;
 }
 
-// Starts the program once more with a setting that libraries read when they are loaded; returns if that fails.
-void RestartWith(const char* name, const char* value) {
-  std::vector<std::string> arguments = CommandLine();
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  setenv(name, value, 1);
-  execv("/proc/self/exe", argv.data());
-}
-
-// OpenBLAS takes an old generic kernel for processors that it does not know.
+// OpenBLAS takes an old generic kernel for processors that it does not know. The choice is made when it is loaded, so the
+// program is started once more.
 void MendOpenBlas() {
   using CoreName = char* (*)();
   const auto core_name = reinterpret_cast<CoreName>(dlsym(RTLD_DEFAULT, "openblas_get_corename"));
   if (core_name == nullptr || std::getenv("OPENBLAS_CORETYPE") != nullptr) return;
   const char* best = BestCore();
   if (best == nullptr || std::strcmp(core_name(), "Prescott") != 0) return;
-  RestartWith("OPENBLAS_CORETYPE", best);  // on failure the slow kernels do
+  std::vector<std::string> arguments = CommandLine();
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  setenv("OPENBLAS_CORETYPE", best, 1);
+  execv("/proc/self/exe", argv.data());  // on failure the slow kernels do
 }
 
 // A convolution and its derivative, with oneDNN or without.
@@ -75,11 +72,11 @@ bool ConvolutionsAreRight(int64_t in, int64_t out) {
   return with.first.allclose(without.first, 1e-3, 1e-3) && with.second.allclose(without.second, 1e-3, 1e-3);
 }
 
-// oneDNN 3.6 as Debian 13 has it gives wrong convolutions with AVX-512 when the channels are no multiple of 16.
+// oneDNN 3.6 as Debian 13 has it gives wrong convolutions and derivatives with AVX-512 and AVX2, by number of channels.
 void MendOneDnn() {
   if (ConvolutionsAreRight(24, 24) && ConvolutionsAreRight(16, 8)) return;
-  if (std::getenv("ONEDNN_MAX_CPU_ISA") == nullptr) RestartWith("ONEDNN_MAX_CPU_ISA", "AVX2");
-  at::globalContext().setUserEnabledMkldnn(false);  // slow, and right
+  std::cerr << "gas: this oneDNN's convolutions are wrong; going on without it, slower (ONEDNN_MAX_CPU_ISA=AVX may be faster)\n";
+  at::globalContext().setUserEnabledMkldnn(false);
 }
 
 }  // namespace

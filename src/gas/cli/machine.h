@@ -4,10 +4,9 @@
 
 namespace gas::cli {
 
-// Called by verbs that compute, before they do. Keeps freed memory for the next tensor. Where a library has made a choice
-// at load time that is slow (OpenBLAS: an old generic kernel for a processor that it does not know) or wrong (oneDNN 3.6:
-// convolutions that a comparison with LibTorch's own finds wrong), starts the program once more with a better one.
-// OPENBLAS_CORETYPE and ONEDNN_MAX_CPU_ISA in the environment are respected.
+// Called by verbs that compute, before they do. Keeps freed memory for the next tensor; where OpenBLAS took an old generic
+// kernel for a processor that it does not know, starts the program once more with the right one (OPENBLAS_CORETYPE in the
+// environment is respected); where a small convolution by oneDNN differs from LibTorch's own, says so and does without it.
 void PrepareMachine();
 
 // Threads of this process, those of OpenBLAS included.
