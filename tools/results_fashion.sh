@@ -17,7 +17,7 @@ held_out=64
 
 mkdir -p "$out"
 cd "$out"
-"$gas" teacher --threads "$threads" --seeds 0-1399 --out pairs
+"$gas" teacher --threads "$threads" --states --seeds 0-1399 --out pairs
 "$gas" teacher --threads "$threads" --seeds "$test_seeds" --out test
 
 # train NAME NFE OPTIONS...
