@@ -6,14 +6,13 @@
 namespace gas {
 namespace {
 
+using testing::kTEps;
 using testing::MixtureSource;
-
-constexpr double kTEps = 1e-3;
 
 TEST(FitSolver, SearchAndStartOnlyWinWhereTheyHelp) {
   const SchedulePtr schedule = VpLinearSchedule();
-  const FitSources sources{MixtureSource(schedule, kTEps, 0, 128, 64), MixtureSource(schedule, kTEps, 0, 64, 64),
-                           MixtureSource(schedule, kTEps, 5000, 64, 64)};
+  const FitSources sources{MixtureSource(schedule, 0, 128, 64), MixtureSource(schedule, 0, 64, 64),
+                           MixtureSource(schedule, 5000, 64, 64)};
   SpectrumStatistics statistics({1, 2, 2});
   statistics.Add(sources.training.read(0).state(kTEps));
   for (const int64_t nfe : {2, 3, 5}) {
@@ -39,13 +38,13 @@ TEST(FitSolver, SearchAndStartOnlyWinWhereTheyHelp) {
 TEST(FitSolver, SearchEndsWithAllTrajectoriesThatTheBudgetAllows) {
   const SchedulePtr schedule = VpLinearSchedule();
   constexpr int64_t kFew = 16, kMany = 512, kNfe = 4;
-  const TrajectorySource few = MixtureSource(schedule, kTEps, 0, kFew, kFew);
-  const TrajectorySource held_out = MixtureSource(schedule, kTEps, 5000, 64, 64);
-  const TrajectorySource unseen = MixtureSource(schedule, kTEps, 50000, 512, 128);
+  const TrajectorySource few = MixtureSource(schedule, 0, kFew, kFew);
+  const TrajectorySource held_out = MixtureSource(schedule, 5000, 64, 64);
+  const TrajectorySource unseen = MixtureSource(schedule, 50000, 512, 128);
   FitSolverOptions options{.nfe = kNfe, .t_eps = kTEps};
   double error[2];
   for (const int64_t training : {kFew, kMany}) {
-    const FitSources sources{MixtureSource(schedule, kTEps, 0, training, kFew), few, held_out};
+    const FitSources sources{MixtureSource(schedule, 0, training, kFew), few, held_out};
     options.budget = 160000;
     const FittedSolver found = FitSolver(options, schedule, sources, nullptr);
     EXPECT_TRUE(found.searched);

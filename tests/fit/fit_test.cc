@@ -9,11 +9,10 @@ namespace {
 
 using testing::Close;
 using testing::GaussianDenoiser;
+using testing::kTEps;
 using testing::MixtureSource;
 using testing::NoiseOf;
 using testing::SourceOfExact;
-
-constexpr double kTEps = 1e-3;
 
 FitTimes Times(const char* grid, const SchedulePtr& schedule, int64_t nfe) {
   return {MakeGrid(grid, *schedule, nfe, kTEps), {}};
@@ -38,9 +37,9 @@ TEST(Fit, RecoversTheExactFlowOfAGaussian) {
 // On unseen trajectories, on the grid of the training-free solver, over grids, steps and seeds.
 TEST(Fit, NeverLosesToATrainingFreeSolver) {
   const SchedulePtr schedule = VpLinearSchedule();
-  const TrajectorySource test = MixtureSource(schedule, kTEps, 50000, 64, 64);
+  const TrajectorySource test = MixtureSource(schedule, 50000, 64, 64);
   for (const Seed seed : {0, 1000}) {
-    const TrajectorySource training = MixtureSource(schedule, kTEps, seed, 256, 64);
+    const TrajectorySource training = MixtureSource(schedule, seed, 256, 64);
     for (const char* grid : {"logsnr", "uniform", "edm"}) {
       for (const int64_t nfe : {3, 4, 6}) {
         const double fitted = ErrorOn(FitTable(Times(grid, schedule, nfe), schedule, training).table, test);
@@ -56,11 +55,11 @@ TEST(Fit, NeverLosesToATrainingFreeSolver) {
 TEST(Fit, StreamingAndInMemoryAgree) {
   const SchedulePtr schedule = VpLinearSchedule();
   const FitTimes times = Times("logsnr", schedule, 4);
-  const FitResult whole = FitTable(times, schedule, MixtureSource(schedule, kTEps, 0, 64, 64));
+  const FitResult whole = FitTable(times, schedule, MixtureSource(schedule, 0, 64, 64));
   for (const uint64_t cache : {uint64_t{0}, uint64_t{4000}, uint64_t{1} << 30}) {
     FitOptions options;
     options.cache_bytes = cache;
-    const FitResult streamed = FitTable(times, schedule, MixtureSource(schedule, kTEps, 0, 64, 8), options);
+    const FitResult streamed = FitTable(times, schedule, MixtureSource(schedule, 0, 64, 8), options);
     EXPECT_TRUE(Close(streamed.table.a, whole.table.a, 1e-9, 0)) << cache;
     EXPECT_TRUE(Close(streamed.table.b, whole.table.b, 1e-9, 0)) << cache;
     EXPECT_NEAR(streamed.rows.back().error, whole.rows.back().error, 1e-9 * whole.rows.back().error);
@@ -76,7 +75,7 @@ TEST(Fit, HistoryLimitsWhatARowUses) {
   const SchedulePtr schedule = VpLinearSchedule();
   FitOptions options;
   options.history = 2;
-  const StepTable table = FitTable(Times("logsnr", schedule, 5), schedule, MixtureSource(schedule, kTEps, 0, 64, 32),
+  const StepTable table = FitTable(Times("logsnr", schedule, 5), schedule, MixtureSource(schedule, 0, 64, 32),
                                    options).table;
   for (int64_t n = 0; n < 5; ++n) {
     for (int64_t j = 0; j <= n; ++j) {
@@ -91,7 +90,7 @@ TEST(Fit, ConstantPredictionsStayConstantWhenAsked) {
   const FitTimes times = Times("uniform", schedule, 4);
   FitOptions options;
   options.preserve_constant = true;
-  const TrajectorySource training = MixtureSource(schedule, kTEps, 0, 64, 32);
+  const TrajectorySource training = MixtureSource(schedule, 0, 64, 32);
   const auto defect = [&](const StepTable& table) {
     const Tensor constant = table.a.mv(table.alpha) + table.b.sum(1) - schedule->Alpha(table.t.slice(0, 1));
     return constant.abs().max().item<double>();
@@ -153,7 +152,7 @@ TEST(Fit, BandsServeAGaussianWithASpectrumWhereOneNumberCannot) {
 TEST(Fit, ObjectivesImproveWhatTheyName) {
   const SchedulePtr schedule = VpLinearSchedule();
   const FitTimes times = Times("logsnr", schedule, 3);
-  const TrajectorySource training = MixtureSource(schedule, kTEps, 0, 256, 64);
+  const TrajectorySource training = MixtureSource(schedule, 0, 256, 64);
   const auto mean_absolute = [&](const StepTable& table) {
     double sum = 0;
     for (int64_t piece = 0; piece < training.pieces; ++piece) {
@@ -181,7 +180,7 @@ TEST(Fit, ErrorsNameTheBound) {
   const SchedulePtr schedule = VpLinearSchedule();
   FitOptions options;
   options.folds = 1;
-  EXPECT_ERROR(FitTable(Times("logsnr", schedule, 2), schedule, MixtureSource(schedule, kTEps, 0, 8, 8), options),
+  EXPECT_ERROR(FitTable(Times("logsnr", schedule, 2), schedule, MixtureSource(schedule, 0, 8, 8), options),
                Errc::kBadOption, "fit.folds = 1, must be at least 2");
   EXPECT_ERROR(FitTable(Times("logsnr", schedule, 2), schedule, TrajectorySource{}), Errc::kBadOption,
                "fit: no trajectories");

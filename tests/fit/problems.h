@@ -11,6 +11,8 @@
 
 namespace gas::testing {
 
+constexpr double kTEps = 1e-3;  // where all of these trajectories end
+
 // Noises of seeds first, first + 1, ... [count, shape...] float64.
 inline Tensor NoiseOf(Seed first, int64_t count, const std::vector<int64_t>& shape) {
   return NoiseFor(SeedRange(first, count), shape).to(torch::kFloat64);
@@ -37,9 +39,9 @@ inline std::shared_ptr<const Denoiser> Mixture() {
 }
 
 // Trajectories of the mixture by a long run, whose error is far below those measured against it.
-inline TrajectorySource MixtureSource(SchedulePtr schedule, double t_eps, Seed seed, int64_t count, int64_t batch,
+inline TrajectorySource MixtureSource(SchedulePtr schedule, Seed seed, int64_t count, int64_t batch,
                                       std::shared_ptr<const Denoiser> network = Mixture()) {
-  const StepTable table = MakeSolverTable("dpmpp-3m", *schedule, "logsnr", 120, t_eps);
+  const StepTable table = MakeSolverTable("dpmpp-3m", *schedule, "logsnr", 120, kTEps);
   const Tensor noise = NoiseOf(seed, count, {1, 2, 2});
   std::vector<Tensor> states, predictions;
   SampleOptions hooks;

@@ -7,9 +7,9 @@
 namespace gas {
 namespace {
 
+using testing::kTEps;
 using testing::MixtureSource;
 
-constexpr double kTEps = 1e-3;
 constexpr int64_t kTrajectories = 512;  // of four numbers each, for about twenty unknowns
 
 class Refine : public ::testing::Test {
@@ -22,9 +22,9 @@ class Refine : public ::testing::Test {
   }
 
   SchedulePtr schedule_ = VpLinearSchedule();
-  TrajectorySource training_ = MixtureSource(schedule_, kTEps, 0, kTrajectories, 128);
+  TrajectorySource training_ = MixtureSource(schedule_, 0, kTrajectories, 128);
   std::shared_ptr<const Denoiser> network_ = testing::Mixture();
-  TrajectorySource unseen_ = MixtureSource(schedule_, kTEps, 50000, 128, 64);
+  TrajectorySource unseen_ = MixtureSource(schedule_, 50000, 128, 64);
 };
 
 // Rows after one another aim at the teacher's states, all at once at the sample: on this problem that is worth more than
@@ -52,7 +52,7 @@ TEST_F(Refine, NeverWorseWhateverTheBudget) {
 
 TEST_F(Refine, CountsWhatTheNetworkIsAsked) {
   const auto counted = std::make_shared<CountingDenoiser>(*network_);
-  const TrajectorySource source = MixtureSource(schedule_, kTEps, 0, 16, 16, counted);
+  const TrajectorySource source = MixtureSource(schedule_, 0, 16, 16, counted);
   const int64_t before = counted->count();
   const StepTable table = MakeSolverTable("dpmpp-3m", *schedule_, "logsnr", 3, kTEps);
   const RefineResult refined =

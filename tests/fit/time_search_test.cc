@@ -7,9 +7,8 @@ namespace gas {
 namespace {
 
 using testing::Close;
+using testing::kTEps;
 using testing::MixtureSource;
-
-constexpr double kTEps = 1e-3;
 
 // Squared distance of the lambdas, and of those that the network sees, to chosen ones.
 std::function<double(const FitTimes&)> DistanceTo(const SchedulePtr& schedule, const Tensor& lambda, const Tensor& seen) {

@@ -17,7 +17,7 @@ using testing::TempDir;
 
 constexpr uint8_t kGrey = 0, kRgb = 2, kPalette = 3, kGreyAlpha = 4, kRgba = 6;
 
-Tensor Parse(const std::string& bytes) { return ParsePng("evil", bytes); }
+Tensor ParsedPng(const std::string& bytes) { return ParsePng("evil", bytes); }
 
 Tensor Pixels(std::vector<int64_t> values, at::IntArrayRef shape) {
   return torch::tensor(values).to(torch::kUInt8).reshape(shape);
@@ -53,22 +53,22 @@ TEST(Png, CarriesText) {
 
 TEST(Png, ReadsEveryKindOfPixel) {
   const std::string rgb = "\x01\x02\x03\x04\x05\x06";
-  EXPECT_TRUE(SameBits(Parse(Png({.width = 2, .color = kRgb}, Row(rgb))), Pixels({1, 4, 2, 5, 3, 6}, {3, 1, 2})));
-  EXPECT_TRUE(SameBits(Parse(Png({.color = kRgba}, Row("\x01\x02\x03\x80"))), Pixels({1, 2, 3}, {3, 1, 1})));
-  EXPECT_TRUE(SameBits(Parse(Png({.width = 2}, Row("\x09\xFF"))), Pixels({9, 255}, {1, 1, 2})));
-  EXPECT_TRUE(SameBits(Parse(Png({.color = kGreyAlpha}, Row("\x09\x01"))), Pixels({9}, {1, 1, 1})));
-  EXPECT_TRUE(SameBits(Parse(Png({.width = 8, .depth = 1, .color = kGrey}, Row("\xA0"))),
+  EXPECT_TRUE(SameBits(ParsedPng(Png({.width = 2, .color = kRgb}, Row(rgb))), Pixels({1, 4, 2, 5, 3, 6}, {3, 1, 2})));
+  EXPECT_TRUE(SameBits(ParsedPng(Png({.color = kRgba}, Row("\x01\x02\x03\x80"))), Pixels({1, 2, 3}, {3, 1, 1})));
+  EXPECT_TRUE(SameBits(ParsedPng(Png({.width = 2}, Row("\x09\xFF"))), Pixels({9, 255}, {1, 1, 2})));
+  EXPECT_TRUE(SameBits(ParsedPng(Png({.color = kGreyAlpha}, Row("\x09\x01"))), Pixels({9}, {1, 1, 1})));
+  EXPECT_TRUE(SameBits(ParsedPng(Png({.width = 8, .depth = 1, .color = kGrey}, Row("\xA0"))),
                        Pixels({255, 0, 255, 0, 0, 0, 0, 0}, {1, 1, 8})));
-  EXPECT_TRUE(SameBits(Parse(Png({.depth = 16}, Row("\xFF\xFF"))), Pixels({255}, {1, 1, 1})));
+  EXPECT_TRUE(SameBits(ParsedPng(Png({.depth = 16}, Row("\xFF\xFF"))), Pixels({255}, {1, 1, 1})));
   const std::string palette = PngChunk("PLTE", rgb) + PngChunk("tRNS", "\x10");
-  EXPECT_TRUE(SameBits(Parse(Png({.width = 2, .color = kPalette}, Row(std::string("\x01\x00", 2)), palette)),
+  EXPECT_TRUE(SameBits(ParsedPng(Png({.width = 2, .color = kPalette}, Row(std::string("\x01\x00", 2)), palette)),
                        Pixels({4, 1, 5, 2, 6, 3}, {3, 1, 2})));
 }
 
 TEST(Png, ReadsInterlacedImages) {
   // Adam7 takes the pixels of a 2x2 image in passes 1 (top left), 6 (top right) and 7 (the lower row).
   const std::string rows = Row("\x01") + Row("\x02") + Row("\x03\x04");
-  EXPECT_TRUE(SameBits(Parse(Png({.width = 2, .height = 2, .interlace = 1}, rows)), Pixels({1, 2, 3, 4}, {1, 2, 2})));
+  EXPECT_TRUE(SameBits(ParsedPng(Png({.width = 2, .height = 2, .interlace = 1}, rows)), Pixels({1, 2, 3, 4}, {1, 2, 2})));
 }
 
 TEST(Png, RefusesToWriteWhatIsNoImage) {
@@ -86,49 +86,49 @@ TEST(Png, RefusesToWriteWhatIsNoImage) {
 
 TEST(PngHostile, FilesThatEndEarly) {
   const std::string good = Png({.width = 2, .color = kRgb}, Row("\x01\x02\x03\x04\x05\x06"));
-  EXPECT_ERROR(Parse(""), Errc::kBadFile, "evil @0: not a PNG file");
-  EXPECT_ERROR(Parse(good.substr(0, 7)), Errc::kBadFile, "evil @0: not a PNG file");
+  EXPECT_ERROR(ParsedPng(""), Errc::kBadFile, "evil @0: not a PNG file");
+  EXPECT_ERROR(ParsedPng(good.substr(0, 7)), Errc::kBadFile, "evil @0: not a PNG file");
   for (size_t n = 8; n < good.size(); ++n) {
-    EXPECT_ERROR(Parse(good.substr(0, n)), Errc::kBadFile, "evil: the file ends early");
+    EXPECT_ERROR(ParsedPng(good.substr(0, n)), Errc::kBadFile, "evil: the file ends early");
   }
 }
 
-TEST(PngHostile, OtherFiles) { EXPECT_ERROR(Parse("GIF89a, and more"), Errc::kBadFile, "evil @0: not a PNG file"); }
+TEST(PngHostile, OtherFiles) { EXPECT_ERROR(ParsedPng("GIF89a, and more"), Errc::kBadFile, "evil @0: not a PNG file"); }
 
 TEST(PngHostile, HeadersThatAreWrong) {
-  EXPECT_ERROR(Parse(Png({.width = 0}, Row(""))), Errc::kBadFile, "evil: Invalid IHDR data");
-  EXPECT_ERROR(Parse(Png({.depth = 3}, Row("\x01"))), Errc::kBadFile, "evil: Invalid IHDR data");
-  EXPECT_ERROR(Parse(Png({.color = 7}, Row("\x01"))), Errc::kBadFile, "evil: Invalid IHDR data");
-  EXPECT_ERROR(Parse(Png({.color = kPalette}, Row("\x01"))), Errc::kBadFile, "Missing PLTE before IDAT");
+  EXPECT_ERROR(ParsedPng(Png({.width = 0}, Row(""))), Errc::kBadFile, "evil: Invalid IHDR data");
+  EXPECT_ERROR(ParsedPng(Png({.depth = 3}, Row("\x01"))), Errc::kBadFile, "evil: Invalid IHDR data");
+  EXPECT_ERROR(ParsedPng(Png({.color = 7}, Row("\x01"))), Errc::kBadFile, "evil: Invalid IHDR data");
+  EXPECT_ERROR(ParsedPng(Png({.color = kPalette}, Row("\x01"))), Errc::kBadFile, "Missing PLTE before IDAT");
   const std::string no_header = std::string(testing::kPngSignature) + PngChunk("IEND", "");
-  EXPECT_ERROR(Parse(no_header), Errc::kBadFile, "evil: ");
+  EXPECT_ERROR(ParsedPng(no_header), Errc::kBadFile, "evil: ");
 }
 
 TEST(PngHostile, ImagesThatAreTooLarge) {
-  EXPECT_ERROR(Parse(Png({.width = 32769}, Row(std::string(32769, '\0')))), Errc::kBadFile,
+  EXPECT_ERROR(ParsedPng(Png({.width = 32769}, Row(std::string(32769, '\0')))), Errc::kBadFile,
                "evil: 32769 x 1 pixels, at most 32768 on a side");
-  EXPECT_ERROR(Parse(Png({.width = 1, .height = 0x7FFFFFFF}, Row(""))), Errc::kBadFile, "1 x 2147483647 pixels");
+  EXPECT_ERROR(ParsedPng(Png({.width = 1, .height = 0x7FFFFFFF}, Row(""))), Errc::kBadFile, "1 x 2147483647 pixels");
 }
 
 TEST(PngHostile, FewBytesThatClaimManyPixels) {
-  EXPECT_ERROR(Parse(Png({.width = 32768, .height = 32768, .color = kRgb}, Row(""))), Errc::kBadFile,
+  EXPECT_ERROR(ParsedPng(Png({.width = 32768, .height = 32768, .color = kRgb}, Row(""))), Errc::kBadFile,
                "evil: claims 3221225472 bytes of pixels, which");
 }
 
 TEST(PngHostile, DamagedPixels) {
-  EXPECT_ERROR(Parse(Png({.height = 2}, Row("\x01"))), Errc::kBadFile, "evil: Not enough image data");
+  EXPECT_ERROR(ParsedPng(Png({.height = 2}, Row("\x01"))), Errc::kBadFile, "evil: Not enough image data");
   std::string damaged = Png({}, Row("\x01"));
   damaged[damaged.find("IDAT") + 4] ^= 0x0F;
-  EXPECT_ERROR(Parse(damaged), Errc::kBadFile, "evil: ");
+  EXPECT_ERROR(ParsedPng(damaged), Errc::kBadFile, "evil: ");
   testing::RepairPngChecksums(damaged);
-  EXPECT_ERROR(Parse(damaged), Errc::kBadFile, "evil: ");
+  EXPECT_ERROR(ParsedPng(damaged), Errc::kBadFile, "evil: ");
 }
 
 TEST(PngHostile, BombsInTextsAndProfilesAreNotUnfolded) {
   const std::string zeros = testing::Deflate(std::string(16 << 20, '\0'), testing::Wrap::kZlib);
   const std::string bombs = PngChunk("zTXt", std::string("k\0\0", 3) + zeros) +
                             PngChunk("iCCP", std::string("k\0\0", 3) + zeros);
-  EXPECT_TRUE(SameBits(Parse(Png({}, Row("\x07"), bombs)), Pixels({7}, {1, 1, 1})));
+  EXPECT_TRUE(SameBits(ParsedPng(Png({}, Row("\x07"), bombs)), Pixels({7}, {1, 1, 1})));
 }
 
 TEST(ToBytes, RoundsAndClips) {

@@ -14,10 +14,10 @@ using testing::SafetensorsFile;
 using testing::SameBits;
 using testing::TempDir;
 
-Safetensors Parse(const std::string& bytes) { return ParseSafetensors("evil", bytes); }
+Safetensors ParsedSafetensors(const std::string& bytes) { return ParseSafetensors("evil", bytes); }
 
 Safetensors ParseHeader(std::string_view header, size_t data_bytes = 0) {
-  return Parse(SafetensorsFile(header, std::string(data_bytes, '\0')));
+  return ParsedSafetensors(SafetensorsFile(header, std::string(data_bytes, '\0')));
 }
 
 std::string HeaderOf(const std::filesystem::path& path) {
@@ -72,7 +72,7 @@ TEST(Safetensors, ReadsAFileWrittenByHand) {
   const std::string header = R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[1,9]},)"
                              R"("u":{"shape":[1],"dtype":"U8","data_offsets":[0,1]}}  )";
   const Builder data = Builder().U8(7).F32(1.5f).F32(-2);
-  const Safetensors read = Parse(SafetensorsFile(header, data.str()));
+  const Safetensors read = ParsedSafetensors(SafetensorsFile(header, data.str()));
   EXPECT_TRUE(SameBits(read.at("x"), torch::tensor({1.5f, -2.0f})));
   EXPECT_TRUE(SameBits(read.at("u"), torch::full({1}, 7, torch::kUInt8)));
 }
@@ -91,8 +91,8 @@ TEST(Safetensors, RefusesToWriteWhatTheFormatCannotHold) {
 }
 
 TEST(SafetensorsHostile, FilesThatEndEarly) {
-  EXPECT_ERROR(Parse(""), Errc::kBadFile, "evil: 0 bytes, a header length alone needs 8");
-  EXPECT_ERROR(Parse("1234567"), Errc::kBadFile, "evil: 7 bytes");
+  EXPECT_ERROR(ParsedSafetensors(""), Errc::kBadFile, "evil: 0 bytes, a header length alone needs 8");
+  EXPECT_ERROR(ParsedSafetensors("1234567"), Errc::kBadFile, "evil: 7 bytes");
   EXPECT_ERROR(ParseHeader(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 7), Errc::kBadFile,
                "evil: tensor 'x' has bytes [0, 8) of 7");
   const TempDir dir;
@@ -101,9 +101,9 @@ TEST(SafetensorsHostile, FilesThatEndEarly) {
 }
 
 TEST(SafetensorsHostile, HeaderLongerThanTheFile) {
-  EXPECT_ERROR(Parse(Builder().U64(1u << 30).Text("{}").str()), Errc::kBadFile,
+  EXPECT_ERROR(ParsedSafetensors(Builder().U64(1u << 30).Text("{}").str()), Errc::kBadFile,
                "evil @0: header of 1073741824 bytes, 2 left");
-  EXPECT_ERROR(Parse(Builder().U64(std::numeric_limits<uint64_t>::max()).Text("{}").str()), Errc::kBadFile,
+  EXPECT_ERROR(ParsedSafetensors(Builder().U64(std::numeric_limits<uint64_t>::max()).Text("{}").str()), Errc::kBadFile,
                "evil @0: header of 18446744073709551615 bytes, 2 left");
 }
 
@@ -182,7 +182,7 @@ TEST(SafetensorsHostile, DeepNesting) {
 }
 
 TEST(SafetensorsHostile, BooleansOtherThanZeroAndOne) {
-  EXPECT_ERROR(Parse(SafetensorsFile(R"({"x":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}})", "\x01\x02")),
+  EXPECT_ERROR(ParsedSafetensors(SafetensorsFile(R"({"x":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}})", "\x01\x02")),
                Errc::kBadFile, "evil: tensor 'x': boolean 1 is 2, must be 0 or 1");
 }
 

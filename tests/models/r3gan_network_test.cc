@@ -21,7 +21,7 @@ using testing::ReferenceNames;
 using testing::ReferenceOf;
 using testing::TempFolder;
 
-TEST(R3gan, LatentPresetsHaveTheReferencesShapesAndDeviations) {
+TEST(R3ganNetwork, LatentPresetsHaveTheReferencesShapesAndDeviations) {
   const auto names =
       NamesWhere([](const std::string& stem, const json&) { return stem.ends_with(testing::kShapesEnd); });
   ASSERT_EQ(names.size(), 2u);
@@ -57,7 +57,7 @@ TEST(R3gan, LatentPresetsHaveTheReferencesShapesAndDeviations) {
   }
 }
 
-TEST(R3gan, PublishedPresets) {
+TEST(R3ganNetwork, PublishedPresets) {
   const Config cifar = r3gan::Preset("r3gan-cifar10"), ffhq = r3gan::Preset("r3gan-ffhq64");
   EXPECT_EQ(cifar.widths, std::vector<int64_t>(4, 768));
   EXPECT_EQ(cifar.cardinalities, std::vector<int64_t>(4, 96));
@@ -82,7 +82,7 @@ void Randomise(torch::nn::Module& network) {
 }
 
 // d/dweight of a scalar of second order (R1 + R2) along a random direction, against central differences.
-TEST(R3gan, DerivativeOfThePenaltiesByFiniteDifferences) {
+TEST(R3ganNetwork, DerivativeOfThePenaltiesByFiniteDifferences) {
   torch::manual_seed(11);
   Config config = r3gan::ConfigFor(2, 10, 8);
   config.classes = 3;
@@ -124,7 +124,7 @@ TEST(R3gan, DerivativeOfThePenaltiesByFiniteDifferences) {
   }
 }
 
-TEST(R3gan, AnyResolutionThatTheStagesLeaveSomethingOf) {
+TEST(R3ganNetwork, AnyResolutionThatTheStagesLeaveSomethingOf) {
   torch::manual_seed(1);
   for (const int64_t resolution : {1, 3, 7, 15, 28, 33}) {
     const Config config = r3gan::ConfigFor(1, resolution, 8);
@@ -139,7 +139,7 @@ TEST(R3gan, AnyResolutionThatTheStagesLeaveSomethingOf) {
   EXPECT_ERROR(R3ganDiscriminator{config}, Errc::kBadOption, "img_resolution = 3, cannot be halved 2 times");
 }
 
-TEST(R3gan, RefusesWhatCannotBe) {
+TEST(R3ganNetwork, RefusesWhatCannotBe) {
   const Config good = r3gan::ConfigFor(1, 8, 8);
   R3ganDiscriminator network(good);
   EXPECT_ERROR(network.forward(torch::zeros({2, 1, 9, 8}), {}), Errc::kBadOption, "must be [B, 1, 8, 8]");
@@ -160,7 +160,7 @@ TEST(R3gan, RefusesWhatCannotBe) {
                "class label 4, must be in [-1, 3]");
 }
 
-TEST(R3gan, ASampleWithoutLabelCountsEveryOutputOnce) {
+TEST(R3ganNetwork, ASampleWithoutLabelCountsEveryOutputOnce) {
   torch::manual_seed(2);
   Config config = r3gan::ConfigFor(1, 8, 8);
   config.classes = 4;

@@ -30,7 +30,7 @@ struct Worst {
   WorstError values, gradients;
 };
 
-struct Tolerances {
+struct R3ganTolerances {
   double value, gradient;
 };
 
@@ -40,7 +40,7 @@ void ForgetGradients(torch::nn::Module& network) {
 }
 
 void CheckDiscriminatorLoss(const Reference& reference, R3ganDiscriminator& network, const LabelledImages& real,
-                            const LabelledImages& fake, const std::string& suffix, const Tolerances& tolerance,
+                            const LabelledImages& fake, const std::string& suffix, const R3ganTolerances& tolerance,
                             Worst& worst) {
   const Fixture& f = reference.fixture;
   const double gamma = f.json().at("gamma");
@@ -70,7 +70,7 @@ void CheckDiscriminatorLoss(const Reference& reference, R3ganDiscriminator& netw
 }
 
 void CheckStudentLoss(const Reference& reference, R3ganDiscriminator& network, const LabelledImages& real,
-                      const LabelledImages& fake, const std::string& suffix, const Tolerances& tolerance,
+                      const LabelledImages& fake, const std::string& suffix, const R3ganTolerances& tolerance,
                       Worst& worst) {
   const Fixture& f = reference.fixture;
   ForgetGradients(network);
@@ -104,7 +104,7 @@ TEST(R3gan, EveryReferenceInBothPrecisions) {
       const LabelledImages real{reference.fixture.at("real").to(dtype), labels};
       const LabelledImages fake{reference.fixture.at("fake").to(dtype), labels};
       // As the fixtures state them: sums in another order.
-      const Tolerances tolerance = wide ? Tolerances{1e-9, 1e-9} : Tolerances{1e-5, 1e-4};
+      const R3ganTolerances tolerance = wide ? R3ganTolerances{1e-9, 1e-9} : R3ganTolerances{1e-5, 1e-4};
       Worst& worst = wide ? worst_f64 : worst_f32;
       CheckDiscriminatorLoss(reference, *network, real, fake, wide ? "_f64" : "", tolerance, worst);
       CheckStudentLoss(reference, *network, real, fake, wide ? "_f64" : "", tolerance, worst);

@@ -8,16 +8,16 @@ namespace {
 
 using testing::Close;
 
-struct Case {
+struct ConvolutionCase {
   int64_t in, out, side, kernel;
   nn::ConvolutionShape shape;
   bool with_bias, weight_constant = false;
 };
 
-class Convolution : public ::testing::TestWithParam<Case> {};
+class Convolution : public ::testing::TestWithParam<ConvolutionCase> {};
 
 // y, the gradient of a cubic function of y, and the gradients of its square, with respect to x, weight and bias.
-std::vector<Tensor> Derivatives(const Case& c, bool ours, torch::MemoryFormat layout) {
+std::vector<Tensor> Derivatives(const ConvolutionCase& c, bool ours, torch::MemoryFormat layout) {
   torch::manual_seed(21);
   const auto f64 = torch::kFloat64;
   std::vector<Tensor> inputs = {torch::randn({2, c.in, c.side, c.side}, f64).contiguous(layout).requires_grad_()};
@@ -50,11 +50,11 @@ TEST_P(Convolution, AgreesWithLibTorchToThirdOrder) {
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, Convolution,
-    ::testing::Values(Case{4, 6, 5, 3, {.padding = 1}, true}, Case{4, 6, 5, 1, {}, false},
-                      Case{4, 8, 6, 3, {.padding = 1, .groups = 2}, true},
-                      Case{4, 4, 7, 4, {.padding = 1, .stride = 2, .groups = 4}, false},
-                      Case{4, 4, 8, 4, {.padding = 1, .stride = 2, .groups = 4}, false, true},
-                      Case{3, 5, 4, 4, {}, true}, Case{4, 6, 5, 3, {.padding = 1}, true, true}));
+    ::testing::Values(ConvolutionCase{4, 6, 5, 3, {.padding = 1}, true}, ConvolutionCase{4, 6, 5, 1, {}, false},
+                      ConvolutionCase{4, 8, 6, 3, {.padding = 1, .groups = 2}, true},
+                      ConvolutionCase{4, 4, 7, 4, {.padding = 1, .stride = 2, .groups = 4}, false},
+                      ConvolutionCase{4, 4, 8, 4, {.padding = 1, .stride = 2, .groups = 4}, false, true},
+                      ConvolutionCase{3, 5, 4, 4, {}, true}, ConvolutionCase{4, 6, 5, 3, {.padding = 1}, true, true}));
 
 TEST(ConvolutionGradients, FirstOrderIsLibTorchsToTheBit) {
   torch::manual_seed(2);

@@ -6,12 +6,12 @@
 namespace gas {
 namespace {
 
-struct Case {
+struct GroupNormCase {
   int64_t batch, channels, size, groups;
   double offset;  // added to the input, to stress the variance
 };
 
-class FusedGroupNorm : public ::testing::TestWithParam<Case> {};
+class FusedGroupNorm : public ::testing::TestWithParam<GroupNormCase> {};
 
 Tensor Reference(const Tensor& x, int64_t groups, const Tensor& w, const Tensor& b, bool silu) {
   const Tensor y = torch::group_norm(x, groups, w, b, 1e-5);
@@ -19,7 +19,7 @@ Tensor Reference(const Tensor& x, int64_t groups, const Tensor& w, const Tensor&
 }
 
 TEST_P(FusedGroupNorm, AgreesInValueAndGradients) {
-  const Case c = GetParam();
+  const GroupNormCase c = GetParam();
   for (const bool silu : {false, true}) {
     torch::manual_seed(3);
     const Tensor data = torch::randn({c.batch, c.channels, c.size, c.size}, torch::kFloat64) + c.offset;
@@ -43,8 +43,8 @@ TEST_P(FusedGroupNorm, AgreesInValueAndGradients) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, FusedGroupNorm,
-                         ::testing::Values(Case{2, 8, 5, 2, 0}, Case{3, 32, 14, 8, 0}, Case{1, 24, 7, 6, 3},
-                                           Case{2, 4, 1, 1, 0}, Case{2, 129, 3, 43, 0}));
+                         ::testing::Values(GroupNormCase{2, 8, 5, 2, 0}, GroupNormCase{3, 32, 14, 8, 0}, GroupNormCase{1, 24, 7, 6, 3},
+                                           GroupNormCase{2, 4, 1, 1, 0}, GroupNormCase{2, 129, 3, 43, 0}));
 
 TEST(FusedGroupNormDerivatives, SecondDerivativeAgrees) {
   torch::manual_seed(5);

@@ -6,6 +6,7 @@
 #include "gas/solver/sampler.h"
 #include "support/expect.h"
 #include "support/gmm.h"
+#include "support/schedules.h"
 
 namespace gas {
 namespace {
@@ -14,20 +15,13 @@ using ::testing::Contains;
 using ::testing::Field;
 using ::testing::HasSubstr;
 
-const std::vector<SchedulePtr>& Schedules() {
-  static const std::vector<SchedulePtr> schedules = {
-      VpLinearSchedule(), VeSchedule(), CosineSchedule(), FlowSchedule(),
-      DiscreteSchedule(ScaledLinearAlphasCumprod(0.00085, 0.012))};
-  return schedules;
-}
-
-StepTable Table(const std::string& solver, int64_t nfe, const NoiseSchedule& schedule = *Schedules()[0]) {
+StepTable Table(const std::string& solver, int64_t nfe, const NoiseSchedule& schedule = *testing::AllSchedules()[0]) {
   StepTable table = MakeSolverTable(solver, schedule, "", nfe, schedule.t_end());
   for (Tensor* entry : {&table.t, &table.t_eval, &table.a, &table.b}) *entry = entry->clone();
   return table;
 }
 
-LintReport Lint(const StepTable& table) { return LintTable(table, *Schedules()[0]); }
+LintReport Lint(const StepTable& table) { return LintTable(table, *testing::AllSchedules()[0]); }
 
 double At(const Tensor& t, int64_t i) { return t[i].item<double>(); }
 
@@ -36,8 +30,8 @@ auto Finds(LintVerdict verdict, const std::string& text) {
   return Contains(AllOf(Field(&LintFinding::verdict, verdict), Field(&LintFinding::text, HasSubstr(text))));
 }
 
-// A table with every entry in use.
-StepTable DenseTable(int64_t n) {
+// A table of random rows, every entry in use.
+StepTable RandomRows(int64_t n) {
   StepTable table = Table("ddim", n);
   torch::manual_seed(3);
   table.a = (0.3 * torch::randn({n, n}, torch::kFloat64)).tril();
@@ -66,7 +60,7 @@ double Sample(const StepTable& table, const std::vector<double>& predictions, do
 }
 
 TEST(Lint, EveryNamedSolverKeepsBrightness) {
-  for (const SchedulePtr& schedule : Schedules()) {
+  for (const SchedulePtr& schedule : testing::AllSchedules()) {
     for (const SolverInfo& solver : ListSolvers()) {
       for (const int64_t nfe : {1, 3, 5, 9, 21}) {
         SCOPED_TRACE(solver.name + " " + std::to_string(nfe) + " " + schedule->ToJson()["kind"].get<std::string>());
@@ -82,7 +76,7 @@ TEST(Lint, EveryNamedSolverKeepsBrightness) {
 
 // Third order in noise prediction diverges in few steps (Lu et al. 2022b, section 3): the reason for DPM-Solver++.
 TEST(Lint, FindsTheInstabilityThatIsKnown) {
-  for (const SchedulePtr& schedule : {Schedules()[0], Schedules()[2], Schedules()[3]}) {
+  for (const SchedulePtr& schedule : {testing::AllSchedules()[0], testing::AllSchedules()[2], testing::AllSchedules()[3]}) {
     const LintReport report = LintTable(Table("dpm-3s", 5, *schedule), *schedule);
     EXPECT_EQ(report.verdict, LintVerdict::kUnstable);
     EXPECT_GT(report.noise_gain.value, 4 * report.reference_noise_gain);
@@ -136,7 +130,7 @@ TEST(Lint, TimesAreNamed) {
   EXPECT_THAT(ascending.findings, Finds(LintVerdict::kUnstable, "t[2] = 0.9 is above t[1] = 0.7"));
   EXPECT_TRUE(std::isnan(ascending.reference_noise_gain));
 
-  const LintReport heun = LintTable(Table("heun", 5), *Schedules()[0]);
+  const LintReport heun = LintTable(Table("heun", 5), *testing::AllSchedules()[0]);
   EXPECT_THAT(heun.findings, Finds(LintVerdict::kSafe, "t[1] = t[2] = "));
   EXPECT_GT(heun.reference_noise_gain, 0);
 }
@@ -152,14 +146,14 @@ TEST(Lint, SamplersThatEndWithoutNoiseHaveNoReference) {
 // ---- The numbers, against what the sampler does ----
 
 TEST(Lint, BrightnessIsThatOfARunWithConstantPredictions) {
-  const StepTable table = DenseTable(5);
+  const StepTable table = RandomRows(5);
   const double sample = Sample(table, std::vector<double>(5, 0.7), 0.7 * At(table.alpha, 0));
-  const double expected = 0.7 * Schedules()[0]->Alpha(At(table.t, -1));
+  const double expected = 0.7 * testing::AllSchedules()[0]->Alpha(At(table.t, -1));
   EXPECT_NEAR(Lint(table).brightness.value, sample / expected - 1, 1e-12);
 }
 
 TEST(Lint, GainsAreThoseOfUnitImpulses) {
-  const StepTable table = DenseTable(5);
+  const StepTable table = RandomRows(5);
   double squares = 0;
   for (size_t j = 0; j < 5; ++j) {
     std::vector<double> impulse(5, 0.0);
@@ -179,7 +173,7 @@ TEST(Lint, TheReferenceIsItself) {
 }
 
 TEST(Lint, Cancellation) {
-  StepTable table = DenseTable(3);
+  StepTable table = RandomRows(3);
   table.b = torch::tensor({{0.0, 0.0, 0.0}, {3.0, -2.0, 0.0}, {0.25, 0.25, 0.5}}, torch::kFloat64);
   const LintReport report = Lint(table);
   EXPECT_EQ(report.rows[0].cancellation.value, 1);
@@ -190,7 +184,7 @@ TEST(Lint, Cancellation) {
 
 TEST(Lint, WholeTimesteps) {
   StepTable table = Table("dpmpp-3m", 3);
-  const NoiseSchedule& schedule = *Schedules()[0];
+  const NoiseSchedule& schedule = *testing::AllSchedules()[0];
   table.t_eval[0] = 0.999;
   table.t_eval[1] = 0.5004;
   table.t_eval[2] = 0.0002;  // the first timestep is 0.001
@@ -205,7 +199,7 @@ TEST(Lint, WholeTimesteps) {
   EXPECT_EQ(report.timestep_row, 2);
   EXPECT_EQ(report.timestep_shift, report.rows[2].timestep_shift);
   EXPECT_THAT(report.findings, Finds(LintVerdict::kSafe, "at whole timesteps of 1000 evaluation 2 moves by"));
-  EXPECT_TRUE(std::isnan(LintTable(Table("ddim", 3, *Schedules()[1]), *Schedules()[1]).timestep_shift));
+  EXPECT_TRUE(std::isnan(LintTable(Table("ddim", 3, *testing::AllSchedules()[1]), *testing::AllSchedules()[1]).timestep_shift));
 }
 
 Tensor Half(const Tensor& t) { return t.to(torch::kFloat16).to(torch::kFloat64); }
@@ -229,7 +223,7 @@ double HalfErrorOf(const StepTable& table, const NoiseSchedule& schedule) {
 }
 
 TEST(Lint, HalfErrorIsABoundOfTheRightOrder) {
-  for (const SchedulePtr& schedule : Schedules()) {
+  for (const SchedulePtr& schedule : testing::AllSchedules()) {
     for (const char* solver : {"ddim", "dpmpp-3m", "unipc-3-bh2", "ipndm-3", "deis-2", "dpm-2m", "heun"}) {
       for (const int64_t nfe : {3, 7, 15}) {
         SCOPED_TRACE(solver + (" " + std::to_string(nfe) + " ") + schedule->ToJson()["kind"].get<std::string>());
@@ -261,7 +255,7 @@ StepTable Spectral(StepTable table, int64_t bands) {
 }
 
 TEST(Lint, EqualBandsAreTheScalarTable) {
-  const StepTable table = DenseTable(4);
+  const StepTable table = RandomRows(4);
   const LintReport scalar = Lint(table), spectral = Lint(Spectral(table, 5));
   EXPECT_FALSE(scalar.spectral);
   EXPECT_TRUE(spectral.spectral);

@@ -6,26 +6,20 @@
 #include "gas/solver/sampler.h"
 #include "support/expect.h"
 #include "support/gmm.h"
+#include "support/schedules.h"
 
 namespace gas {
 namespace {
 
-const std::vector<SchedulePtr>& Schedules() {
-  static const std::vector<SchedulePtr> schedules = {
-      VpLinearSchedule(), VeSchedule(), CosineSchedule(), FlowSchedule(),
-      DiscreteSchedule(ScaledLinearAlphasCumprod(0.00085, 0.012))};
-  return schedules;
-}
-
 bool CanRun(const std::string& solver, int64_t nfe) { return solver != "heun" || nfe % 2 == 1; }
 
-Tensor Noise() { return torch::tensor({-1.25, 0.5, 2.0}, torch::kFloat64).reshape({3, 1, 1, 1}); }
+Tensor ThreeNoises() { return torch::tensor({-1.25, 0.5, 2.0}, torch::kFloat64).reshape({3, 1, 1, 1}); }
 
 // If all data is one point, data and noise predictions are constant along the flow, and every solver is exact,
 // whatever its order, grid and number of steps.
 TEST(Registry, EverySolverIsExactForOneDataPoint) {
   const testing::GaussianDenoiser network(0.7, 0.0, PredictionType::kNoise);
-  for (const SchedulePtr& schedule : Schedules()) {
+  for (const SchedulePtr& schedule : testing::AllSchedules()) {
     for (const SolverInfo& solver : ListSolvers()) {
       for (const int64_t nfe : {1, 2, 3, 4, 5, 8, 11}) {
         if (!CanRun(solver.name, nfe)) continue;
@@ -37,10 +31,10 @@ TEST(Registry, EverySolverIsExactForOneDataPoint) {
                   0);
         EXPECT_TRUE(testing::SameBits(table.t_eval, table.t.slice(0, 0, nfe)));
         const CountingDenoiser counting(network);
-        const Tensor sample = RunTable(table, counting, Noise(), {});
+        const Tensor sample = RunTable(table, counting, ThreeNoises(), {});
         EXPECT_EQ(counting.count(), nfe);
         const double from = schedule->t_start(), to = schedule->t_end();
-        const Tensor start = Noise() * schedule->PriorStd(from);
+        const Tensor start = ThreeNoises() * schedule->PriorStd(from);
         EXPECT_TRUE(testing::Close(sample, network.Flow(*schedule, start, from, to), 1e-9, 0));
       }
     }
@@ -59,7 +53,7 @@ TEST(Registry, NamesAreUniqueAndDefaultsExist) {
 }
 
 TEST(Registry, EveryNamedGridAndListsWork) {
-  const SchedulePtr schedule = Schedules().back();
+  const SchedulePtr schedule = testing::AllSchedules().back();
   for (const SolverInfo& solver : ListSolvers()) {
     const int64_t nfe = solver.name == "heun" ? 9 : 5;  // five steps, as gits has
     for (const GridInfo& grid : ListGrids())
@@ -71,7 +65,7 @@ TEST(Registry, EveryNamedGridAndListsWork) {
 }
 
 TEST(Registry, RequestsThatCannotBeCarriedOutAreRefused) {
-  const NoiseSchedule& schedule = *Schedules().front();
+  const NoiseSchedule& schedule = *testing::AllSchedules().front();
   EXPECT_ERROR(MakeSolverTable("dpmpp2m", schedule, "", 4, 1e-3), Errc::kBadOption, "did you mean dpmpp-2m?");
   EXPECT_ERROR(MakeSolverTable("unipc-3-bh3", schedule, "", 4, 1e-3), Errc::kBadOption, "did you mean unipc-3-bh1?");
   EXPECT_ERROR(MakeSolverTable("", schedule, "", 4, 1e-3), Errc::kBadOption, "unknown");

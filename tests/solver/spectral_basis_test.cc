@@ -12,16 +12,16 @@ namespace {
 
 using testing::Close;
 
-Tensor Noise(const std::vector<int64_t>& shape) { return NoiseFor(std::vector<Seed>{1, 2, 3}, shape).to(torch::kFloat64); }
+Tensor SeededNoise(const std::vector<int64_t>& shape) { return NoiseFor(std::vector<Seed>{1, 2, 3}, shape).to(torch::kFloat64); }
 
 Tensor SomeRotation(int64_t n) {
-  return std::get<0>(torch::linalg_qr(Noise({1, n, n})[0][0])).contiguous();
+  return std::get<0>(torch::linalg_qr(SeededNoise({1, n, n})[0][0])).contiguous();
 }
 
 // From the definition: X[f] = s_f sum_i x[i] cos(pi f (2i + 1) / 2n), s_0 = sqrt(1/n), s_f = sqrt(2/n).
 TEST(SpectralBasis, TransformIsTheOrthonormalDct) {
   const int64_t h = 5, w = 7;
-  const Tensor x = Noise({1, h, w});
+  const Tensor x = SeededNoise({1, h, w});
   const SpectralBasisPtr basis = MakeSpectralBasis({1, h, w}, 4);
   const Tensor spectrum = SpectralTransform(*basis, x).Forward(x);
   for (int64_t fy = 0; fy < h; ++fy) {
@@ -40,7 +40,7 @@ TEST(SpectralBasis, TransformIsTheOrthonormalDct) {
 }
 
 TEST(SpectralBasis, InverseUndoesItWithAnyRotation) {
-  const Tensor x = Noise({3, 8, 6});
+  const Tensor x = SeededNoise({3, 8, 6});
   const SpectralBasisPtr basis = MakeSpectralBasis({3, 8, 6}, 10, SomeRotation(3));
   const SpectralTransform transform(*basis, x);
   EXPECT_TRUE(Close(transform.Inverse(transform.Forward(x)), x, 1e-13, 0));
@@ -74,7 +74,7 @@ StepTable Repeated(StepTable table, const SpectralBasisPtr& basis) {
 TEST(SpectralTable, EqualCoefficientsAreTheScalarTable) {
   const SchedulePtr schedule = VpLinearSchedule();
   const testing::GaussianDenoiser network(0.2, 0.7);
-  const Tensor noise = Noise({3, 6, 6});
+  const Tensor noise = SeededNoise({3, 6, 6});
   const StepTable scalar = MakeSolverTable("dpmpp-3m", *schedule, "logsnr", 5, 1e-3);
   const Tensor expected = RunTable(scalar, network, noise, {});
   for (const int64_t bands : {1, 8}) {
@@ -86,7 +86,7 @@ TEST(SpectralTable, EqualCoefficientsAreTheScalarTable) {
 TEST(SpectralTable, GradientsAgreeWithFiniteDifferences) {
   const SchedulePtr schedule = VpLinearSchedule();
   const testing::GaussianDenoiser network(0.2, 0.7);
-  const Tensor noise = Noise({2, 4, 4});
+  const Tensor noise = SeededNoise({2, 4, 4});
   StepTable table = Repeated(MakeSolverTable("dpmpp-3m", *schedule, "logsnr", 3, 1e-3),
                              MakeSpectralBasis({2, 4, 4}, 5, SomeRotation(2)));
   table.start = std::make_shared<SpectralStart>(
@@ -118,7 +118,7 @@ TEST(SpectralTable, StatesOfAnotherShapeAreRefused) {
   const testing::GaussianDenoiser network(0.2, 0.7);
   const StepTable table =
       Repeated(MakeSolverTable("ddim", *schedule, "logsnr", 2, 1e-3), MakeSpectralBasis({1, 4, 4}, 3));
-  EXPECT_ERROR(RunTable(table, network, Noise({1, 5, 4}), {}), Errc::kBadOption,
+  EXPECT_ERROR(RunTable(table, network, SeededNoise({1, 5, 4}), {}), Errc::kBadOption,
                "spectral table for states of shape [1, 4, 4], not [1, 5, 4]");
 }
 

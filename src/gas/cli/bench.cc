@@ -15,7 +15,7 @@
 namespace gas::cli {
 namespace {
 
-std::vector<OptionRow> Rows() {
+std::vector<OptionRow> BenchRows() {
   return {
       kModelRow,
       {.key = "bench.batch", .flag = "--batch", .type = OptType::kInt, .def = "64", .min = 1, .max = 65536,
@@ -137,7 +137,7 @@ void RunBench(const Options& o) {
 
 Verb BenchVerb() {
   return {"bench", "Measures this machine's peak, and how near the network and the sampler come to it.", "gas bench",
-          Rows(), RunBench};
+          BenchRows(), RunBench};
 }
 
 }  // namespace gas::cli

@@ -18,7 +18,7 @@
 namespace gas::cli {
 namespace {
 
-std::vector<OptionRow> Rows() {
+std::vector<OptionRow> DemoRows() {
   return {
       kModelRow,
       {.key = "demo.nfe", .flag = "--nfe", .type = OptType::kInt, .def = "4", .min = 2, .max = 20,
@@ -160,7 +160,7 @@ void RunDemo(const Options& o) {
 }  // namespace
 
 Verb DemoVerb() {
-  return {"demo", "The main job in minutes: teacher, training, samples, measured quality.", "gas demo", Rows(), RunDemo};
+  return {"demo", "The main job in minutes: teacher, training, samples, measured quality.", "gas demo", DemoRows(), RunDemo};
 }
 
 }  // namespace gas::cli

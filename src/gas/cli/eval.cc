@@ -16,7 +16,7 @@ namespace {
 // Nearest neighbours in precision, recall, density and coverage; the number that their authors propose.
 constexpr int64_t kNeighbours = 5;
 
-std::vector<OptionRow> Rows() {
+std::vector<OptionRow> EvalRows() {
   return {
       kModelRow,
       {.key = "eval.teacher", .flag = "--teacher", .type = OptType::kText, .def = "runs/test",
@@ -153,7 +153,7 @@ void RunEval(const Options& o) {
 
 Verb EvalVerb() {
   return {"eval", "Measures solvers on teacher data of unseen seeds.",
-          "gas eval --teacher runs/test --solver dpmpp-3m,runs/gs/solver.gas.json --nfe 4", Rows(), RunEval};
+          "gas eval --teacher runs/test --solver dpmpp-3m,runs/gs/solver.gas.json --nfe 4", EvalRows(), RunEval};
 }
 
 }  // namespace gas::cli

@@ -16,7 +16,7 @@
 namespace gas::cli {
 namespace {
 
-std::vector<OptionRow> Rows() {
+std::vector<OptionRow> FitRows() {
   return {
       kModelRow,
       {.key = "student.nfe", .flag = "--nfe", .type = OptType::kText, .def = "4",
@@ -189,7 +189,7 @@ void RunFit(const Options& o) {
 
 Verb FitVerb() {
   return {"fit", "Fits a solver in closed form: seconds, no backpropagation, any network that can be called.",
-          "gas fit --model fashion --nfe 3,4,5,6,8,10 --bands 25 --start auto --out runs/fit", Rows(), RunFit};
+          "gas fit --model fashion --nfe 3,4,5,6,8,10 --bands 25 --start auto --out runs/fit", FitRows(), RunFit};
 }
 
 }  // namespace gas::cli

@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kClassNames =
     R"(["T-shirt","trouser","pullover","dress","coat","sandal","shirt","sneaker","bag","ankle boot"])";
 
-std::vector<OptionRow> Rows() {
+std::vector<OptionRow> PretrainRows() {
   return {
       {.key = "pretrain.what", .flag = "--what", .type = OptType::kText, .def = "denoiser",
        .help = "denoiser or classifier"},
@@ -159,7 +159,7 @@ void RunPretrain(const Options& o) {
 
 Verb PretrainVerb() {
   return {"pretrain", "Trains a denoiser, or the classifier that measures it, on labelled images.",
-          "gas pretrain --run runs/fashion --out model.safetensors", Rows(), RunPretrain};
+          "gas pretrain --run runs/fashion --out model.safetensors", PretrainRows(), RunPretrain};
 }
 
 }  // namespace gas::cli

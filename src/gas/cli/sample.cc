@@ -14,7 +14,7 @@
 namespace gas::cli {
 namespace {
 
-std::vector<OptionRow> Rows() {
+std::vector<OptionRow> SampleRows() {
   return {
       kModelRow,
       kGuidanceRow,
@@ -111,7 +111,7 @@ void RunSample(const Options& o) {
 
 Verb SampleVerb() {
   return {"sample", "Draws samples with any solver, by name or from a file.",
-          "gas sample --solver unipc-3-bh2 --nfe 5 --seeds 0-15 --format grid --out runs/grid.png", Rows(), RunSample};
+          "gas sample --solver unipc-3-bh2 --nfe 5 --seeds 0-15 --format grid --out runs/grid.png", SampleRows(), RunSample};
 }
 
 }  // namespace gas::cli

@@ -10,7 +10,7 @@
 namespace gas::cli {
 namespace {
 
-std::vector<OptionRow> Rows() {
+std::vector<OptionRow> TeacherRows() {
   return {
       kModelRow,
       kGuidanceRow,
@@ -64,7 +64,7 @@ void RunTeacherVerb(const Options& o) {
 
 Verb TeacherVerb() {
   return {"teacher", "Makes teacher data: noises, samples and labels of a long solver run.",
-          "gas teacher --model fashion --seeds 0-1399 --out runs/teacher", Rows(), RunTeacherVerb};
+          "gas teacher --model fashion --seeds 0-1399 --out runs/teacher", TeacherRows(), RunTeacherVerb};
 }
 
 }  // namespace gas::cli

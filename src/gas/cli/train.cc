@@ -18,7 +18,7 @@
 namespace gas::cli {
 namespace {
 
-std::vector<OptionRow> Rows() {
+std::vector<OptionRow> TrainRows() {
   std::vector<OptionRow> rows = {
       kModelRow,
       {.key = "train.method", .flag = "--method", .type = OptType::kText, .def = "gs",
@@ -241,7 +241,7 @@ void RunTrain(const Options& o) {
 
 Verb TrainVerb() {
   return {"train", "Trains a solver on teacher data; the network stays frozen.",
-          "gas train --method gs --teacher runs/teacher --nfe 4 --out runs/gs4", Rows(), RunTrain};
+          "gas train --method gs --teacher runs/teacher --nfe 4 --out runs/gs4", TrainRows(), RunTrain};
 }
 
 }  // namespace gas::cli

@@ -8,7 +8,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* kFormatKey = "gas_mixture";
+constexpr const char* kMixtureKey = "gas_mixture";
 constexpr int64_t kMost = 4096;  // components, and dimensions
 constexpr uint64_t kMaxMixtureBytes = uint64_t{1} << 28;
 
@@ -78,14 +78,14 @@ bool IsMixtureFile(const std::filesystem::path& path) {
   if (path.extension() != ".json" || !std::filesystem::is_regular_file(path)) return false;
   const Bytes bytes = ReadFile(path, kMaxMixtureBytes);
   const Json json = Json::parse(bytes.begin(), bytes.end(), nullptr, /*allow_exceptions=*/false);
-  return json.is_object() && json.contains(kFormatKey);
+  return json.is_object() && json.contains(kMixtureKey);
 }
 
 MixtureFile ParseMixtureFile(const std::string& name, std::string_view text) {
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  GAS_CHECK(json.is_object() && json.contains(kFormatKey), Errc::kBadFile, name,
+  GAS_CHECK(json.is_object() && json.contains(kMixtureKey), Errc::kBadFile, name,
             ": is no JSON object with the entry gas_mixture, so this is not a model file of this program");
-  GAS_CHECK(json[kFormatKey] == 1, Errc::kBadFile, name, ": gas_mixture = ", json[kFormatKey].dump(), ", must be 1");
+  GAS_CHECK(json[kMixtureKey] == 1, Errc::kBadFile, name, ": gas_mixture = ", json[kMixtureKey].dump(), ", must be 1");
   MixtureFile file{GaussianMixture(json, name), {}, nullptr};
   const Tensor shape = Numbers(json, "shape", {3}, name);
   for (int64_t i = 0; i < 3; ++i) file.shape.push_back(shape[i].to(torch::kInt64).item<int64_t>());

@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr const char* kFormatKey = "gas_model";
+constexpr const char* kModelKey = "gas_model";
 constexpr std::string_view kProcessPrefix = "exec:";
 constexpr const char* kMixtureSuffix = ".json";
 
@@ -29,8 +29,8 @@ const std::string& MetadataAt(const Safetensors& file, const std::string& key) {
 }
 
 edm::PrecondConfig ConfigOf(const Safetensors& file) {
-  GAS_CHECK(MetadataAt(file, kFormatKey) == "edm-1", Errc::kBadFile, file.name, ": metadata ", kFormatKey, " = ",
-            MetadataAt(file, kFormatKey), ", must be edm-1");
+  GAS_CHECK(MetadataAt(file, kModelKey) == "edm-1", Errc::kBadFile, file.name, ": metadata ", kModelKey, " = ",
+            MetadataAt(file, kModelKey), ", must be edm-1");
   const Json json = Json::parse(MetadataAt(file, "init_kwargs"), nullptr, /*allow_exceptions=*/false);
   GAS_CHECK(json.is_object(), Errc::kBadFile, file.name, ": metadata entry init_kwargs is not a JSON object");
   return edm::PrecondConfigFromJson(MetadataAt(file, "class_name"), json);
@@ -162,7 +162,7 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
 
 void WriteEdmModel(const fs::path& path, const edm::PrecondConfig& config, const std::map<std::string, Tensor>& weights,
                    std::map<std::string, std::string> metadata) {
-  metadata[kFormatKey] = "edm-1";
+  metadata[kModelKey] = "edm-1";
   metadata["class_name"] = config.class_name;
   metadata["init_kwargs"] = InitKwargs(config).dump();
   std::map<std::string, Tensor> plain;

@@ -10,7 +10,7 @@ namespace {
 
 // alpha reaches 0 at t = 1. Sampling starts where DPM-Solver starts it (lambda near -4.8); times beyond kLatest,
 // which a trained time shift may ask for, are clipped, so that lambda stays finite.
-constexpr double kStart = 0.9946;
+constexpr double kCosineStart = 0.9946;
 constexpr double kLatest = 0.9999;
 
 // With the angle u(t) = pi/2 (t + s)/(1 + s): alpha = cos u / cos u(0).
@@ -37,7 +37,7 @@ class Cosine : public NoiseSchedule {
     return (u - u_0_) * ((1 + s_) * 2 / std::numbers::pi);
   }
 
-  double t_start() const override { return kStart; }
+  double t_start() const override { return kCosineStart; }
   double t_end() const override { return t_eps_; }
   nlohmann::json ToJson() const override { return {{"kind", "cosine"}, {"s", s_}, {"t_eps", t_eps_}}; }
 
@@ -52,8 +52,8 @@ class Cosine : public NoiseSchedule {
 
 SchedulePtr CosineSchedule(double s, double t_eps) {
   GAS_CHECK(s >= 0 && s < 1, Errc::kBadOption, "schedule cosine: s = ", s, ", must be in [0, 1)");
-  GAS_CHECK(t_eps > 0 && t_eps < kStart, Errc::kBadOption, "schedule cosine: t_eps = ", t_eps, ", must be in (0, ",
-            kStart, ")");
+  GAS_CHECK(t_eps > 0 && t_eps < kCosineStart, Errc::kBadOption, "schedule cosine: t_eps = ", t_eps, ", must be in (0, ",
+            kCosineStart, ")");
   return std::make_shared<Cosine>(s, t_eps);
 }
 

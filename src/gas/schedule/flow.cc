@@ -6,7 +6,7 @@ namespace gas {
 namespace {
 
 // At t = 1 alpha is 0 and lambda infinite; sampling starts one step of a 1000-step training grid below.
-constexpr double kStart = 0.999;
+constexpr double kFlowStart = 0.999;
 
 class Flow : public NoiseSchedule {
  public:
@@ -17,7 +17,7 @@ class Flow : public NoiseSchedule {
   Tensor HalfLogSnr(const Tensor& t) const override { return torch::log1p(-t) - torch::log(t); }
   Tensor TimeOfHalfLogSnr(const Tensor& lambda) const override { return torch::sigmoid(-lambda); }
 
-  double t_start() const override { return kStart; }
+  double t_start() const override { return kFlowStart; }
   double t_end() const override { return t_eps_; }
   nlohmann::json ToJson() const override { return {{"kind", "flow"}, {"t_eps", t_eps_}}; }
 
@@ -28,8 +28,8 @@ class Flow : public NoiseSchedule {
 }  // namespace
 
 SchedulePtr FlowSchedule(double t_eps) {
-  GAS_CHECK(t_eps > 0 && t_eps < kStart, Errc::kBadOption, "schedule flow: t_eps = ", t_eps, ", must be in (0, ",
-            kStart, ")");
+  GAS_CHECK(t_eps > 0 && t_eps < kFlowStart, Errc::kBadOption, "schedule flow: t_eps = ", t_eps, ", must be in (0, ",
+            kFlowStart, ")");
   return std::make_shared<Flow>(t_eps);
 }
 

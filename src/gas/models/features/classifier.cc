@@ -8,7 +8,7 @@
 namespace gas {
 namespace {
 
-constexpr const char* kFormatKey = "gas_features";
+constexpr const char* kFeaturesKey = "gas_features";
 
 }  // namespace
 
@@ -44,8 +44,8 @@ Classifier::Output Classifier::forward(const Tensor& images) {
 
 FeatureModel ReadFeatureModel(const std::filesystem::path& path) {
   Safetensors file = ReadSafetensors(path);
-  GAS_CHECK(file.metadata[kFormatKey] == "classifier-1", Errc::kBadFile, file.name, ": metadata ", kFormatKey, " = ",
-            file.metadata[kFormatKey], ", must be classifier-1");
+  GAS_CHECK(file.metadata[kFeaturesKey] == "classifier-1", Errc::kBadFile, file.name, ": metadata ", kFeaturesKey, " = ",
+            file.metadata[kFeaturesKey], ", must be classifier-1");
   const auto config = nlohmann::json::parse(file.metadata["config"], nullptr, /*allow_exceptions=*/false);
   GAS_CHECK(config.is_object(), Errc::kBadFile, file.name, ": metadata entry config is not a JSON object");
   FeatureModel model;
@@ -83,7 +83,7 @@ void WriteFeatureModel(const std::filesystem::path& path, const FeatureModel& mo
   tensors["data.covariance"] = model.data_covariance;
   auto metadata = model.metadata;
   const ClassifierConfig& c = model.network->config();
-  metadata[kFormatKey] = "classifier-1";
+  metadata[kFeaturesKey] = "classifier-1";
   metadata["config"] = nlohmann::json{{"channels", c.channels}, {"resolution", c.resolution}, {"classes", c.classes},
                                       {"width", c.width}}.dump();
   WriteSafetensors(path, tensors, metadata);

@@ -7,7 +7,7 @@
 namespace gas::r3gan {
 namespace {
 
-constexpr const char* kFormatKey = "gas_discriminator";
+constexpr const char* kDiscriminatorKey = "gas_discriminator";
 constexpr const char* kFormat = "r3gan-1";
 constexpr const char* kEmbedding = "EmbeddingLayer.weight";
 
@@ -22,9 +22,9 @@ std::map<std::string, Tensor> WithoutPrefix(const std::map<std::string, Tensor>&
 }
 
 Config StoredConfig(const Safetensors& file, const std::map<std::string, Tensor>& tensors) {
-  const auto format = file.metadata.find(kFormatKey);
+  const auto format = file.metadata.find(kDiscriminatorKey);
   if (format == file.metadata.end()) return ConfigFromTensors(tensors, file.name);
-  GAS_CHECK(format->second == kFormat, Errc::kBadFile, file.name, ": metadata ", kFormatKey, " = ", format->second,
+  GAS_CHECK(format->second == kFormat, Errc::kBadFile, file.name, ": metadata ", kDiscriminatorKey, " = ", format->second,
             ", must be ", kFormat);
   const auto config = file.metadata.find("config");
   GAS_CHECK(config != file.metadata.end(), Errc::kBadFile, file.name, ": metadata entry config is missing");
@@ -66,7 +66,7 @@ void WriteDiscriminator(const std::filesystem::path& path, const R3ganDiscrimina
                         std::map<std::string, std::string> metadata) {
   auto tensors = StateDict(network);
   for (auto& [name, tensor] : tensors) tensor = tensor.cpu().contiguous();
-  metadata[kFormatKey] = kFormat;
+  metadata[kDiscriminatorKey] = kFormat;
   metadata["config"] = ToJson(network.config()).dump();
   WriteSafetensors(path, tensors, metadata);
 }
