@@ -41,6 +41,7 @@ function(gas_add_libraries layers_file)
   target_link_libraries(gas_io PUBLIC PNG::PNG ZLIB::ZLIB)
   target_link_libraries(gas_fit PUBLIC NLopt::nlopt)
   target_link_libraries(gas_cli PUBLIC CLI11::CLI11 ${CMAKE_DL_LIBS})
+  target_compile_definitions(gas_cli PRIVATE GAS_VERSION="${PROJECT_VERSION}")
   # The weights of the source tree, so that a program runs where it was built.
   target_compile_definitions(gas_models PRIVATE GAS_SOURCE_MODELS="${PROJECT_SOURCE_DIR}/models")
 endfunction()

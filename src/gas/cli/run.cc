@@ -7,6 +7,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
+#include "gas/core/torch.h"
 
 namespace gas::cli {
 namespace {
@@ -131,6 +132,10 @@ int Run(int argc, char** argv) {
     } else {
       PrintHelp(verbs);
     }
+    return 0;
+  }
+  if (name == "version" || name == "--version") {
+    std::cout << "gas " GAS_VERSION ", LibTorch " TORCH_VERSION "\n";
     return 0;
   }
   std::vector<std::string> names;
