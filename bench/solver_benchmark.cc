@@ -1,6 +1,7 @@
 // What the solver costs beside the network: making tables, and one step of the sampler with a network that is free.
 #include <benchmark/benchmark.h>
 
+#include "gas/models/edm/precond.h"
 #include "gas/nn/group_norm.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
@@ -52,6 +53,19 @@ void BM_SpectralSamplerSteps(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * 10);
 }
 BENCHMARK(BM_SpectralSamplerSteps)->Arg(1)->Arg(64)->Unit(benchmark::kMicrosecond)->UseRealTime();
+
+// What the steps above are a share of: one evaluation of that network (EDM's CIFAR-10 DDPM++, weights as initialised).
+void BM_Cifar10Network(benchmark::State& state) {
+  torch::NoGradGuard no_grad;
+  edm::PrecondConfig config;
+  config.network.channel_mult = {2, 2, 2};
+  config.network.augment_dim = 9;
+  edm::Precond network(config);
+  network.eval();
+  const Tensor x = torch::randn({state.range(0), 3, 32, 32}), sigma = torch::ones({});
+  for (auto _ : state) benchmark::DoNotOptimize(network.Denoise(x, sigma, {}));
+}
+BENCHMARK(BM_Cifar10Network)->Arg(1)->Arg(4)->Iterations(2)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 void BM_GroupNorm(benchmark::State& state) {
   torch::NoGradGuard no_grad;
