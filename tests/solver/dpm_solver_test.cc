@@ -1,9 +1,7 @@
 // DPM-Solver and DPM-Solver++ against the reference implementation.
 #include "gas/grid/time_grid.h"
 #include "gas/solver/dpm_singlestep.h"
-#include "gas/solver/sampler.h"
 #include "support/expect.h"
-#include "support/fixtures.h"
 #include "support/reference.h"
 
 namespace gas {
@@ -49,26 +47,15 @@ std::vector<int64_t> ListedStates(const json& c) {
 
 TEST(DpmSolverReference, EveryCase) {
   const Fixture fixture("solvers/dpm_solver");
-  const GaussianMixture mixture(fixture.json().at("gmm"));
   testing::WorstError worst("dpm_solver, x_final"), worst_state("dpm_solver, states");
   for (const json& c : fixture.cases()) {
-    const std::string prefix = c.at("prefix");
+    const testing::SolverCase on = testing::SolverCaseOf(fixture, c);
+    const std::string& prefix = on.prefix;
     SCOPED_TRACE(prefix);
-    const json& block = fixture.json().at("schedules").at(c.at("model").get<std::string>());
-    const SchedulePtr schedule = testing::ReferenceSchedule(block);
-    const testing::MixtureDenoiser network(mixture, testing::ReferencePrediction(block));
-    const CountingDenoiser counting(network);
-    const StepTable table = TableOf(c, *schedule, block.at("t_eps"));
-
-    std::vector<Tensor> states;
-    SampleOptions options;
-    options.on_state = [&](int64_t, const Tensor& x) { states.push_back(x); };
-    const Tensor sample = RunTable(table, counting, fixture.at("x_T"), {}, options);
-
-    const double tolerance = testing::SolverTolerance(testing::IsDiscrete(block), c.at("skip_type"));
-    EXPECT_EQ(counting.count(), c.at("nfe").get<int64_t>());
-    EXPECT_TRUE(testing::Close(sample, fixture.at(prefix + "/x_final"), tolerance, 0));
-    worst.Add(sample, fixture.at(prefix + "/x_final"), prefix);
+    const testing::SolverRun run = testing::RunCase(TableOf(c, *on.schedule, on.t_eps), on);
+    EXPECT_EQ(run.evaluations, c.at("nfe").get<int64_t>());
+    EXPECT_TRUE(testing::Close(run.sample, fixture.at(prefix + "/x_final"), on.tolerance, 0));
+    worst.Add(run.sample, fixture.at(prefix + "/x_final"), prefix);
     if (c.at("method") == "singlestep") {
       EXPECT_EQ(SinglestepOrders(c.at("N"), c.at("order")), c.at("orders").get<std::vector<int64_t>>());
     }
@@ -78,8 +65,8 @@ TEST(DpmSolverReference, EveryCase) {
     ASSERT_EQ(expected.size(0), static_cast<int64_t>(listed.size()));
     for (size_t i = 0; i < listed.size(); ++i) {
       const Tensor want = expected[static_cast<int64_t>(i)];
-      EXPECT_TRUE(testing::Close(states[listed[i]], want, tolerance, 0)) << "state " << listed[i];
-      worst_state.Add(states[listed[i]], want, prefix);
+      EXPECT_TRUE(testing::Close(run.states[listed[i]], want, on.tolerance, 0)) << "state " << listed[i];
+      worst_state.Add(run.states[listed[i]], want, prefix);
     }
   }
 }

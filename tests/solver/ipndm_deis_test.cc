@@ -16,30 +16,22 @@ using testing::Fixture;
 
 TEST(IpndmReference, EveryCase) {
   const Fixture fixture("solvers/ipndm");
-  const GaussianMixture mixture(fixture.json().at("gmm"));
   testing::WorstError worst("ipndm, x_final"), worst_state("ipndm, states");
   for (const json& c : fixture.cases()) {
-    const std::string prefix = c.at("prefix");
+    const testing::SolverCase on = testing::SolverCaseOf(fixture, c);
+    const std::string& prefix = on.prefix;
     SCOPED_TRACE(prefix);
-    const json& block = fixture.json().at("schedules").at(c.at("model").get<std::string>());
-    const SchedulePtr schedule = testing::ReferenceSchedule(block);
-    const testing::MixtureDenoiser network(mixture, testing::ReferencePrediction(block));
     const int64_t steps = c.at("N");
     const Tensor seen = c.at("decoupled") ? fixture.at(prefix + "/timesteps2").slice(0, 0, steps) : Tensor();
-    const StepTable table = IpndmTable(c.at("order"), *schedule, fixture.at(prefix + "/timesteps"), seen);
-
-    std::vector<Tensor> states;
-    SampleOptions options;
-    options.on_state = [&](int64_t, const Tensor& x) { states.push_back(x); };
-    const Tensor sample = RunTable(table, network, fixture.at("x_T"), {}, options);
-
-    EXPECT_TRUE(testing::Close(sample, fixture.at(prefix + "/x_final"), 1e-9, 0));
-    worst.Add(sample, fixture.at(prefix + "/x_final"), prefix);
+    const StepTable table = IpndmTable(c.at("order"), *on.schedule, fixture.at(prefix + "/timesteps"), seen);
+    const testing::SolverRun run = testing::RunCase(table, on);
+    EXPECT_TRUE(testing::Close(run.sample, fixture.at(prefix + "/x_final"), on.tolerance, 0));
+    worst.Add(run.sample, fixture.at(prefix + "/x_final"), prefix);
     if (!fixture.Has(prefix + "/states")) continue;
     const Tensor expected = fixture.at(prefix + "/states");
     for (int64_t n = 0; n < expected.size(0); ++n) {
-      EXPECT_TRUE(testing::Close(states[n], expected[n], 1e-9, 0)) << "state " << n;
-      worst_state.Add(states[n], expected[n], prefix);
+      EXPECT_TRUE(testing::Close(run.states[n], expected[n], on.tolerance, 0)) << "state " << n;
+      worst_state.Add(run.states[n], expected[n], prefix);
     }
   }
 }

@@ -22,37 +22,25 @@ Tensor ValueOf(const LinearForm& form, const std::vector<Tensor>& states, const 
 
 TEST(UniPcReference, EveryCase) {
   const Fixture fixture("solvers/unipc");
-  const GaussianMixture mixture(fixture.json().at("gmm"));
   testing::WorstError worst("unipc, x_final"), worst_state("unipc, corrected states");
   for (const json& c : fixture.cases()) {
-    const std::string prefix = c.at("prefix");
+    const testing::SolverCase on = testing::SolverCaseOf(fixture, c);
+    const std::string& prefix = on.prefix;
     SCOPED_TRACE(prefix);
-    const json& block = fixture.json().at("schedules").at(c.at("model").get<std::string>());
-    const SchedulePtr schedule = testing::ReferenceSchedule(block);
-    const testing::MixtureDenoiser network(mixture, testing::ReferencePrediction(block));
-    const CountingDenoiser counting(network);
-    const Tensor grid =
-        MakeGrid(testing::ReferenceGridName(c.at("skip_type")), *schedule, c.at("N"), block.at("t_eps"));
+    const Tensor grid = MakeGrid(testing::ReferenceGridName(c.at("skip_type")), *on.schedule, c.at("N"), on.t_eps);
     const UniPcVariant variant = c.at("variant") == "bh1" ? UniPcVariant::kBh1 : UniPcVariant::kBh2;
     std::vector<LinearForm> corrected;
-    const StepTable table = UniPcTable({c.at("order"), variant}, *schedule, grid, &corrected);
-
-    std::vector<Tensor> states, predictions;
-    SampleOptions options;
-    options.on_state = [&](int64_t, const Tensor& x) { states.push_back(x); };
-    options.on_data_prediction = [&](int64_t, const Tensor& m) { predictions.push_back(m); };
-    const Tensor sample = RunTable(table, counting, fixture.at("x_T"), {}, options);
-
-    const double tolerance = testing::SolverTolerance(testing::IsDiscrete(block), c.at("skip_type"));
-    EXPECT_EQ(counting.count(), c.at("nfe").get<int64_t>());
-    EXPECT_TRUE(testing::Close(sample, fixture.at(prefix + "/x_final"), tolerance, 0));
-    worst.Add(sample, fixture.at(prefix + "/x_final"), prefix);
+    const testing::SolverRun run =
+        testing::RunCase(UniPcTable({c.at("order"), variant}, *on.schedule, grid, &corrected), on);
+    EXPECT_EQ(run.evaluations, c.at("nfe").get<int64_t>());
+    EXPECT_TRUE(testing::Close(run.sample, fixture.at(prefix + "/x_final"), on.tolerance, 0));
+    worst.Add(run.sample, fixture.at(prefix + "/x_final"), prefix);
     if (!fixture.Has(prefix + "/states")) continue;
     const Tensor expected = fixture.at(prefix + "/states");
     ASSERT_EQ(expected.size(0), static_cast<int64_t>(corrected.size()));
     for (int64_t n = 0; n < expected.size(0); ++n) {
-      const Tensor state = ValueOf(corrected[n], states, predictions);
-      EXPECT_TRUE(testing::Close(state, expected[n], tolerance, 0)) << "state " << n;
+      const Tensor state = ValueOf(corrected[n], run.states, run.predictions);
+      EXPECT_TRUE(testing::Close(state, expected[n], on.tolerance, 0)) << "state " << n;
       worst_state.Add(state, expected[n], prefix);
     }
   }

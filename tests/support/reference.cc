@@ -1,6 +1,7 @@
 #include "support/reference.h"
 
 #include "gas/core/error.h"
+#include "gas/solver/sampler.h"
 
 namespace gas::testing {
 
@@ -33,6 +34,25 @@ const std::map<std::string, std::string>& StudentTensorNames() {
 
 double SolverTolerance(bool discrete, const std::string& skip_type) {
   return discrete && skip_type == "logSNR" ? 1e-7 : 1e-9;
+}
+
+SolverCase SolverCaseOf(const Fixture& fixture, const nlohmann::json& c) {
+  const nlohmann::json& block = fixture.json().at("schedules").at(c.at("model").get<std::string>());
+  return {c.at("prefix"), ReferenceSchedule(block), block.at("t_eps"),
+          SolverTolerance(IsDiscrete(block), c.value("skip_type", "")),
+          std::make_shared<MixtureDenoiser>(GaussianMixture(fixture.json().at("gmm")), ReferencePrediction(block)),
+          fixture.at("x_T")};
+}
+
+SolverRun RunCase(const StepTable& table, const SolverCase& on) {
+  const CountingDenoiser counting(*on.network);
+  SolverRun run;
+  SampleOptions options;
+  options.on_state = [&](int64_t, const Tensor& x) { run.states.push_back(x); };
+  options.on_data_prediction = [&](int64_t, const Tensor& m) { run.predictions.push_back(m); };
+  run.sample = RunTable(table, counting, on.noise, {}, options);
+  run.evaluations = counting.count();
+  return run;
 }
 
 }  // namespace gas::testing

@@ -4,8 +4,11 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "gas/schedule/noise_schedule.h"
+#include "gas/solver/step_table.h"
+#include "support/fixtures.h"
 #include "support/gmm.h"
 
 namespace gas::testing {
@@ -26,6 +29,24 @@ const std::map<std::string, std::string>& StudentTensorNames();
 // 1e-9, or 1e-7 where the fixtures say so: lambda is nearly flat at the first knot of a discrete schedule, and its
 // grid points inherit the rounding of the inverse.
 double SolverTolerance(bool discrete, const std::string& skip_type);
+
+// A case of a solver fixture: what it runs on, and how near its numbers have to be.
+struct SolverCase {
+  std::string prefix;
+  SchedulePtr schedule;
+  double t_eps, tolerance;
+  std::shared_ptr<const Denoiser> network;
+  Tensor noise;
+};
+SolverCase SolverCaseOf(const Fixture& fixture, const nlohmann::json& c);
+
+// What a table gives on it.
+struct SolverRun {
+  Tensor sample;
+  std::vector<Tensor> states, predictions;  // of every row
+  int64_t evaluations = 0;
+};
+SolverRun RunCase(const StepTable& table, const SolverCase& on);
 
 }  // namespace gas::testing
 

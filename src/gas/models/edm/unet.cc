@@ -69,6 +69,38 @@ class UNetBase : public UNet {
     options.down = down;
     stages.push_back({Kind::kBlock, {}, side.register_module(name, std::make_shared<UNetBlockImpl>(options)), {}});
   }
+  // The blocks of a level of the encoder, after its first stage, which left `channels`; returns what they leave.
+  int64_t AddEncoderBlocks(int64_t level, int64_t channels) {
+    const int64_t r = Resolution(level);
+    skip_channels_.push_back(channels);
+    for (int64_t i = 0; i < c_.num_blocks; ++i) {
+      const int64_t in = channels;
+      channels = c_.model_channels * c_.channel_mult[level];
+      AddBlock(*enc_, encoder_, Name(r, "block" + std::to_string(i)), in, channels, Contains(c_.attn_resolutions, r));
+      skip_channels_.push_back(channels);
+    }
+    return channels;
+  }
+  // A level of the decoder, which takes the encoder's outputs from the last one on. At a resolution with attention it is in
+  // every block, or in the last alone.
+  int64_t AddDecoderLevel(int64_t level, int64_t channels, bool attention_in_last_alone) {
+    const int64_t r = Resolution(level);
+    if (level == levels() - 1) {
+      AddBlock(*dec_, decoder_, Name(r, "in0"), channels, channels, true);
+      AddBlock(*dec_, decoder_, Name(r, "in1"), channels, channels, false);
+    } else {
+      AddBlock(*dec_, decoder_, Name(r, "up"), channels, channels, false, true, false);
+    }
+    for (int64_t i = 0; i <= c_.num_blocks; ++i) {
+      const int64_t in = channels + skip_channels_.back();
+      skip_channels_.pop_back();
+      channels = c_.model_channels * c_.channel_mult[level];
+      const bool attention = Contains(c_.attn_resolutions, r) && (i == c_.num_blocks || !attention_in_last_alone);
+      AddBlock(*dec_, decoder_, Name(r, "block" + std::to_string(i)), in, channels, attention);
+    }
+    return channels;
+  }
+
   // What every block is told of noise level and class, [B,embedding].
   virtual Tensor Embed(const Tensor& noise_labels, const Tensor& class_labels) = 0;
   // The outputs of the encoder's stages.
@@ -84,6 +116,9 @@ class UNetBase : public UNet {
   UNetConfig c_;
   std::shared_ptr<torch::nn::Module> enc_, dec_;
   std::vector<Stage> encoder_, decoder_;
+
+ private:
+  std::vector<int64_t> skip_channels_;  // of the encoder's outputs that no decoder stage has taken yet
 };
 
 class SongUNet : public UNetBase {
@@ -128,10 +163,8 @@ class SongUNet : public UNetBase {
       if (level == 0) {
         AddConv(*enc_, encoder_, Kind::kConv, Name(r, "conv"), {.in = out, .out = c_.model_channels, .init = kInit});
         out = c_.model_channels;
-        skip_channels_.push_back(out);
       } else {
         AddBlock(*enc_, encoder_, Name(r, "down"), out, out, false, false, true);
-        skip_channels_.push_back(out);
         if (c_.encoder_type == "skip") {
           AddConv(*enc_, encoder_, Kind::kAuxDown, Name(r, "aux_down"),
                   {.in = aux, .out = aux, .kernel = 0, .down = true, .resample_filter = c_.resample_filter});
@@ -144,32 +177,14 @@ class SongUNet : public UNetBase {
           aux = out;
         }
       }
-      for (int64_t i = 0; i < c_.num_blocks; ++i) {
-        const int64_t in = out;
-        out = c_.model_channels * c_.channel_mult[level];
-        AddBlock(*enc_, encoder_, Name(r, "block" + std::to_string(i)), in, out, Contains(c_.attn_resolutions, r));
-        skip_channels_.push_back(out);
-      }
+      out = AddEncoderBlocks(level, out);
     }
   }
 
   void BuildDecoder() {
     int64_t out = c_.model_channels * c_.channel_mult.back();
     for (int64_t level = levels() - 1; level >= 0; --level) {
-      const int64_t r = Resolution(level);
-      if (level == levels() - 1) {
-        AddBlock(*dec_, decoder_, Name(r, "in0"), out, out, true);
-        AddBlock(*dec_, decoder_, Name(r, "in1"), out, out, false);
-      } else {
-        AddBlock(*dec_, decoder_, Name(r, "up"), out, out, false, true, false);
-      }
-      for (int64_t i = 0; i <= c_.num_blocks; ++i) {
-        const int64_t in = out + skip_channels_.back();
-        skip_channels_.pop_back();
-        out = c_.model_channels * c_.channel_mult[level];
-        AddBlock(*dec_, decoder_, Name(r, "block" + std::to_string(i)), in, out,
-                 i == c_.num_blocks && Contains(c_.attn_resolutions, r));
-      }
+      out = AddDecoderLevel(level, out, /*attention_in_last_alone=*/true);
       if (c_.decoder_type == "skip" || level == 0) AddOutput(level, out);
     }
   }
@@ -241,7 +256,6 @@ class SongUNet : public UNetBase {
   int64_t embedding_;
   Tensor frequencies_;
   Linear map_label_, map_layer0_, map_layer1_;
-  std::vector<int64_t> skip_channels_;
 };
 
 class DhariwalUNet : public UNetBase {
@@ -299,39 +313,18 @@ class DhariwalUNet : public UNetBase {
   }
 
   void Build() {
-    int64_t out = c_.model_channels;
-    std::vector<int64_t> skips;
+    int64_t out = c_.model_channels * c_.channel_mult[0];
     for (int64_t level = 0; level < levels(); ++level) {
       const int64_t r = Resolution(level);
       if (level == 0) {
-        AddConv(*enc_, encoder_, Kind::kConv, Name(r, "conv"),
-                {.in = c_.in_channels, .out = c_.model_channels * c_.channel_mult[0], .init = kInit});
-        out = c_.model_channels * c_.channel_mult[0];
+        AddConv(*enc_, encoder_, Kind::kConv, Name(r, "conv"), {.in = c_.in_channels, .out = out, .init = kInit});
       } else {
         AddBlock(*enc_, encoder_, Name(r, "down"), out, out, false, false, true);
       }
-      skips.push_back(out);
-      for (int64_t i = 0; i < c_.num_blocks; ++i) {
-        const int64_t in = out;
-        out = c_.model_channels * c_.channel_mult[level];
-        AddBlock(*enc_, encoder_, Name(r, "block" + std::to_string(i)), in, out, Contains(c_.attn_resolutions, r));
-        skips.push_back(out);
-      }
+      out = AddEncoderBlocks(level, out);
     }
     for (int64_t level = levels() - 1; level >= 0; --level) {
-      const int64_t r = Resolution(level);
-      if (level == levels() - 1) {
-        AddBlock(*dec_, decoder_, Name(r, "in0"), out, out, true);
-        AddBlock(*dec_, decoder_, Name(r, "in1"), out, out, false);
-      } else {
-        AddBlock(*dec_, decoder_, Name(r, "up"), out, out, false, true, false);
-      }
-      for (int64_t i = 0; i <= c_.num_blocks; ++i) {
-        const int64_t in = out + skips.back();
-        skips.pop_back();
-        out = c_.model_channels * c_.channel_mult[level];
-        AddBlock(*dec_, decoder_, Name(r, "block" + std::to_string(i)), in, out, Contains(c_.attn_resolutions, r));
-      }
+      out = AddDecoderLevel(level, out, /*attention_in_last_alone=*/false);
     }
     out_norm_ = register_module("out_norm", std::make_shared<GroupNormImpl>(out, 1e-5));
     out_conv_ = register_module(
