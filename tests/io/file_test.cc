@@ -122,6 +122,11 @@ TEST(WriteFile, RefusesAReadOnlyFolder) {
   ::chmod(dir.path().c_str(), 0755);
 }
 
+TEST(LooksLikeFile, NamesOfOursDoNot) {
+  for (const char* name : {"fashion", "dpmpp-3m", "r3gan-latent-4", "unipc-3-bh2", ""}) EXPECT_FALSE(LooksLikeFile(name)) << name;
+  for (const char* file : {"a.json", "./a", "runs/gs", "/x"}) EXPECT_TRUE(LooksLikeFile(file)) << file;
+}
+
 TEST(ReadFile, RefusesWhatIsMissingNoFileOrTooLarge) {
   const TempDir dir;
   WriteFile(dir / "five", "12345"sv);

@@ -68,7 +68,9 @@ TEST(Lint, EveryNamedSolverKeepsBrightness) {
         EXPECT_LT(std::abs(report.brightness.value), 1e-9);
         for (const LintRow& row : report.rows) EXPECT_LT(std::abs(row.brightness.value), 1e-9);
         ASSERT_EQ(report.rows.size(), static_cast<size_t>(nfe));
-        if (nfe == 21) EXPECT_EQ(report.verdict, LintVerdict::kSafe) << report.findings.back().text;
+        if (nfe == 21) {
+          EXPECT_EQ(report.verdict, LintVerdict::kSafe) << report.findings.back().text;
+        }
       }
     }
   }

@@ -54,7 +54,9 @@ TEST(SpectralBasis, EveryFrequencyHasABandAndEveryBandAFrequency) {
       EXPECT_LE(basis->bands(), bands);
       const Tensor counts = torch::bincount(basis->BandOfFrequency().flatten(), {}, basis->bands());
       EXPECT_TRUE(counts.gt(0).all().item<bool>()) << h << "x" << w << " in " << bands;
-      if (bands > 1) EXPECT_EQ(counts[0].item<int64_t>(), 1) << "the constant alone";
+      if (bands > 1) {
+        EXPECT_EQ(counts[0].item<int64_t>(), 1) << "the constant alone";
+      }
     }
   }
   EXPECT_ERROR(MakeSpectralBasis({1, 4, 4}, 0), Errc::kBadOption, "bands = 0, must be in [1, 1000]");

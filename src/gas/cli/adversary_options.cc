@@ -3,6 +3,7 @@
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
 #include "gas/core/seeds.h"
+#include "gas/io/file.h"
 #include "gas/models/feature_discriminator.h"
 #include "gas/models/r3gan/discriminator.h"
 #include "gas/models/state_dict.h"
@@ -14,10 +15,8 @@ namespace {
 // nothing (docs/results-fashion.md).
 constexpr double kPretrainedLr = 1e-5, kFreshLr = 1e-3;
 
-bool IsFile(const std::string& name) { return name.find('/') != name.npos || name.find('.') != name.npos; }
-
 std::shared_ptr<Discriminator> MakeDiscriminator(const std::string& name, const Model& model) {
-  if (IsFile(name)) return r3gan::ReadDiscriminator(name, r3gan::Classes::kAsStored);
+  if (LooksLikeFile(name)) return r3gan::ReadDiscriminator(name, r3gan::Classes::kAsStored);
   if (name == "features") {
     GAS_CHECK(model.network, Errc::kBadOption, "adversary.discriminator = features needs the encoder of an EDM network, which ",
               model.name, " has not; r3gan needs none");
@@ -73,7 +72,7 @@ std::shared_ptr<Adversary> MakeAdversary(const Options& o, const Model& model, u
                .gamma = o.Real("adversary.gamma"),
                .augment = o.Flag("adversary.augment") ? kDiffAugment : AugmentOptions{}},
       .weight = o.Real("adversary.weight"),
-      .lr = lr > 0 ? lr : IsFile(name) ? kPretrainedLr : kFreshLr,
+      .lr = lr > 0 ? lr : LooksLikeFile(name) ? kPretrainedLr : kFreshLr,
       .delay = o.Int("adversary.delay"),
       .ramp = o.Int("adversary.ramp"),
       .every = o.Int("adversary.every"),

@@ -186,7 +186,7 @@ class Refiner {
   Tensor Sample(const StepTable& table, const Trajectories& part, std::vector<Tensor>& outputs,
                 const SampleOptions& hooks = {}) {
     const ReplayDenoiser network(part.denoiser, outputs);
-    const Tensor sample = RunTable(table, network, part.noise, part.condition, hooks);
+    Tensor sample = RunTable(table, network, part.noise, part.condition, hooks);
     spent_ += network.evaluations();
     return sample;
   }
@@ -205,7 +205,7 @@ class Refiner {
       if (n == steps_ - 1) columns[0] = Flat(x);
     };
     hooks.on_data_prediction = [&](int64_t, const Tensor& m) { columns.push_back(Flat(m)); };
-    const Tensor sample = Sample(table, part, outputs, hooks);
+    Tensor sample = Sample(table, part, outputs, hooks);
     piece.last_row = torch::stack(columns, 1);
     piece.missing = Flat(part.state(table.t[-1].item<double>()) - sample);
     return sample;

@@ -81,6 +81,8 @@ void CheckReplaceable(const fs::path& path) {
 
 }  // namespace
 
+bool LooksLikeFile(std::string_view text) { return text.find_first_of("/.") != text.npos; }
+
 Bytes ReadFile(const fs::path& path, uint64_t max_bytes) {
   // O_NONBLOCK: opening a pipe must end in the message below, not wait for its writer.
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));

@@ -6,6 +6,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace gas {
@@ -13,6 +14,9 @@ namespace gas {
 using Bytes = std::vector<char>;
 
 inline constexpr uint64_t kMaxFileBytes = uint64_t{64} << 30;
+
+// What people give is either a name of ours (a model, solver or discriminator) or a file, which has a '/' or a '.' in it.
+bool LooksLikeFile(std::string_view text);
 
 // Throws Error(kBadFile) if the file is missing, not a regular file, or larger than max_bytes.
 Bytes ReadFile(const std::filesystem::path& path, uint64_t max_bytes = kMaxFileBytes);

@@ -118,7 +118,7 @@ namespace {
 // The model as it is, without guidance.
 Model OpenUnguided(const std::string& name, const ModelOptions& options) {
   if (name.starts_with(kProcessPrefix)) return OpenProcess(name.substr(kProcessPrefix.size()), options);
-  const bool is_path = name.find('/') != name.npos || name.find('.') != name.npos;
+  const bool is_path = LooksLikeFile(name);
   const auto embedded = EmbeddedModels();
   if (!is_path && std::find(embedded.begin(), embedded.end(), name) == embedded.end()) {
     Fail(Errc::kBadOption, "model ", name, ": unknown, did you mean ", NearestName(name, embedded),
