@@ -13,7 +13,7 @@ ablation_iterations=${ABLATION_ITERATIONS:-300}
 batch=${BATCH:-16}
 threads=${THREADS:-0}
 dtype=${TRAIN_DTYPE:-bfloat16}
-held_out=64
+data=pairs held_out=64
 
 mkdir -p "$out"
 cd "$out"
@@ -26,7 +26,7 @@ train() {
   steps=$2
   shift 2
   [ -e "$name/solver.gas.json" ] ||
-    "$gas" train --threads "$threads" --dtype "$dtype" --teacher pairs --held-out "$held_out" --nfe "$steps" --grid logsnr \
+    "$gas" train --threads "$threads" --dtype "$dtype" --teacher "$data" --held-out "$held_out" --nfe "$steps" --grid logsnr \
       --batch "$batch" --cosine --ema 0.97 --keep-activations --validate-every 0 --out "$name" "$@"
 }
 evaluate() { # NFE SOLVERS
@@ -74,6 +74,9 @@ for size in 350 700 1336; do
   held_out=$((1400 - size))
   ablate "samples-$size" --iterations "$ablation_iterations" --lr 1e-2
 done
+"$gas" teacher --threads "$threads" --seeds 0-4999 --out pairs-5000
+data=pairs-5000 held_out=64
+ablate samples-4936 --iterations "$ablation_iterations" --lr 1e-2
 echo "### ablations at 4 evaluations"
 echo
 evaluate 4 "${ablations#,}"

@@ -48,10 +48,10 @@ Model OpenModelFrom(const Options& options, double t_eps) {
 
 Model OpenModelOf(const TeacherData& data, const std::string& folder, const Options& options) {
   const TeacherSpec& spec = data.spec();
-  const Model model = OpenModel(options.Text("model.name"), {.t_eps = spec.t_eps,
-                                                             .guidance = spec.guidance,
-                                                             .bfloat16 = Bfloat16Of(options),
-                                                             .device = DeviceOf(options)});
+  Model model = OpenModel(options.Text("model.name"), {.t_eps = spec.t_eps,
+                                                       .guidance = spec.guidance,
+                                                       .bfloat16 = Bfloat16Of(options),
+                                                       .device = DeviceOf(options)});
   GAS_CHECK(spec.model_sha256 == model.sha256, Errc::kBadFile, folder, ": made with model ", spec.model,
             " of SHA-256 ", spec.model_sha256, ", not with ", model.name, " of ", model.sha256);
   return model;
