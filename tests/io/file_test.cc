@@ -123,7 +123,9 @@ TEST(WriteFile, RefusesAReadOnlyFolder) {
 }
 
 TEST(LooksLikeFile, NamesOfOursDoNot) {
-  for (const char* name : {"fashion", "dpmpp-3m", "r3gan-latent-4", "unipc-3-bh2", ""}) EXPECT_FALSE(LooksLikeFile(name)) << name;
+  for (const char* name : {"fashion", "dpmpp-3m", "r3gan-latent-4", "unipc-3-bh2", ""}) {
+    EXPECT_FALSE(LooksLikeFile(name)) << name;
+  }
   for (const char* file : {"a.json", "./a", "runs/gs", "/x"}) EXPECT_TRUE(LooksLikeFile(file)) << file;
 }
 

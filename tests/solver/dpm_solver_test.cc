@@ -2,6 +2,7 @@
 #include "gas/grid/time_grid.h"
 #include "gas/solver/dpm_singlestep.h"
 #include "support/expect.h"
+#include "support/fixtures.h"
 #include "support/reference.h"
 
 namespace gas {

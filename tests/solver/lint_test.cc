@@ -11,17 +11,18 @@
 namespace gas {
 namespace {
 
+using testing::AllSchedules;
 using ::testing::Contains;
 using ::testing::Field;
 using ::testing::HasSubstr;
 
-StepTable Table(const std::string& solver, int64_t nfe, const NoiseSchedule& schedule = *testing::AllSchedules()[0]) {
+StepTable Table(const std::string& solver, int64_t nfe, const NoiseSchedule& schedule = *AllSchedules()[0]) {
   StepTable table = MakeSolverTable(solver, schedule, "", nfe, schedule.t_end());
   for (Tensor* entry : {&table.t, &table.t_eval, &table.a, &table.b}) *entry = entry->clone();
   return table;
 }
 
-LintReport Lint(const StepTable& table) { return LintTable(table, *testing::AllSchedules()[0]); }
+LintReport Lint(const StepTable& table) { return LintTable(table, *AllSchedules()[0]); }
 
 double At(const Tensor& t, int64_t i) { return t[i].item<double>(); }
 
@@ -60,7 +61,7 @@ double Sample(const StepTable& table, const std::vector<double>& predictions, do
 }
 
 TEST(Lint, EveryNamedSolverKeepsBrightness) {
-  for (const SchedulePtr& schedule : testing::AllSchedules()) {
+  for (const SchedulePtr& schedule : AllSchedules()) {
     for (const SolverInfo& solver : ListSolvers()) {
       for (const int64_t nfe : {1, 3, 5, 9, 21}) {
         SCOPED_TRACE(solver.name + " " + std::to_string(nfe) + " " + schedule->ToJson()["kind"].get<std::string>());
@@ -78,7 +79,7 @@ TEST(Lint, EveryNamedSolverKeepsBrightness) {
 
 // Third order in noise prediction diverges in few steps (Lu et al. 2022b, section 3): the reason for DPM-Solver++.
 TEST(Lint, FindsTheInstabilityThatIsKnown) {
-  for (const SchedulePtr& schedule : {testing::AllSchedules()[0], testing::AllSchedules()[2], testing::AllSchedules()[3]}) {
+  for (const SchedulePtr& schedule : {AllSchedules()[0], AllSchedules()[2], AllSchedules()[3]}) {
     const LintReport report = LintTable(Table("dpm-3s", 5, *schedule), *schedule);
     EXPECT_EQ(report.verdict, LintVerdict::kUnstable);
     EXPECT_GT(report.noise_gain.value, 4 * report.reference_noise_gain);
@@ -132,7 +133,7 @@ TEST(Lint, TimesAreNamed) {
   EXPECT_THAT(ascending.findings, Finds(LintVerdict::kUnstable, "t[2] = 0.9 is above t[1] = 0.7"));
   EXPECT_TRUE(std::isnan(ascending.reference_noise_gain));
 
-  const LintReport heun = LintTable(Table("heun", 5), *testing::AllSchedules()[0]);
+  const LintReport heun = LintTable(Table("heun", 5), *AllSchedules()[0]);
   EXPECT_THAT(heun.findings, Finds(LintVerdict::kSafe, "t[1] = t[2] = "));
   EXPECT_GT(heun.reference_noise_gain, 0);
 }
@@ -150,7 +151,7 @@ TEST(Lint, SamplersThatEndWithoutNoiseHaveNoReference) {
 TEST(Lint, BrightnessIsThatOfARunWithConstantPredictions) {
   const StepTable table = RandomRows(5);
   const double sample = Sample(table, std::vector<double>(5, 0.7), 0.7 * At(table.alpha, 0));
-  const double expected = 0.7 * testing::AllSchedules()[0]->Alpha(At(table.t, -1));
+  const double expected = 0.7 * AllSchedules()[0]->Alpha(At(table.t, -1));
   EXPECT_NEAR(Lint(table).brightness.value, sample / expected - 1, 1e-12);
 }
 
@@ -186,7 +187,7 @@ TEST(Lint, Cancellation) {
 
 TEST(Lint, WholeTimesteps) {
   StepTable table = Table("dpmpp-3m", 3);
-  const NoiseSchedule& schedule = *testing::AllSchedules()[0];
+  const NoiseSchedule& schedule = *AllSchedules()[0];
   table.t_eval[0] = 0.999;
   table.t_eval[1] = 0.5004;
   table.t_eval[2] = 0.0002;  // the first timestep is 0.001
@@ -201,7 +202,7 @@ TEST(Lint, WholeTimesteps) {
   EXPECT_EQ(report.timestep_row, 2);
   EXPECT_EQ(report.timestep_shift, report.rows[2].timestep_shift);
   EXPECT_THAT(report.findings, Finds(LintVerdict::kSafe, "at whole timesteps of 1000 evaluation 2 moves by"));
-  EXPECT_TRUE(std::isnan(LintTable(Table("ddim", 3, *testing::AllSchedules()[1]), *testing::AllSchedules()[1]).timestep_shift));
+  EXPECT_TRUE(std::isnan(LintTable(Table("ddim", 3, *AllSchedules()[1]), *AllSchedules()[1]).timestep_shift));
 }
 
 Tensor Half(const Tensor& t) { return t.to(torch::kFloat16).to(torch::kFloat64); }
@@ -225,7 +226,7 @@ double HalfErrorOf(const StepTable& table, const NoiseSchedule& schedule) {
 }
 
 TEST(Lint, HalfErrorIsABoundOfTheRightOrder) {
-  for (const SchedulePtr& schedule : testing::AllSchedules()) {
+  for (const SchedulePtr& schedule : AllSchedules()) {
     for (const char* solver : {"ddim", "dpmpp-3m", "unipc-3-bh2", "ipndm-3", "deis-2", "dpm-2m", "heun"}) {
       for (const int64_t nfe : {3, 7, 15}) {
         SCOPED_TRACE(solver + (" " + std::to_string(nfe) + " ") + schedule->ToJson()["kind"].get<std::string>());

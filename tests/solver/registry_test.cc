@@ -11,6 +11,8 @@
 namespace gas {
 namespace {
 
+using testing::AllSchedules;
+
 bool CanRun(const std::string& solver, int64_t nfe) { return solver != "heun" || nfe % 2 == 1; }
 
 Tensor ThreeNoises() { return torch::tensor({-1.25, 0.5, 2.0}, torch::kFloat64).reshape({3, 1, 1, 1}); }
@@ -19,7 +21,7 @@ Tensor ThreeNoises() { return torch::tensor({-1.25, 0.5, 2.0}, torch::kFloat64).
 // whatever its order, grid and number of steps.
 TEST(Registry, EverySolverIsExactForOneDataPoint) {
   const testing::GaussianDenoiser network(0.7, 0.0, PredictionType::kNoise);
-  for (const SchedulePtr& schedule : testing::AllSchedules()) {
+  for (const SchedulePtr& schedule : AllSchedules()) {
     for (const SolverInfo& solver : ListSolvers()) {
       for (const int64_t nfe : {1, 2, 3, 4, 5, 8, 11}) {
         if (!CanRun(solver.name, nfe)) continue;
@@ -53,7 +55,7 @@ TEST(Registry, NamesAreUniqueAndDefaultsExist) {
 }
 
 TEST(Registry, EveryNamedGridAndListsWork) {
-  const SchedulePtr schedule = testing::AllSchedules().back();
+  const SchedulePtr schedule = AllSchedules().back();
   for (const SolverInfo& solver : ListSolvers()) {
     const int64_t nfe = solver.name == "heun" ? 9 : 5;  // five steps, as gits has
     for (const GridInfo& grid : ListGrids())
@@ -65,7 +67,7 @@ TEST(Registry, EveryNamedGridAndListsWork) {
 }
 
 TEST(Registry, RequestsThatCannotBeCarriedOutAreRefused) {
-  const NoiseSchedule& schedule = *testing::AllSchedules().front();
+  const NoiseSchedule& schedule = *AllSchedules().front();
   EXPECT_ERROR(MakeSolverTable("dpmpp2m", schedule, "", 4, 1e-3), Errc::kBadOption, "did you mean dpmpp-2m?");
   EXPECT_ERROR(MakeSolverTable("unipc-3-bh3", schedule, "", 4, 1e-3), Errc::kBadOption, "did you mean unipc-3-bh1?");
   EXPECT_ERROR(MakeSolverTable("", schedule, "", 4, 1e-3), Errc::kBadOption, "unknown");

@@ -12,7 +12,9 @@ namespace {
 
 using testing::Close;
 
-Tensor SeededNoise(const std::vector<int64_t>& shape) { return NoiseFor(std::vector<Seed>{1, 2, 3}, shape).to(torch::kFloat64); }
+Tensor SeededNoise(const std::vector<int64_t>& shape) {
+  return NoiseFor(std::vector<Seed>{1, 2, 3}, shape).to(torch::kFloat64);
+}
 
 Tensor SomeRotation(int64_t n) {
   return std::get<0>(torch::linalg_qr(SeededNoise({1, n, n})[0][0])).contiguous();

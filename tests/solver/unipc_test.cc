@@ -2,7 +2,6 @@
 #include "gas/solver/unipc.h"
 
 #include "gas/grid/time_grid.h"
-#include "gas/solver/sampler.h"
 #include "support/expect.h"
 #include "support/fixtures.h"
 #include "support/reference.h"

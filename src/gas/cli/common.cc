@@ -62,9 +62,13 @@ void CheckTrainable(const Model& model) {
             " runs in another process and has no gradient; gas fit needs none");
 }
 
+bool IsSolverFile(const std::string& solver) {
+  return solver.find('/') != solver.npos || solver.ends_with(".json");
+}
+
 ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid, int64_t nfe, const Model& model,
                              double t_eps) {
-  if (!LooksLikeFile(solver)) {
+  if (!IsSolverFile(solver)) {
     return {MakeSolverTable(solver, *model.schedule, grid, nfe, t_eps), solver + "-" + std::to_string(nfe), t_eps, {}};
   }
   const SolverFile file = ReadSolverFile(solver);

@@ -52,6 +52,8 @@ struct ResolvedSolver {
   double t_eps;
   nlohmann::json provenance;  // of a solver file
 };
+// Whether `solver` names a file rather than a method: a mistyped method such as unipc.3 is to hear of the nearest one.
+bool IsSolverFile(const std::string& solver);
 // Throws Error(kBadFile) when a solver file was made for another model.
 ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid, int64_t nfe, const Model& model,
                              double t_eps);

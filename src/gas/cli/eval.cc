@@ -7,7 +7,6 @@
 #include "gas/cli/quality.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
-#include "gas/io/file.h"
 #include "gas/io/image_set.h"
 #include "gas/teacher/teacher.h"
 
@@ -121,7 +120,7 @@ void RunEval(const Options& o) {
   for (const int64_t nfe : counts) {
     for (const std::string& solver : solvers) {
       resolved.push_back(ResolveSolver(solver, o.Text("eval.grid"), nfe, model, data.spec().t_eps));
-      if (LooksLikeFile(solver)) resolved.back().label += " (" + solver + ")";
+      if (IsSolverFile(solver)) resolved.back().label += " (" + solver + ")";
     }
   }
   const int64_t blocks = o.Int("eval.blocks");

@@ -15,7 +15,7 @@ using Bytes = std::vector<char>;
 
 inline constexpr uint64_t kMaxFileBytes = uint64_t{64} << 30;
 
-// What people give is either a name of ours (a model, solver or discriminator) or a file, which has a '/' or a '.' in it.
+// Whether what people give for a model or a discriminator is a file, by a '/' or a '.' in it, or else a name of ours.
 bool LooksLikeFile(std::string_view text);
 
 // Throws Error(kBadFile) if the file is missing, not a regular file, or larger than max_bytes.

@@ -81,8 +81,8 @@ class UNetBase : public UNet {
     }
     return channels;
   }
-  // A level of the decoder, which takes the encoder's outputs from the last one on. At a resolution with attention it is in
-  // every block, or in the last alone.
+  // A level of the decoder, which takes the encoder's outputs from the last one on. At a resolution with attention it is
+  // in every block, or in the last alone.
   int64_t AddDecoderLevel(int64_t level, int64_t channels, bool attention_in_last_alone) {
     const int64_t r = Resolution(level);
     if (level == levels() - 1) {
