@@ -1,4 +1,5 @@
-// What the solver costs beside the network: making tables, and one step of the sampler with a network that is free.
+// What the solver costs beside the network: making tables, and one step of the sampler with a network that is
+// free.
 #include <benchmark/benchmark.h>
 
 #include "gas/models/edm/precond.h"
@@ -18,7 +19,8 @@ class FreeDenoiser : public Denoiser {
 
 void BM_MakeTable(benchmark::State& state) {
   const SchedulePtr schedule = VpLinearSchedule();
-  for (auto _ : state) benchmark::DoNotOptimize(MakeSolverTable("unipc-3-bh2", *schedule, "logsnr", state.range(0), 1e-3));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(MakeSolverTable("unipc-3-bh2", *schedule, "logsnr", state.range(0), 1e-3));
 }
 BENCHMARK(BM_MakeTable)->Arg(4)->Arg(20)->Unit(benchmark::kMicrosecond);
 
@@ -54,7 +56,8 @@ void BM_SpectralSamplerSteps(benchmark::State& state) {
 }
 BENCHMARK(BM_SpectralSamplerSteps)->Arg(1)->Arg(64)->Unit(benchmark::kMicrosecond)->UseRealTime();
 
-// What the steps above are a share of: one evaluation of that network (EDM's CIFAR-10 DDPM++, weights as initialised).
+// What the steps above are a share of: one evaluation of that network (EDM's CIFAR-10 DDPM++, weights as
+// initialised).
 void BM_Cifar10Network(benchmark::State& state) {
   torch::NoGradGuard no_grad;
   edm::PrecondConfig config;

@@ -1,7 +1,9 @@
-// 01_own_network.cc - a network of your own, any solver by name, and a student trained for it. Seconds on a CPU.
+// 01_own_network.cc - a network of your own, any solver by name, and a student trained for it. Seconds on a
+// CPU.
 //
 // The "network" here is the exact denoiser of one Gaussian; yours derives from gas::Denoiser in the same way.
-// Expected last line: `rmse to the exact flow: dpmpp-3m A, student B` with B < A / 5 (the exit status says so).
+// Expected last line: `rmse to the exact flow: dpmpp-3m A, student B` with B < A / 5 (the exit status says
+// so).
 #include <cstdio>
 
 #include "gas/solver/registry.h"
@@ -41,8 +43,9 @@ int main() {
   const Tensor target = noise * (spread(t_eps) / spread(1.0));
 
   gas::Student student({.steps = nfe, .t_eps = t_eps}, schedule);
-  gas::GsTrainer trainer(student, network, gas::MakeDistance("l2"),
-                         {.run_folder = {}, .iterations = 200, .batch = 32, .lr = 1e-2, .cosine = true, .ema_decay = 0.9});
+  gas::GsTrainer trainer(
+      student, network, gas::MakeDistance("l2"),
+      {.run_folder = {}, .iterations = 200, .batch = 32, .lr = 1e-2, .cosine = true, .ema_decay = 0.9});
   trainer.Run(gas::PairsOf(gas::Samples{noise, target, {}, {}, {}}), {}, nullptr);
 
   torch::NoGradGuard no_grad;
@@ -50,7 +53,8 @@ int main() {
   const Tensor exact = fresh * (spread(t_eps) / spread(1.0));
   const gas::StepTable theory = gas::MakeSolverTable("dpmpp-3m", *schedule, "logsnr", nfe, t_eps);
   const double by_theory = Rmse(gas::RunTable(theory, *network, fresh, {}), exact);
-  const double by_student = Rmse(gas::RunTable(student.TableOf(trainer.average()), *network, fresh, {}), exact);
+  const double by_student =
+      Rmse(gas::RunTable(student.TableOf(trainer.average()), *network, fresh, {}), exact);
   std::printf("rmse to the exact flow: dpmpp-3m %.5f, student %.5f\n", by_theory, by_student);
   return by_student < by_theory / 5 ? 0 : 1;
 }

@@ -1,10 +1,12 @@
-// 02_denoiser_process.cc - a network in a program of its own, which gas asks through a pipe (docs/process-denoiser.md).
-// Nothing of gas is included or linked. Any language will do; with this one:
+// 02_denoiser_process.cc - a network in a program of its own, which gas asks through a pipe
+// (docs/process-denoiser.md). Nothing of gas is included or linked. Any language will do; with this one:
 //
-//   gas sample --model exec:build/release/examples/example_02_denoiser_process --nfe 5 --format grid --out grid.png
+//   gas sample --model exec:build/release/examples/example_02_denoiser_process --nfe 5 --format grid --out
+//   grid.png
 //
-// The "network" here is the exact denoiser of two Gaussians, one for each class: light above dark, and light beside
-// dark. Expected output without a request: the one line that begins with {"gas_denoiser":1, and exit status 0.
+// The "network" here is the exact denoiser of two Gaussians, one for each class: light above dark, and light
+// beside dark. Expected output without a request: the one line that begins with {"gas_denoiser":1, and exit
+// status 0.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -18,7 +20,9 @@ namespace {
 constexpr int kSide = 8, kPixels = kSide * kSide, kClasses = 2;
 constexpr double kVariance = 0.04;  // of every pixel around its class's mean
 
-double Mean(int label, int pixel) { return (label == 0 ? pixel / kSide : pixel % kSide) < kSide / 2 ? 0.5 : -0.5; }
+double Mean(int label, int pixel) {
+  return (label == 0 ? pixel / kSide : pixel % kSide) < kSide / 2 ? 0.5 : -0.5;
+}
 
 struct Request {
   long batch;
@@ -26,8 +30,8 @@ struct Request {
   bool labels;
 };
 
-// The number after "key": in the request. A request is one flat object of numbers, true and false, so that looking for
-// the key is enough; keys that we do not know are passed over, as they must be.
+// The number after "key": in the request. A request is one flat object of numbers, true and false, so that
+// looking for the key is enough; keys that we do not know are passed over, as they must be.
 double Number(const std::string& line, const std::string& key) {
   const size_t at = line.find("\"" + key + "\":");
   return at == line.npos ? 0 : std::strtod(line.c_str() + at + key.size() + 3, nullptr);
@@ -38,8 +42,8 @@ Request ParseRequest(const std::string& line) {
           line.find("\"labels\":true") != line.npos};
 }
 
-// E[x0 | x] with x = alpha x0 + sigma eps: within class k it is m_k + alpha s^2 / v (x - alpha m_k), v = alpha^2 s^2 +
-// sigma^2, and without a label (-1) the classes weigh in by exp(-|x - alpha m_k|^2 / (2 v)).
+// E[x0 | x] with x = alpha x0 + sigma eps: within class k it is m_k + alpha s^2 / v (x - alpha m_k), v =
+// alpha^2 s^2 + sigma^2, and without a label (-1) the classes weigh in by exp(-|x - alpha m_k|^2 / (2 v)).
 void Denoise(const Request& at, int64_t label, float* x) {
   const double v = at.alpha * at.alpha * kVariance + at.sigma * at.sigma;
   double log_weight[kClasses] = {};
@@ -55,7 +59,8 @@ void Denoise(const Request& at, int64_t label, float* x) {
 
 template <class T>
 bool Read(std::vector<T>& values) {
-  std::cin.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
+  std::cin.read(reinterpret_cast<char*>(values.data()),
+                static_cast<std::streamsize>(values.size() * sizeof(T)));
   return static_cast<bool>(std::cin);
 }
 
@@ -70,8 +75,10 @@ int main() {
     std::vector<float> x(request.batch * kPixels);
     std::vector<int64_t> labels(request.labels ? request.batch : 0);
     if (!Read(x) || !Read(labels)) return 1;
-    for (long b = 0; b < request.batch; ++b) Denoise(request, request.labels ? labels[b] : -1, &x[b * kPixels]);
-    std::cout.write(reinterpret_cast<const char*>(x.data()), static_cast<std::streamsize>(x.size() * sizeof(float)));
+    for (long b = 0; b < request.batch; ++b)
+      Denoise(request, request.labels ? labels[b] : -1, &x[b * kPixels]);
+    std::cout.write(reinterpret_cast<const char*>(x.data()),
+                    static_cast<std::streamsize>(x.size() * sizeof(float)));
     std::cout.flush();
   }
   return 0;

@@ -33,8 +33,8 @@ TEST(FitSolver, SearchAndStartOnlyWinWhereTheyHelp) {
   }
 }
 
-// The search begins with few trajectories, which leave more than twenty unknowns to chance; what it gains by ending with many
-// shows on trajectories that it has never seen.
+// The search begins with few trajectories, which leave more than twenty unknowns to chance; what it gains by
+// ending with many shows on trajectories that it has never seen.
 TEST(FitSolver, SearchEndsWithAllTrajectoriesThatTheBudgetAllows) {
   const SchedulePtr schedule = VpLinearSchedule();
   constexpr int64_t kFew = 16, kMany = 512, kNfe = 4;

@@ -18,8 +18,8 @@ FitTimes Times(const char* grid, const SchedulePtr& schedule, int64_t nfe) {
   return {MakeGrid(grid, *schedule, nfe, kTEps), {}};
 }
 
-TrajectorySource GaussianSource(const std::shared_ptr<GaussianDenoiser>& network, SchedulePtr schedule, Seed seed,
-                                int64_t count, const std::vector<int64_t>& shape = {1, 2, 2}) {
+TrajectorySource GaussianSource(const std::shared_ptr<GaussianDenoiser>& network, SchedulePtr schedule,
+                                Seed seed, int64_t count, const std::vector<int64_t>& shape = {1, 2, 2}) {
   return SourceOfExact(network, NoiseOf(seed, count, shape), 8, [=](const Tensor& noise, double t) {
     return network->Flow(*schedule, noise, schedule->t_start(), t);
   });
@@ -28,7 +28,8 @@ TrajectorySource GaussianSource(const std::shared_ptr<GaussianDenoiser>& network
 TEST(Fit, RecoversTheExactFlowOfAGaussian) {
   for (const SchedulePtr& schedule : {VpLinearSchedule(), CosineSchedule(), FlowSchedule()}) {
     const auto network = std::make_shared<GaussianDenoiser>(0.3, 0.6);
-    const FitResult fit = FitTable(Times("logsnr", schedule, 3), schedule, GaussianSource(network, schedule, 0, 32));
+    const FitResult fit =
+        FitTable(Times("logsnr", schedule, 3), schedule, GaussianSource(network, schedule, 0, 32));
     EXPECT_LT(std::sqrt(ErrorOn(fit.table, GaussianSource(network, schedule, 500, 32))), 1e-12);
     EXPECT_EQ(fit.evaluations, 3 * 32);
   }
@@ -75,8 +76,8 @@ TEST(Fit, HistoryLimitsWhatARowUses) {
   const SchedulePtr schedule = VpLinearSchedule();
   FitOptions options;
   options.history = 2;
-  const StepTable table = FitTable(Times("logsnr", schedule, 5), schedule, MixtureSource(schedule, 0, 64, 32),
-                                   options).table;
+  const StepTable table =
+      FitTable(Times("logsnr", schedule, 5), schedule, MixtureSource(schedule, 0, 64, 32), options).table;
   for (int64_t n = 0; n < 5; ++n) {
     for (int64_t j = 0; j <= n; ++j) {
       EXPECT_EQ(table.b[n][j].item<double>() != 0, j > n - 2) << n << " " << j;
@@ -157,7 +158,8 @@ TEST(Fit, ObjectivesImproveWhatTheyName) {
     double sum = 0;
     for (int64_t piece = 0; piece < training.pieces; ++piece) {
       const Trajectories part = training.read(piece);
-      sum += (RunTable(table, *part.denoiser, part.noise, {}) - part.state(kTEps)).abs().mean().item<double>();
+      sum +=
+          (RunTable(table, *part.denoiser, part.noise, {}) - part.state(kTEps)).abs().mean().item<double>();
     }
     return sum;
   };

@@ -82,7 +82,8 @@ TEST(LeastSquares, CrossValidationShrinksNoise) {
   // Targets are pure noise: the prior is the best that can be said.
   std::vector<EquationSystem> folds;
   for (Seed f = 0; f < 4; ++f) folds.push_back(SystemOf(RandomEquations(20 + 100 * f, 12, 8), 12));
-  const CrossValidated fitted = SolveCrossValidated(folds, torch::zeros(8, torch::kFloat64), {0, 1, kInfinity});
+  const CrossValidated fitted =
+      SolveCrossValidated(folds, torch::zeros(8, torch::kFloat64), {0, 1, kInfinity});
   EXPECT_GT(fitted.ridge, 0);
   const Tensor w = torch::tensor({1.0, 2.0, -1.0}, torch::kFloat64);
   std::vector<EquationSystem> exact;
@@ -98,8 +99,8 @@ TEST(LeastSquares, CrossValidationShrinksNoise) {
 }
 
 TEST(LeastSquares, OneFoldIsRefused) {
-  EXPECT_ERROR(SolveCrossValidated({EquationSystem(2)}, torch::zeros(2, torch::kFloat64), {0}), Errc::kBadOption,
-               "cross-validation with 1 folds");
+  EXPECT_ERROR(SolveCrossValidated({EquationSystem(2)}, torch::zeros(2, torch::kFloat64), {0}),
+               Errc::kBadOption, "cross-validation with 1 folds");
 }
 
 }  // namespace

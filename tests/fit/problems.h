@@ -19,7 +19,8 @@ inline Tensor NoiseOf(Seed first, int64_t count, const std::vector<int64_t>& sha
 }
 
 // `count` trajectories that `state` knows, in pieces of `batch`.
-inline TrajectorySource SourceOfExact(std::shared_ptr<const Denoiser> network, const Tensor& noise, int64_t batch,
+inline TrajectorySource SourceOfExact(std::shared_ptr<const Denoiser> network, const Tensor& noise,
+                                      int64_t batch,
                                       std::function<Tensor(const Tensor& noise, double t)> state) {
   return {(noise.size(0) + batch - 1) / batch, [=](int64_t piece) {
             const Tensor part = noise.slice(0, piece * batch, (piece + 1) * batch);
@@ -52,9 +53,11 @@ inline TrajectorySource MixtureSource(SchedulePtr schedule, Seed seed, int64_t c
   const Tensor samples = RunTable(table, *network, noise, {}, hooks);
   const Tensor all_states = torch::stack(states, 1), all_predictions = torch::stack(predictions, 1);
   return {(count + batch - 1) / batch, [=](int64_t piece) {
-            const auto rows = [&](const Tensor& all) { return all.slice(0, piece * batch, (piece + 1) * batch); };
-            const auto path = std::make_shared<TeacherPath>(schedule, table.t, rows(all_states), rows(all_predictions),
-                                                            rows(samples));
+            const auto rows = [&](const Tensor& all) {
+              return all.slice(0, piece * batch, (piece + 1) * batch);
+            };
+            const auto path = std::make_shared<TeacherPath>(schedule, table.t, rows(all_states),
+                                                            rows(all_predictions), rows(samples));
             return Trajectories{rows(noise), {}, [path](double t) { return path->State(t); }, network};
           }};
 }

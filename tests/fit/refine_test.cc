@@ -27,8 +27,8 @@ class Refine : public ::testing::Test {
   TrajectorySource unseen_ = MixtureSource(schedule_, 50000, 128, 64);
 };
 
-// Rows after one another aim at the teacher's states, all at once at the sample: on this problem that is worth more than
-// half of the error, on trajectories that were not fitted.
+// Rows after one another aim at the teacher's states, all at once at the sample: on this problem that is
+// worth more than half of the error, on trajectories that were not fitted.
 TEST_F(Refine, GainsWhatRowAfterRowCannotSee) {
   for (const int64_t nfe : {3, 4}) {
     const FitResult rows = RowAfterRow(nfe);
@@ -55,8 +55,7 @@ TEST_F(Refine, CountsWhatTheNetworkIsAsked) {
   const TrajectorySource source = MixtureSource(schedule_, 0, 16, 16, counted);
   const int64_t before = counted->count();
   const StepTable table = MakeSolverTable("dpmpp-3m", *schedule_, "logsnr", 3, kTEps);
-  const RefineResult refined =
-      RefineTable(table, schedule_, source, {.budget = 4000, .fit = {}});
+  const RefineResult refined = RefineTable(table, schedule_, source, {.budget = 4000, .fit = {}});
   EXPECT_GE(refined.rounds, 1);
   EXPECT_EQ(refined.fit.evaluations, (counted->count() - before) * 16);  // one piece of 16 samples
 }
@@ -80,10 +79,12 @@ TEST_F(Refine, KeepsHistoryAndConstants) {
 TEST_F(Refine, StopsWhenAskedWithTheBestSoFar) {
   const FitResult rows = RowAfterRow(3);
   double best = 0;
-  const RefineResult refined = RefineTable(rows.table, schedule_, training_, {.budget = 800000, .fit = {}, .report = [&](int64_t spent, double error) {
-                                             best = error;
-                                             return spent < 30000;
-                                           }});
+  const RefineResult refined =
+      RefineTable(rows.table, schedule_, training_,
+                  {.budget = 800000, .fit = {}, .report = [&](int64_t spent, double error) {
+                     best = error;
+                     return spent < 30000;
+                   }});
   EXPECT_TRUE(refined.stopped);
   EXPECT_EQ(refined.fit.rows.back().error, best);
   EXPECT_LT(refined.fit.evaluations, 90000);

@@ -11,10 +11,12 @@ using testing::kTEps;
 using testing::MixtureSource;
 
 // Squared distance of the lambdas, and of those that the network sees, to chosen ones.
-std::function<double(const FitTimes&)> DistanceTo(const SchedulePtr& schedule, const Tensor& lambda, const Tensor& seen) {
+std::function<double(const FitTimes&)> DistanceTo(const SchedulePtr& schedule, const Tensor& lambda,
+                                                  const Tensor& seen) {
   return [=](const FitTimes& times) {
     const Tensor at = times.t_eval.defined() ? times.t_eval : times.t.slice(0, 0, -1);
-    return ((schedule->HalfLogSnr(times.t) - lambda).square().sum() + (schedule->HalfLogSnr(at) - seen).square().sum())
+    return ((schedule->HalfLogSnr(times.t) - lambda).square().sum() +
+            (schedule->HalfLogSnr(at) - seen).square().sum())
         .item<double>();
   };
 }
@@ -30,7 +32,8 @@ TEST(TimeSearch, FindsTimesAndOffsets) {
   int64_t calls = 0;
   TimeSearchOptions options{.max_candidates = 600};
   options.report = [&](int64_t candidate, double) { return candidate == ++calls; };
-  const TimeSearchResult found = SearchTimes(*schedule, {initial}, DistanceTo(schedule, lambda, seen), options);
+  const TimeSearchResult found =
+      SearchTimes(*schedule, {initial}, DistanceTo(schedule, lambda, seen), options);
   EXPECT_LT(found.objective, 1e-3);
   EXPECT_FALSE(found.stopped);
   EXPECT_EQ(calls, found.candidates);
@@ -43,11 +46,13 @@ TEST(TimeSearch, MovesTheStartWhenAsked) {
   const SchedulePtr schedule = VpLinearSchedule();
   const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}};
   const Tensor lambda = LogSnrGrid(*schedule, 3, 0.7, kTEps);
-  const auto objective = DistanceTo(schedule, schedule->HalfLogSnr(lambda), schedule->HalfLogSnr(lambda.slice(0, 0, 3)));
+  const auto objective =
+      DistanceTo(schedule, schedule->HalfLogSnr(lambda), schedule->HalfLogSnr(lambda.slice(0, 0, 3)));
   const TimeSearchResult found =
       SearchTimes(*schedule, {initial}, objective, {.max_candidates = 400, .start = true});
   EXPECT_NEAR(found.times.t[0].item<double>(), 0.7, 0.01);
-  EXPECT_EQ(SearchTimes(*schedule, {initial}, objective, {.max_candidates = 50}).times.t[0].item<double>(), 1.0);
+  EXPECT_EQ(SearchTimes(*schedule, {initial}, objective, {.max_candidates = 50}).times.t[0].item<double>(),
+            1.0);
 }
 
 // Whatever the numbers tried, times descend and stay in range.
@@ -66,7 +71,8 @@ TEST(TimeSearch, OnlyProposesPossibleTimes) {
     state = MixBits(state);
     return static_cast<double>(state % 1000);
   };
-  EXPECT_EQ(SearchTimes(*schedule, {initial}, objective, {.max_candidates = 150, .start = true}).stopped, false);
+  EXPECT_EQ(SearchTimes(*schedule, {initial}, objective, {.max_candidates = 150, .start = true}).stopped,
+            false);
 }
 
 TEST(TimeSearch, StopsWithTheBestSoFarAndPassesErrorsOn) {
@@ -74,8 +80,8 @@ TEST(TimeSearch, StopsWithTheBestSoFarAndPassesErrorsOn) {
   const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}};
   TimeSearchOptions options{.max_candidates = 100};
   options.report = [](int64_t candidate, double) { return candidate < 5; };
-  const TimeSearchResult stopped =
-      SearchTimes(*schedule, {initial}, [](const FitTimes& t) { return t.t[1].item<double>(); }, options);
+  const TimeSearchResult stopped = SearchTimes(
+      *schedule, {initial}, [](const FitTimes& t) { return t.t[1].item<double>(); }, options);
   EXPECT_TRUE(stopped.stopped);
   EXPECT_EQ(stopped.candidates, 5);
   int64_t calls = 0;

@@ -11,8 +11,8 @@ using testing::GaussianDenoiser;
 using testing::NoiseOf;
 
 // A path through exact states and predictions at the nodes of a grid.
-TeacherPath ExactPath(const SchedulePtr& schedule, const GaussianDenoiser& network, const Tensor& noise, int64_t steps,
-                      double t_eps) {
+TeacherPath ExactPath(const SchedulePtr& schedule, const GaussianDenoiser& network, const Tensor& noise,
+                      int64_t steps, double t_eps) {
   const Tensor times = MakeGrid("logsnr", *schedule, steps, t_eps);
   std::vector<Tensor> states, predictions;
   for (int64_t i = 0; i < steps; ++i) {

@@ -64,7 +64,8 @@ TEST(TimeGridReference, GitsTables) {
 }
 
 TEST(TimeGrid, DescendsBetweenItsEndsForAnyNumberOfSteps) {
-  const std::vector<SchedulePtr> schedules = {VpLinearSchedule(), VeSchedule(), CosineSchedule(), FlowSchedule(),
+  const std::vector<SchedulePtr> schedules = {VpLinearSchedule(), VeSchedule(), CosineSchedule(),
+                                              FlowSchedule(),
                                               DiscreteSchedule(ScaledLinearAlphasCumprod(0.0015, 0.0195))};
   uint64_t seed = 1;
   for (const SchedulePtr& schedule : schedules) {
@@ -75,7 +76,8 @@ TEST(TimeGrid, DescendsBetweenItsEndsForAnyNumberOfSteps) {
         const double share = static_cast<double>(MixBits(seed++) % 1000 + 1) / 1001;
         const double t_eps = schedule->t_end() + share * 0.1 * (schedule->t_start() - schedule->t_end());
         const Tensor grid = MakeGrid(info.name, *schedule, steps, t_eps);
-        SCOPED_TRACE(info.name + " " + schedule->ToJson()["kind"].get<std::string>() + " " + std::to_string(steps));
+        SCOPED_TRACE(info.name + " " + schedule->ToJson()["kind"].get<std::string>() + " " +
+                     std::to_string(steps));
         ASSERT_EQ(grid.size(0), steps + 1);
         EXPECT_NO_THROW(CheckGrid(grid));
         EXPECT_EQ(grid[0].item<double>(), schedule->t_start());
@@ -116,7 +118,8 @@ TEST(TimeGrid, HostileRequestsAreRefused) {
   EXPECT_ERROR(MakeGrid("", *schedule, 4, 1e-3), Errc::kBadOption, "unknown");
   EXPECT_ERROR(MakeGrid(std::string(1 << 20, 'x'), *schedule, 4, 1e-3), Errc::kBadOption, "unknown");
   EXPECT_ERROR(MakeGrid("uniform", *schedule, 0, 1e-3), Errc::kBadOption, "0 steps");
-  EXPECT_ERROR(MakeGrid("uniform", *schedule, int64_t{1} << 60, 1e-3), Errc::kBadOption, "must be in [1, 10000]");
+  EXPECT_ERROR(MakeGrid("uniform", *schedule, int64_t{1} << 60, 1e-3), Errc::kBadOption,
+               "must be in [1, 10000]");
   EXPECT_ERROR(MakeGrid("uniform", *schedule, 4, 0), Errc::kBadOption, "t_eps = 0");
   EXPECT_ERROR(MakeGrid("uniform", *schedule, 4, 1), Errc::kBadOption, "t_eps = 1");
   EXPECT_ERROR(MakeGrid("uniform", *schedule, 4, std::nan("")), Errc::kBadOption, "t_eps = nan");

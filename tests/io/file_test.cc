@@ -160,8 +160,8 @@ struct Digest {
   const char* sha256;
 };
 
-// The examples of FIPS 180-4 (as NIST publishes them), and lengths around the padding's boundaries, from coreutils'
-// sha256sum.
+// The examples of FIPS 180-4 (as NIST publishes them), and lengths around the padding's boundaries, from
+// coreutils' sha256sum.
 const Digest kDigests[] = {
     {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
     {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},

@@ -129,7 +129,16 @@ inline std::string Zip(const std::vector<ZipPart>& parts) {
     const auto offset = static_cast<uint32_t>(archive.size()), crc = Crc32(part.content);
     const auto name_size = static_cast<uint16_t>(part.name.size());
     const uint16_t method = part.deflated ? 8 : 0;
-    archive.U32(0x04034b50).U16(20).U16(0).U16(method).U32(0).U32(crc).U32(packed).U32(size).U16(name_size).U16(0);
+    archive.U32(0x04034b50)
+        .U16(20)
+        .U16(0)
+        .U16(method)
+        .U32(0)
+        .U32(crc)
+        .U32(packed)
+        .U32(size)
+        .U16(name_size)
+        .U16(0);
     archive.Text(part.name).Text(data);
     directory.U32(0x02014b50).U16(20).U16(20).U16(0).U16(method).U32(0).U32(crc);
     const uint32_t elsewhere = 0xFFFFFFFF;

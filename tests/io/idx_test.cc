@@ -52,9 +52,12 @@ TEST(Idx, ReadsFashionMnist) {
 
 TEST(IdxHostile, FilesThatEndEarly) {
   EXPECT_ERROR(ParsedIdx(""), Errc::kBadFile, "evil @0: needs 4 bytes, 0 left");
-  EXPECT_ERROR(ParsedIdx(Header(0x08, {}).str().substr(0, 3)), Errc::kBadFile, "evil @0: needs 4 bytes, 3 left");
-  EXPECT_ERROR(ParsedIdx(Header(0x08, {2, 2}).str().substr(0, 10)), Errc::kBadFile, "evil @8: needs 4 bytes, 2 left");
-  EXPECT_ERROR(ParsedIdx(Header(0x08, {2, 2}).Zeros(3).str()), Errc::kBadFile, "its shape [2, 2] needs 4 bytes, 3 left");
+  EXPECT_ERROR(ParsedIdx(Header(0x08, {}).str().substr(0, 3)), Errc::kBadFile,
+               "evil @0: needs 4 bytes, 3 left");
+  EXPECT_ERROR(ParsedIdx(Header(0x08, {2, 2}).str().substr(0, 10)), Errc::kBadFile,
+               "evil @8: needs 4 bytes, 2 left");
+  EXPECT_ERROR(ParsedIdx(Header(0x08, {2, 2}).Zeros(3).str()), Errc::kBadFile,
+               "its shape [2, 2] needs 4 bytes, 3 left");
   const TempDir dir;
   EXPECT_ERROR(ReadIdx(dir / "none"), Errc::kBadFile, "none: cannot open it");
 }
@@ -64,8 +67,10 @@ TEST(IdxHostile, MoreDataThanDeclared) {
 }
 
 TEST(IdxHostile, WrongMagicTypeAndRank) {
-  EXPECT_ERROR(ParsedIdx("GIF89a"), Errc::kBadFile, "evil @0: an idx file begins with two zero bytes, not 71 73");
-  EXPECT_ERROR(ParsedIdx(Header(0x0A, {1}).Zeros(1).str()), Errc::kBadFile, "evil @2: unknown element type 10");
+  EXPECT_ERROR(ParsedIdx("GIF89a"), Errc::kBadFile,
+               "evil @0: an idx file begins with two zero bytes, not 71 73");
+  EXPECT_ERROR(ParsedIdx(Header(0x0A, {1}).Zeros(1).str()), Errc::kBadFile,
+               "evil @2: unknown element type 10");
   EXPECT_ERROR(ParsedIdx(Header(0x08, std::vector<uint32_t>(65, 1)).Zeros(1).str()), Errc::kBadFile,
                "evil @3: 65 dimensions, at most 64");
 }
@@ -75,7 +80,8 @@ TEST(IdxHostile, ShapesThatOverflow) {
   EXPECT_ERROR(ParsedIdx(Header(0x08, {n, n, n}).str()), Errc::kBadFile,
                "its shape [4294967295, 4294967295, 4294967295] overflows");
   EXPECT_ERROR(ParsedIdx(Header(0x0E, {0, n, n}).str()), Errc::kBadFile, "overflows");
-  EXPECT_ERROR(ParsedIdx(Header(0x08, {n, 1u << 30}).str()), Errc::kBadFile, "needs 4611686017353646080 bytes, 0 left");
+  EXPECT_ERROR(ParsedIdx(Header(0x08, {n, 1u << 30}).str()), Errc::kBadFile,
+               "needs 4611686017353646080 bytes, 0 left");
 }
 
 TEST(IdxHostile, CompressedStreamsThatHoldLessOrMoreThanDeclared) {
@@ -84,7 +90,8 @@ TEST(IdxHostile, CompressedStreamsThatHoldLessOrMoreThanDeclared) {
   EXPECT_ERROR(ParsedIdx(Gzip(Header(0x08, {100}).Zeros(101))), Errc::kBadFile,
                "evil: decompresses to more than the 108 bytes declared");
   // A bomb behind an honest-looking header is never unfolded.
-  EXPECT_ERROR(ParsedIdx(Gzip(Header(0x08, {1}).Zeros(100 << 20))), Errc::kBadFile, "to more than the 9 bytes declared");
+  EXPECT_ERROR(ParsedIdx(Gzip(Header(0x08, {1}).Zeros(100 << 20))), Errc::kBadFile,
+               "to more than the 9 bytes declared");
 }
 
 TEST(IdxHostile, CompressedStreamsThatCannotHoldTheirClaim) {
@@ -95,17 +102,20 @@ TEST(IdxHostile, CompressedStreamsThatCannotHoldTheirClaim) {
 TEST(IdxHostile, DamagedStreams) {
   const std::string good = Gzip(Header(0x08, {1000}).Zeros(1000));
   EXPECT_ERROR(ParsedIdx(good.substr(0, 5)), Errc::kBadFile, "evil: the compressed data stop after 0 bytes");
-  EXPECT_ERROR(ParsedIdx(good.substr(0, good.size() - 1)), Errc::kBadFile, "the compressed data stop after 1008 bytes");
+  EXPECT_ERROR(ParsedIdx(good.substr(0, good.size() - 1)), Errc::kBadFile,
+               "the compressed data stop after 1008 bytes");
   EXPECT_ERROR(ParsedIdx(good + "x"), Errc::kBadFile, "evil: 1 bytes follow the compressed data");
   std::string wrong_sum = good;
   wrong_sum[wrong_sum.size() - 8] ^= 1;
-  EXPECT_ERROR(ParsedIdx(wrong_sum), Errc::kBadFile, "damaged compressed data after 1008 bytes: incorrect data check");
+  EXPECT_ERROR(ParsedIdx(wrong_sum), Errc::kBadFile,
+               "damaged compressed data after 1008 bytes: incorrect data check");
   std::string wrong_method = good;
   wrong_method[2] = 7;
   EXPECT_ERROR(ParsedIdx(wrong_method), Errc::kBadFile, "unknown compression method");
   std::string wrong_block = good;
   wrong_block[10] = '\xFF';
-  EXPECT_ERROR(ParsedIdx(wrong_block), Errc::kBadFile, "damaged compressed data after 0 bytes: invalid block type");
+  EXPECT_ERROR(ParsedIdx(wrong_block), Errc::kBadFile,
+               "damaged compressed data after 0 bytes: invalid block type");
 }
 
 }  // namespace

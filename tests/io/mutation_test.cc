@@ -1,5 +1,5 @@
-// Each reader, given a damaged file, either reads it or throws Error(kBadFile): a small fuzzer that runs everywhere
-// (tests/fuzz has the large one). The damage is a function of the seed, which a failure names.
+// Each reader, given a damaged file, either reads it or throws Error(kBadFile): a small fuzzer that runs
+// everywhere (tests/fuzz has the large one). The damage is a function of the seed, which a failure names.
 #include <chrono>
 #include <random>
 
@@ -23,10 +23,8 @@ constexpr auto kTimePerReader = std::chrono::seconds(2);
 size_t Below(Random& random, size_t n) { return n == 0 ? 0 : random() % n; }
 
 void OverwriteNumber(std::string& file, size_t at, Random& random) {
-  static constexpr uint64_t kNumbers[] = {0,          1,          0x7F,
-                                          0xFF,       0x7FFF,     0xFFFF,
-                                          0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF,
-                                          ~uint64_t{0}};
+  static constexpr uint64_t kNumbers[] = {
+      0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, ~uint64_t{0}};
   const uint64_t number = kNumbers[Below(random, std::size(kNumbers))];
   const size_t width = std::min(size_t{1} << Below(random, 4), file.size() - at);
   std::memcpy(file.data() + at, &number, width);
@@ -34,7 +32,8 @@ void OverwriteNumber(std::string& file, size_t at, Random& random) {
 
 void MutateOnce(std::string& file, Random& random) {
   if (file.empty()) return;
-  const size_t at = Below(random, file.size()), length = 1 + Below(random, std::min<size_t>(64, file.size() - at));
+  const size_t at = Below(random, file.size()),
+               length = 1 + Below(random, std::min<size_t>(64, file.size() - at));
   switch (Below(random, 7)) {
     case 0: file[at] = static_cast<char>(file[at] ^ (1 << Below(random, 8))); break;
     case 1: file[at] = static_cast<char>(random()); break;
@@ -49,7 +48,8 @@ void MutateOnce(std::string& file, Random& random) {
 using Parser = std::function<void(const std::string&)>;
 using Repair = std::function<void(std::string&)>;
 
-void TryMutations(const std::vector<std::string>& valid, const Parser& parse, const Repair& repair = nullptr) {
+void TryMutations(const std::vector<std::string>& valid, const Parser& parse,
+                  const Repair& repair = nullptr) {
   for (const std::string& file : valid) ASSERT_NO_THROW(parse(file));
   const auto deadline = std::chrono::steady_clock::now() + kTimePerReader;
   int read = 0, refused = 0;
@@ -62,7 +62,8 @@ void TryMutations(const std::vector<std::string>& valid, const Parser& parse, co
       parse(file);
       ++read;
     } catch (const Error& e) {
-      ASSERT_EQ(static_cast<int>(e.code()), static_cast<int>(Errc::kBadFile)) << "seed " << seed << ": " << e.what();
+      ASSERT_EQ(static_cast<int>(e.code()), static_cast<int>(Errc::kBadFile))
+          << "seed " << seed << ": " << e.what();
       ++refused;
     } catch (const std::exception& e) {
       FAIL() << "seed " << seed << ": " << e.what();
@@ -74,8 +75,9 @@ void TryMutations(const std::vector<std::string>& valid, const Parser& parse, co
 }
 
 TEST(Mutation, Safetensors) {
-  const std::string header = R"({"__metadata__":{"format":"pt"},"x":{"dtype":"F32","shape":[2,3],)"
-                             R"("data_offsets":[0,24]},"b":{"dtype":"BOOL","shape":[4],"data_offsets":[24,28]}})";
+  const std::string header =
+      R"({"__metadata__":{"format":"pt"},"x":{"dtype":"F32","shape":[2,3],)"
+      R"("data_offsets":[0,24]},"b":{"dtype":"BOOL","shape":[4],"data_offsets":[24,28]}})";
   TryMutations({testing::SafetensorsFile(header, std::string(28, '\0')), testing::SafetensorsFile("{}")},
                [](const std::string& file) { ParseSafetensors("mutant", file); });
 }
@@ -87,9 +89,10 @@ TEST(Mutation, Idx) {
 }
 
 TEST(Mutation, Npy) {
-  TryMutations({testing::Npy(testing::NpyHeader("<f4", "(2, 3)"), std::string(24, '\1')),
-                testing::Npy(testing::NpyHeader("|b1", "(4,)", /*fortran_order=*/true), std::string(4, '\1'))},
-               [](const std::string& bytes) { ParseNpy("mutant", bytes); });
+  TryMutations(
+      {testing::Npy(testing::NpyHeader("<f4", "(2, 3)"), std::string(24, '\1')),
+       testing::Npy(testing::NpyHeader("|b1", "(4,)", /*fortran_order=*/true), std::string(4, '\1'))},
+      [](const std::string& bytes) { ParseNpy("mutant", bytes); });
 }
 
 TEST(Mutation, Npz) {
@@ -102,11 +105,12 @@ TEST(Mutation, Npz) {
 TEST(Mutation, Png) {
   const std::string row("\0\1\2\3\4\5\6", 7);
   const std::string palette = testing::PngChunk("PLTE", "abcdef") + testing::PngChunk("tRNS", "\x10");
-  TryMutations({testing::Png({.width = 2, .height = 2, .color = 2}, row + row),
-                testing::Png({.width = 3, .depth = 16}, row),
-                testing::Png({.width = 2, .color = 3}, std::string("\0\1\0", 3), palette),
-                testing::Png({.width = 2, .height = 2, .interlace = 1}, std::string("\0\1\0\2\0\3\4", 7))},
-               [](const std::string& bytes) { ParsePng("mutant", bytes); }, testing::RepairPngChecksums);
+  TryMutations(
+      {testing::Png({.width = 2, .height = 2, .color = 2}, row + row),
+       testing::Png({.width = 3, .depth = 16}, row),
+       testing::Png({.width = 2, .color = 3}, std::string("\0\1\0", 3), palette),
+       testing::Png({.width = 2, .height = 2, .interlace = 1}, std::string("\0\1\0\2\0\3\4", 7))},
+      [](const std::string& bytes) { ParsePng("mutant", bytes); }, testing::RepairPngChecksums);
 }
 
 }  // namespace

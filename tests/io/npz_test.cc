@@ -29,7 +29,8 @@ std::filesystem::path Fixture(const char* name) {
 }
 
 // The four bytes of `value` at the last occurrence of `signature`, plus `offset`.
-std::string Damage(std::string archive, std::string_view signature, size_t offset, uint32_t value, size_t bytes = 4) {
+std::string Damage(std::string archive, std::string_view signature, size_t offset, uint32_t value,
+                   size_t bytes = 4) {
   std::memcpy(archive.data() + archive.rfind(signature) + offset, &value, bytes);
   return archive;
 }
@@ -37,9 +38,9 @@ constexpr std::string_view kLocal = "PK\3\4", kCentral = "PK\1\2", kEnd = "PK\5\
 
 TEST(Npy, ReadsEveryElementType) {
   const std::pair<const char*, torch::ScalarType> types[] = {
-      {"<f8", torch::kFloat64}, {"<f4", torch::kFloat32}, {"<f2", torch::kFloat16}, {"<i8", torch::kInt64},
-      {"<i4", torch::kInt32},   {"<i2", torch::kInt16},   {"|i1", torch::kInt8},    {"|u1", torch::kUInt8},
-      {"|b1", torch::kBool}};
+      {"<f8", torch::kFloat64}, {"<f4", torch::kFloat32}, {"<f2", torch::kFloat16},
+      {"<i8", torch::kInt64},   {"<i4", torch::kInt32},   {"<i2", torch::kInt16},
+      {"|i1", torch::kInt8},    {"|u1", torch::kUInt8},   {"|b1", torch::kBool}};
   for (const auto& [descr, type] : types) {
     const Tensor expected = (torch::arange(6) % 2).reshape({2, 3}).to(type);
     const std::string data(static_cast<const char*>(expected.data_ptr()), expected.nbytes());
@@ -63,7 +64,8 @@ TEST(Npy, ReadsShapesAndOrders) {
 TEST(Npy, ReadsVersions2And3AndOtherSpellings) {
   const std::string header = R"({"shape":(1,),"fortran_order":False,"descr":"|u1"}  )";
   for (const uint8_t major : {2, 3}) {
-    const Builder file = Builder().Text("\x93NUMPY").U8(major).U8(0).U32(static_cast<uint32_t>(header.size()));
+    const Builder file =
+        Builder().Text("\x93NUMPY").U8(major).U8(0).U32(static_cast<uint32_t>(header.size()));
     EXPECT_EQ(ParseArray(file.str() + header + "\7").item<int>(), 7);
   }
 }
@@ -87,11 +89,12 @@ TEST(NpyHostile, HeaderLongerThanTheFile) {
 TEST(NpyHostile, UnknownVersionsAndElementTypes) {
   EXPECT_ERROR(ParseArray(Builder().Text("\x93NUMPY\x04").U8(0).U16(2).Text("{}").str()), Errc::kBadFile,
                "evil @6: npy version 4.0, must be 1.0, 2.0 or 3.0");
-  EXPECT_ERROR(ParseArray(Npy(NpyHeader(">f4", "()"), "1234")), Errc::kBadFile, "element type '>f4', must be little");
+  EXPECT_ERROR(ParseArray(Npy(NpyHeader(">f4", "()"), "1234")), Errc::kBadFile,
+               "element type '>f4', must be little");
   EXPECT_ERROR(ParseArray(Npy(NpyHeader("<c8", "()"), "12345678")), Errc::kBadFile, "element type '<c8'");
   EXPECT_ERROR(ParseArray(Npy(NpyHeader("|O", "()"), "")), Errc::kBadFile, "an array of Python objects");
-  EXPECT_ERROR(ParseArray(Npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': ()}", "")), Errc::kBadFile,
-               "evil: an array of records");
+  EXPECT_ERROR(ParseArray(Npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': ()}", "")),
+               Errc::kBadFile, "evil: an array of records");
 }
 
 TEST(NpyHostile, HeadersThatAreOtherPython) {
@@ -99,7 +102,8 @@ TEST(NpyHostile, HeadersThatAreOtherPython) {
   EXPECT_ERROR(parse(""), Errc::kBadFile, "evil: npy header, character 0: expected '{'");
   EXPECT_ERROR(parse("{}"), Errc::kBadFile, "the npy header has no descr");
   EXPECT_ERROR(parse("{'descr': '|u1'}"), Errc::kBadFile, "the npy header has no fortran_order");
-  EXPECT_ERROR(parse("{'descr': '|u1', 'fortran_order': False}"), Errc::kBadFile, "the npy header has no shape");
+  EXPECT_ERROR(parse("{'descr': '|u1', 'fortran_order': False}"), Errc::kBadFile,
+               "the npy header has no shape");
   EXPECT_ERROR(parse("{'descr': '|u1', 'descr': '|u1'}"), Errc::kBadFile, "the npy header has descr twice");
   EXPECT_ERROR(parse("{'x': 1}"), Errc::kBadFile, "the npy header has the unknown key 'x'");
   EXPECT_ERROR(parse("{'descr': open('x')}"), Errc::kBadFile, "character 10: expected a string");
@@ -117,7 +121,8 @@ TEST(NpyHostile, ShapesThatAreNegativeOrOverflow) {
   const auto parse = [](const std::string& shape) { return ParseArray(Npy(NpyHeader("<f4", shape), "")); };
   EXPECT_ERROR(parse("(-1,)"), Errc::kBadFile, "expected a number in [0, 2^63)");
   EXPECT_ERROR(parse("(9223372036854775808,)"), Errc::kBadFile, "expected a number in [0, 2^63)");
-  EXPECT_ERROR(parse("(4611686018427387904, 4)"), Errc::kBadFile, "its shape [4611686018427387904, 4] overflows");
+  EXPECT_ERROR(parse("(4611686018427387904, 4)"), Errc::kBadFile,
+               "its shape [4611686018427387904, 4] overflows");
   EXPECT_ERROR(parse("(0, 4611686018427387904, 4)"), Errc::kBadFile, "overflows");
   std::string many;
   for (int i = 0; i < 65; ++i) many += "1, ";
@@ -125,7 +130,8 @@ TEST(NpyHostile, ShapesThatAreNegativeOrOverflow) {
 }
 
 TEST(NpyHostile, BooleansOtherThanZeroAndOne) {
-  EXPECT_ERROR(ParseArray(Npy(NpyHeader("|b1", "(1,)"), "\2")), Errc::kBadFile, "boolean 0 is 2, must be 0 or 1");
+  EXPECT_ERROR(ParseArray(Npy(NpyHeader("|b1", "(1,)"), "\2")), Errc::kBadFile,
+               "boolean 0 is 2, must be 0 or 1");
 }
 
 TEST(Npz, ReadsStoredDeflatedAndZip64Entries) {
@@ -140,13 +146,23 @@ TEST(Npz, ReadsStoredDeflatedAndZip64Entries) {
   EXPECT_TRUE(ParseArchive(Zip({})).empty());
 }
 
-// The end record's 16- and 32-bit fields say "elsewhere": in the ZIP64 record, as archives over 4 GiB have it.
+// The end record's 16- and 32-bit fields say "elsewhere": in the ZIP64 record, as archives over 4 GiB have
+// it.
 TEST(Npz, ReadsAZip64Directory) {
   const std::string plain = Zip({{.name = "a.npy", .content = FloatArray()}});
   const size_t end = plain.rfind(kEnd), directory = plain.rfind(kCentral);
   Builder file;
   file.Text(plain.substr(0, end));
-  file.U32(0x06064b50).U64(44).U16(45).U16(45).U32(0).U32(0).U64(1).U64(1).U64(end - directory).U64(directory);
+  file.U32(0x06064b50)
+      .U64(44)
+      .U16(45)
+      .U16(45)
+      .U32(0)
+      .U32(0)
+      .U64(1)
+      .U64(1)
+      .U64(end - directory)
+      .U64(directory);
   file.U32(0x07064b50).U32(0).U64(end).U32(1);
   file.U32(0x06054b50).U16(0).U16(0).U16(0xFFFF).U16(0xFFFF).U32(0xFFFFFFFF).U32(0xFFFFFFFF).U16(0);
   EXPECT_TRUE(SameBits(ParseArchive(file.str()).at("a"), torch::tensor({1.5f, -2.0f})));
@@ -173,7 +189,8 @@ TEST(Npz, ReadsNumpysOwnFiles) {
 TEST(NpzHostile, FilesThatAreTruncatedOrNoArchive) {
   const std::string good = Zip({{.name = "a.npy", .content = FloatArray()}});
   EXPECT_ERROR(ParseArchive(""), Errc::kBadFile, "evil: 0 bytes, a zip archive has at least 22");
-  EXPECT_ERROR(ParseArchive(good.substr(0, good.size() - 1)), Errc::kBadFile, "not a zip archive, or truncated");
+  EXPECT_ERROR(ParseArchive(good.substr(0, good.size() - 1)), Errc::kBadFile,
+               "not a zip archive, or truncated");
   EXPECT_ERROR(ParseArchive(good + "x"), Errc::kBadFile, "not a zip archive, or truncated");
   EXPECT_ERROR(ParseArchive(std::string(100000, 'x')), Errc::kBadFile, "it has no end record");
   EXPECT_ERROR(ReadNpz("/nonexistent.npz"), Errc::kBadFile, "/nonexistent.npz: cannot open it");
@@ -182,15 +199,19 @@ TEST(NpzHostile, FilesThatAreTruncatedOrNoArchive) {
 TEST(NpzHostile, DirectoriesThatLie) {
   const std::string good = Zip({{.name = "a.npy", .content = FloatArray()}});
   EXPECT_ERROR(ParseArchive(Damage(good, kEnd, 16, 0x7FFFFFFF)), Errc::kBadFile, "does not end before");
-  EXPECT_ERROR(ParseArchive(Damage(good, kEnd, 12, 0x7FFFFFFF)), Errc::kBadFile, "the directory of 2147483647 bytes");
+  EXPECT_ERROR(ParseArchive(Damage(good, kEnd, 12, 0x7FFFFFFF)), Errc::kBadFile,
+               "the directory of 2147483647 bytes");
   EXPECT_ERROR(ParseArchive(Damage(good, kEnd, 10, 1000, 2)), Errc::kBadFile, "claims 1000 entries in a");
   EXPECT_ERROR(ParseArchive(Damage(good, kEnd, 16, 0xFFFFFFFF)), Errc::kBadFile, "no ZIP64 locator here");
   EXPECT_ERROR(ParseArchive(Damage(good, kEnd, 4, 1, 2)), Errc::kBadFile, "a part of a split archive");
   EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 0, 0)), Errc::kBadFile, "no directory entry here");
   EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 28, 0xFFFF, 2)), Errc::kBadFile, "needs 65535 bytes");
-  EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 42, 5)), Errc::kBadFile, "entry 'a.npy' @5: no local header here");
-  EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 42, 0x7FFFFFFF)), Errc::kBadFile, "@2147483647: needs 4 bytes, 0");
-  EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 20, 0x7FFFFFFF)), Errc::kBadFile, "needs 2147483647 bytes");
+  EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 42, 5)), Errc::kBadFile,
+               "entry 'a.npy' @5: no local header here");
+  EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 42, 0x7FFFFFFF)), Errc::kBadFile,
+               "@2147483647: needs 4 bytes, 0");
+  EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 20, 0x7FFFFFFF)), Errc::kBadFile,
+               "needs 2147483647 bytes");
   EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 24, 7)), Errc::kBadFile, "bytes but claims 7");
   EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 24, 0xFFFFFFFF)), Errc::kBadFile, "without a ZIP64 field");
   EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 8, 1, 2)), Errc::kBadFile, "entry 'a.npy' is encrypted");
@@ -200,25 +221,30 @@ TEST(NpzHostile, DirectoriesThatLie) {
 
 TEST(NpzHostile, DamagedContent) {
   const std::string good = Zip({{.name = "a.npy", .content = FloatArray()}});
-  EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 16, 0)), Errc::kBadFile, "evil: entry 'a.npy' is damaged: CRC-32");
+  EXPECT_ERROR(ParseArchive(Damage(good, kCentral, 16, 0)), Errc::kBadFile,
+               "evil: entry 'a.npy' is damaged: CRC-32");
   const std::string deflated = Zip({{.name = "a.npy", .content = FloatArray(), .deflated = true}});
   EXPECT_ERROR(ParseArchive(Damage(deflated, kLocal, 35, 0xFFFFFFFF)), Errc::kBadFile,
                "evil: entry 'a.npy': damaged compressed data after 0 bytes: invalid block type");
-  EXPECT_ERROR(ParseArchive(Damage(deflated, kCentral, 24, 10)), Errc::kBadFile, "more than the 10 bytes declared");
+  EXPECT_ERROR(ParseArchive(Damage(deflated, kCentral, 24, 10)), Errc::kBadFile,
+               "more than the 10 bytes declared");
   EXPECT_ERROR(ParseArchive(Damage(deflated, kCentral, 24, 1000)), Errc::kBadFile, "more were declared");
   EXPECT_ERROR(ParseArchive(Damage(deflated, kCentral, 24, 0xFFFFFF)), Errc::kBadFile,
                "claims 16777215 bytes, which");
-  EXPECT_ERROR(ParseArchive(Damage(deflated, kCentral, 20, 5)), Errc::kBadFile, "the compressed data stop after");
+  EXPECT_ERROR(ParseArchive(Damage(deflated, kCentral, 20, 5)), Errc::kBadFile,
+               "the compressed data stop after");
 }
 
 TEST(NpzHostile, EntriesThatShareBytes) {
-  std::string archive = Zip({{.name = "a.npy", .content = FloatArray()}, {.name = "b.npy", .content = FloatArray()}});
+  std::string archive =
+      Zip({{.name = "a.npy", .content = FloatArray()}, {.name = "b.npy", .content = FloatArray()}});
   EXPECT_ERROR(ParseArchive(Damage(archive, kCentral, 42, 0)), Errc::kBadFile, "'a.npy' and 'b.npy' overlap");
 }
 
 TEST(NpzHostile, NamesThatAreTwiceThereOrNoArrays) {
-  EXPECT_ERROR(ParseArchive(Zip({{.name = "a.npy", .content = FloatArray()}, {.name = "a.npy", .content = "x"}})),
-               Errc::kBadFile, "evil: entry 'a.npy' is there twice");
+  EXPECT_ERROR(
+      ParseArchive(Zip({{.name = "a.npy", .content = FloatArray()}, {.name = "a.npy", .content = "x"}})),
+      Errc::kBadFile, "evil: entry 'a.npy' is there twice");
   EXPECT_ERROR(ParseArchive(Zip({{.name = "notes.txt", .content = "x"}})), Errc::kBadFile,
                "evil: entry 'notes.txt' is not an .npy array");
   EXPECT_ERROR(ParseArchive(Zip({{.name = "a.npy", .content = "x"}})), Errc::kBadFile,

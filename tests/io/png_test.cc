@@ -43,32 +43,39 @@ TEST(Png, CarriesText) {
   WritePng(dir / "image.png", Pixels({1}, {1, 1, 1}), {{"seed", "42"}, {"solver", "dpmpp-3m"}});
   const Bytes bytes = ReadFile(dir / "image.png");
   const std::string text(bytes.begin(), bytes.end());
-  EXPECT_NE(text.find(PngChunk("tEXt", std::string("seed\0" "42", 7))), std::string::npos);
+  EXPECT_NE(text.find(PngChunk("tEXt", std::string("seed\0"
+                                                   "42",
+                                                   7))),
+            std::string::npos);
   EXPECT_NE(text.find(PngChunk("tEXt", std::string("solver\0dpmpp-3m", 15))), std::string::npos);
-  EXPECT_ERROR((WritePng(dir / "x.png", Pixels({1}, {1, 1, 1}), {{std::string(80, 'k'), ""}}), 0), Errc::kBadOption,
-               "has 80 characters, must be in [1, 79]");
+  EXPECT_ERROR((WritePng(dir / "x.png", Pixels({1}, {1, 1, 1}), {{std::string(80, 'k'), ""}}), 0),
+               Errc::kBadOption, "has 80 characters, must be in [1, 79]");
   EXPECT_ERROR((WritePng(dir / "x.png", Pixels({1}, {1, 1, 1}), {{"k", std::string("a\0b", 3)}}), 0),
                Errc::kBadOption, "zero byte");
 }
 
 TEST(Png, ReadsEveryKindOfPixel) {
   const std::string rgb = "\x01\x02\x03\x04\x05\x06";
-  EXPECT_TRUE(SameBits(ParsedPng(Png({.width = 2, .color = kRgb}, Row(rgb))), Pixels({1, 4, 2, 5, 3, 6}, {3, 1, 2})));
-  EXPECT_TRUE(SameBits(ParsedPng(Png({.color = kRgba}, Row("\x01\x02\x03\x80"))), Pixels({1, 2, 3}, {3, 1, 1})));
+  EXPECT_TRUE(
+      SameBits(ParsedPng(Png({.width = 2, .color = kRgb}, Row(rgb))), Pixels({1, 4, 2, 5, 3, 6}, {3, 1, 2})));
+  EXPECT_TRUE(
+      SameBits(ParsedPng(Png({.color = kRgba}, Row("\x01\x02\x03\x80"))), Pixels({1, 2, 3}, {3, 1, 1})));
   EXPECT_TRUE(SameBits(ParsedPng(Png({.width = 2}, Row("\x09\xFF"))), Pixels({9, 255}, {1, 1, 2})));
   EXPECT_TRUE(SameBits(ParsedPng(Png({.color = kGreyAlpha}, Row("\x09\x01"))), Pixels({9}, {1, 1, 1})));
   EXPECT_TRUE(SameBits(ParsedPng(Png({.width = 8, .depth = 1, .color = kGrey}, Row("\xA0"))),
                        Pixels({255, 0, 255, 0, 0, 0, 0, 0}, {1, 1, 8})));
   EXPECT_TRUE(SameBits(ParsedPng(Png({.depth = 16}, Row("\xFF\xFF"))), Pixels({255}, {1, 1, 1})));
   const std::string palette = PngChunk("PLTE", rgb) + PngChunk("tRNS", "\x10");
-  EXPECT_TRUE(SameBits(ParsedPng(Png({.width = 2, .color = kPalette}, Row(std::string("\x01\x00", 2)), palette)),
-                       Pixels({4, 1, 5, 2, 6, 3}, {3, 1, 2})));
+  EXPECT_TRUE(
+      SameBits(ParsedPng(Png({.width = 2, .color = kPalette}, Row(std::string("\x01\x00", 2)), palette)),
+               Pixels({4, 1, 5, 2, 6, 3}, {3, 1, 2})));
 }
 
 TEST(Png, ReadsInterlacedImages) {
   // Adam7 takes the pixels of a 2x2 image in passes 1 (top left), 6 (top right) and 7 (the lower row).
   const std::string rows = Row("\x01") + Row("\x02") + Row("\x03\x04");
-  EXPECT_TRUE(SameBits(ParsedPng(Png({.width = 2, .height = 2, .interlace = 1}, rows)), Pixels({1, 2, 3, 4}, {1, 2, 2})));
+  EXPECT_TRUE(SameBits(ParsedPng(Png({.width = 2, .height = 2, .interlace = 1}, rows)),
+                       Pixels({1, 2, 3, 4}, {1, 2, 2})));
 }
 
 TEST(Png, RefusesToWriteWhatIsNoImage) {
@@ -93,7 +100,9 @@ TEST(PngHostile, FilesThatEndEarly) {
   }
 }
 
-TEST(PngHostile, OtherFiles) { EXPECT_ERROR(ParsedPng("GIF89a, and more"), Errc::kBadFile, "evil @0: not a PNG file"); }
+TEST(PngHostile, OtherFiles) {
+  EXPECT_ERROR(ParsedPng("GIF89a, and more"), Errc::kBadFile, "evil @0: not a PNG file");
+}
 
 TEST(PngHostile, HeadersThatAreWrong) {
   EXPECT_ERROR(ParsedPng(Png({.width = 0}, Row(""))), Errc::kBadFile, "evil: Invalid IHDR data");
@@ -107,7 +116,8 @@ TEST(PngHostile, HeadersThatAreWrong) {
 TEST(PngHostile, ImagesThatAreTooLarge) {
   EXPECT_ERROR(ParsedPng(Png({.width = 32769}, Row(std::string(32769, '\0')))), Errc::kBadFile,
                "evil: 32769 x 1 pixels, at most 32768 on a side");
-  EXPECT_ERROR(ParsedPng(Png({.width = 1, .height = 0x7FFFFFFF}, Row(""))), Errc::kBadFile, "1 x 2147483647 pixels");
+  EXPECT_ERROR(ParsedPng(Png({.width = 1, .height = 0x7FFFFFFF}, Row(""))), Errc::kBadFile,
+               "1 x 2147483647 pixels");
 }
 
 TEST(PngHostile, FewBytesThatClaimManyPixels) {
@@ -126,8 +136,8 @@ TEST(PngHostile, DamagedPixels) {
 
 TEST(PngHostile, BombsInTextsAndProfilesAreNotUnfolded) {
   const std::string zeros = testing::Deflate(std::string(16 << 20, '\0'), testing::Wrap::kZlib);
-  const std::string bombs = PngChunk("zTXt", std::string("k\0\0", 3) + zeros) +
-                            PngChunk("iCCP", std::string("k\0\0", 3) + zeros);
+  const std::string bombs =
+      PngChunk("zTXt", std::string("k\0\0", 3) + zeros) + PngChunk("iCCP", std::string("k\0\0", 3) + zeros);
   EXPECT_TRUE(SameBits(ParsedPng(Png({}, Row("\x07"), bombs)), Pixels({7}, {1, 1, 1})));
 }
 

@@ -37,7 +37,8 @@ TEST(Safetensors, RoundTripsEveryDtypeShapeAndMetadata) {
   tensors["scalar"] = torch::tensor(2.5);
   tensors["empty"] = torch::empty({3, 0, 2});
   tensors["transposed"] = torch::arange(6, torch::kFloat32).reshape({2, 3}).t();
-  const std::map<std::string, std::string> metadata = {{"gas_format", "1"}, {"text", "\"quoted\" \xC3\xA9\n"}};
+  const std::map<std::string, std::string> metadata = {{"gas_format", "1"},
+                                                       {"text", "\"quoted\" \xC3\xA9\n"}};
   WriteSafetensors(dir / "file", tensors, metadata);
   const Safetensors read = ReadSafetensors(dir / "file");
   EXPECT_EQ(read.metadata, metadata);
@@ -83,7 +84,8 @@ TEST(Safetensors, RefusesToWriteWhatTheFormatCannotHold) {
     WriteSafetensors(dir / "file", {{name, tensor}});
     return 0;
   };
-  EXPECT_ERROR(write("c", torch::zeros({1}, torch::kComplexFloat)), Errc::kBadOption, "'c' has dtype ComplexFloat");
+  EXPECT_ERROR(write("c", torch::zeros({1}, torch::kComplexFloat)), Errc::kBadOption,
+               "'c' has dtype ComplexFloat");
   EXPECT_ERROR(write("__metadata__", torch::zeros({1})), Errc::kBadOption, "__metadata__");
   EXPECT_ERROR(write("u", Tensor()), Errc::kBadOption, "'u' is undefined");
   EXPECT_ERROR(write("bad \xFF", torch::zeros({1})), Errc::kBadOption, "the header cannot be written");
@@ -103,8 +105,8 @@ TEST(SafetensorsHostile, FilesThatEndEarly) {
 TEST(SafetensorsHostile, HeaderLongerThanTheFile) {
   EXPECT_ERROR(ParsedSafetensors(Builder().U64(1u << 30).Text("{}").str()), Errc::kBadFile,
                "evil @0: header of 1073741824 bytes, 2 left");
-  EXPECT_ERROR(ParsedSafetensors(Builder().U64(std::numeric_limits<uint64_t>::max()).Text("{}").str()), Errc::kBadFile,
-               "evil @0: header of 18446744073709551615 bytes, 2 left");
+  EXPECT_ERROR(ParsedSafetensors(Builder().U64(std::numeric_limits<uint64_t>::max()).Text("{}").str()),
+               Errc::kBadFile, "evil @0: header of 18446744073709551615 bytes, 2 left");
 }
 
 TEST(SafetensorsHostile, HeadersThatAreNotTheFormats) {
@@ -113,11 +115,15 @@ TEST(SafetensorsHostile, HeadersThatAreNotTheFormats) {
   EXPECT_ERROR(ParseHeader(R"({"x":)"), Errc::kBadFile, "the header is not JSON");
   EXPECT_ERROR(ParseHeader("{} {}"), Errc::kBadFile, "the header is not JSON");
   EXPECT_ERROR(ParseHeader("{\"\xFF\":1}"), Errc::kBadFile, "the header is not JSON");
-  EXPECT_ERROR(ParseHeader(R"({"x":1})"), Errc::kBadFile, "evil: header, 'x': the number 1 is not allowed here");
+  EXPECT_ERROR(ParseHeader(R"({"x":1})"), Errc::kBadFile,
+               "evil: header, 'x': the number 1 is not allowed here");
   EXPECT_ERROR(ParseHeader(R"({"x":null})"), Errc::kBadFile, "'x': null is not allowed here");
-  EXPECT_ERROR(ParseHeader(R"({"x":{"shape":[[1]]}})"), Errc::kBadFile, "'x' shape: an array is not allowed here");
-  EXPECT_ERROR(ParseHeader(R"({"x":{"shape":[{}]}})"), Errc::kBadFile, "'x' shape: an object is not allowed here");
-  EXPECT_ERROR(ParseHeader(R"({"x":{"colour":"red"}})"), Errc::kBadFile, "'x' colour: a string is not allowed");
+  EXPECT_ERROR(ParseHeader(R"({"x":{"shape":[[1]]}})"), Errc::kBadFile,
+               "'x' shape: an array is not allowed here");
+  EXPECT_ERROR(ParseHeader(R"({"x":{"shape":[{}]}})"), Errc::kBadFile,
+               "'x' shape: an object is not allowed here");
+  EXPECT_ERROR(ParseHeader(R"({"x":{"colour":"red"}})"), Errc::kBadFile,
+               "'x' colour: a string is not allowed");
   EXPECT_ERROR(ParseHeader(R"({"__metadata__":{"a":1}})"), Errc::kBadFile, "'__metadata__' a: the number 1");
   EXPECT_ERROR(ParseHeader(R"({"__metadata__":{"a":{}}})"), Errc::kBadFile, "'__metadata__' a: an object");
 }
@@ -133,9 +139,11 @@ TEST(SafetensorsHostile, IncompleteTensors) {
 TEST(SafetensorsHostile, DuplicateKeys) {
   const std::string x = R"("x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})";
   EXPECT_ERROR(ParseHeader("{" + x + "," + x + "}", 1), Errc::kBadFile, "evil: 'x' is there twice");
-  EXPECT_ERROR(ParseHeader(R"({"x":{"dtype":"U8","dtype":"I8"}})"), Errc::kBadFile, "'x' dtype is there twice");
+  EXPECT_ERROR(ParseHeader(R"({"x":{"dtype":"U8","dtype":"I8"}})"), Errc::kBadFile,
+               "'x' dtype is there twice");
   EXPECT_ERROR(ParseHeader(R"({"x":{"shape":[1],"shape":[1]}})"), Errc::kBadFile, "'x' shape is there twice");
-  EXPECT_ERROR(ParseHeader(R"({"__metadata__":{"a":"1","a":"2"}})"), Errc::kBadFile, "metadata 'a' is there twice");
+  EXPECT_ERROR(ParseHeader(R"({"__metadata__":{"a":"1","a":"2"}})"), Errc::kBadFile,
+               "metadata 'a' is there twice");
 }
 
 TEST(SafetensorsHostile, UnknownDtype) {
@@ -145,15 +153,17 @@ TEST(SafetensorsHostile, UnknownDtype) {
 
 TEST(SafetensorsHostile, ShapesThatAreNegativeOverflowOrDoNotFit) {
   const auto shape = [](const std::string& text, size_t bytes) {
-    return ParseHeader(R"({"x":{"dtype":"F32","shape":)" + text + R"(,"data_offsets":[0,)" + std::to_string(bytes) +
-                       "]}}", bytes);
+    return ParseHeader(
+        R"({"x":{"dtype":"F32","shape":)" + text + R"(,"data_offsets":[0,)" + std::to_string(bytes) + "]}}",
+        bytes);
   };
   EXPECT_ERROR(shape("[-1]", 4), Errc::kBadFile, "'x' shape: the number -1 is not allowed here");
   EXPECT_ERROR(shape("[1.5]", 4), Errc::kBadFile, "'x' shape: the number 1.5 is not allowed here");
   EXPECT_ERROR(shape("[9223372036854775808]", 4), Errc::kBadFile, "the number 9223372036854775808");
   EXPECT_ERROR(shape("[4611686018427387904,4]", 0), Errc::kBadFile, "'x' has a shape that overflows");
   EXPECT_ERROR(shape("[0,4611686018427387904,4]", 0), Errc::kBadFile, "'x' has a shape that overflows");
-  EXPECT_ERROR(shape("[3]", 8), Errc::kBadFile, "tensor 'x' of shape [3] needs 12 bytes, its data_offsets give 8");
+  EXPECT_ERROR(shape("[3]", 8), Errc::kBadFile,
+               "tensor 'x' of shape [3] needs 12 bytes, its data_offsets give 8");
   std::string many = "[1";
   for (int i = 0; i < 64; ++i) many += ",1";
   EXPECT_ERROR(shape(many + "]", 4), Errc::kBadFile, "'x' shape: more than 64 numbers is not allowed here");
@@ -162,12 +172,15 @@ TEST(SafetensorsHostile, ShapesThatAreNegativeOverflowOrDoNotFit) {
 TEST(SafetensorsHostile, RangesThatOverlapLeaveGapsOrRunBackwards) {
   const auto two = [](const std::string& a, const std::string& b, size_t bytes) {
     return ParseHeader(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":)" + a +
-                       R"(},"b":{"dtype":"U8","shape":[2],"data_offsets":)" + b + "}}", bytes);
+                           R"(},"b":{"dtype":"U8","shape":[2],"data_offsets":)" + b + "}}",
+                       bytes);
   };
   EXPECT_EQ(two("[2,4]", "[0,2]", 4).tensors.size(), 2u);
-  EXPECT_ERROR(two("[0,2]", "[1,3]", 3), Errc::kBadFile, "'b' begins at 1 and overlaps another that ends at 2");
+  EXPECT_ERROR(two("[0,2]", "[1,3]", 3), Errc::kBadFile,
+               "'b' begins at 1 and overlaps another that ends at 2");
   EXPECT_ERROR(two("[0,2]", "[0,2]", 2), Errc::kBadFile, "'b' begins at 0 and overlaps");
-  EXPECT_ERROR(two("[0,2]", "[3,5]", 5), Errc::kBadFile, "bytes [2, 3) before tensor 'b' belong to no tensor");
+  EXPECT_ERROR(two("[0,2]", "[3,5]", 5), Errc::kBadFile,
+               "bytes [2, 3) before tensor 'b' belong to no tensor");
   EXPECT_ERROR(two("[0,2]", "[2,4]", 6), Errc::kBadFile, "the last 2 bytes belong to no tensor");
   EXPECT_ERROR(two("[0,2]", "[4,2]", 4), Errc::kBadFile, "'b' has bytes [4, 2) of 4");
   EXPECT_ERROR(two("[0,2]", "[9223372036854775806,9223372036854775807]", 4), Errc::kBadFile, "of 4");
@@ -182,7 +195,8 @@ TEST(SafetensorsHostile, DeepNesting) {
 }
 
 TEST(SafetensorsHostile, BooleansOtherThanZeroAndOne) {
-  EXPECT_ERROR(ParsedSafetensors(SafetensorsFile(R"({"x":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}})", "\x01\x02")),
+  EXPECT_ERROR(ParsedSafetensors(
+                   SafetensorsFile(R"({"x":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}})", "\x01\x02")),
                Errc::kBadFile, "evil: tensor 'x': boolean 1 is 2, must be 0 or 1");
 }
 

@@ -20,11 +20,13 @@ TEST(Statistics, DoNotDependOnBatches) {
   EXPECT_TRUE(testing::Close(a.mean, x.mean(0), 1e-14, 0));
   EXPECT_TRUE(testing::Close(a.covariance, b.covariance, 1e-11, 0));
   EXPECT_TRUE(testing::Close(a.covariance, torch::cov(x.t()), 1e-11, 0));
-  EXPECT_ERROR(Statistics(x.slice(0, 0, 1), 1), Errc::kBadOption, "statistics of 1 samples, must be at least 2");
+  EXPECT_ERROR(Statistics(x.slice(0, 0, 1), 1), Errc::kBadOption,
+               "statistics of 1 samples, must be at least 2");
 }
 
 TEST(Frechet, IsTheClosedFormForCommutingCovariances) {
-  const Tensor s1 = torch::tensor({4.0, 1.0, 0.0}, torch::kFloat64), s2 = torch::tensor({1.0, 9.0, 0.25}, torch::kFloat64);
+  const Tensor s1 = torch::tensor({4.0, 1.0, 0.0}, torch::kFloat64),
+               s2 = torch::tensor({1.0, 9.0, 0.25}, torch::kFloat64);
   const Tensor m1 = torch::tensor({0.0, 1.0, 2.0}, torch::kFloat64), m2 = torch::zeros({3}, torch::kFloat64);
   const double expected = 5 + (s1.sqrt() - s2.sqrt()).square().sum().item<double>();
   EXPECT_NEAR(FrechetDistance({m1, s1.diag()}, {m2, s2.diag()}), expected, 1e-9);

@@ -27,7 +27,8 @@ TEST(InceptionScore, DoesNotDependOnOrderWithinASplitNorOnAConstant) {
   const double whole = InceptionScore(logits, 1).mean;
   EXPECT_NEAR(InceptionScore(logits.flip(0), 1).mean, whole, 1e-14);
   EXPECT_NEAR(InceptionScore(logits + torch::randn({25, 1}), 1).mean, whole, 1e-13);
-  EXPECT_GT(InceptionScore(logits, 1).mean, InceptionScore(logits, 25).mean);  // a split of one sample scores 1
+  EXPECT_GT(InceptionScore(logits, 1).mean,
+            InceptionScore(logits, 25).mean);  // a split of one sample scores 1
 }
 
 TEST(InceptionScore, ValuesThatCannotBe) {

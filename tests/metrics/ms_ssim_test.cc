@@ -8,8 +8,8 @@ namespace {
 
 using testing::Close;
 
-// Intensities in [0,2] of one grey image as rows, for an implementation that shares nothing with ours: a two-dimensional
-// window, loops, no tensors.
+// Intensities in [0,2] of one grey image as rows, for an implementation that shares nothing with ours: a
+// two-dimensional window, loops, no tensors.
 using Rows = std::vector<std::vector<double>>;
 
 Rows RowsOf(const Tensor& image) {
@@ -44,7 +44,8 @@ std::pair<double, double> PlainTerms(const Rows& a, const Rows& b, int window) {
             const double dy = y - window / 2, dx = x - window / 2, w = std::exp(-(dy * dy + dx * dx) / 4.5);
             const double p = a[top + y][left + x], q = b[top + y][left + x];
             if (pass == 0) total += w, ma += w * p, mb += w * q;
-            if (pass == 1) va += w * (p - ma) * (p - ma), vb += w * (q - mb) * (q - mb), vab += w * (p - ma) * (q - mb);
+            if (pass == 1)
+              va += w * (p - ma) * (p - ma), vb += w * (q - mb) * (q - mb), vab += w * (p - ma) * (q - mb);
           }
         }
         if (pass == 0) ma /= total, mb /= total;
@@ -98,7 +99,8 @@ TEST(MsSsim, AgreesWithPlainLoops) {
       EXPECT_NEAR(actual[i].item<double>(), mean, 1e-11) << at::IntArrayRef(c.shape) << " image " << i;
     }
     // The same loss of digits in float32, with values of order 1.
-    EXPECT_TRUE(Close(MsSsim(a.to(torch::kFloat32), b.to(torch::kFloat32)).to(torch::kFloat64), actual, 2e-5, 0));
+    EXPECT_TRUE(
+        Close(MsSsim(a.to(torch::kFloat32), b.to(torch::kFloat32)).to(torch::kFloat64), actual, 2e-5, 0));
   }
 }
 
@@ -111,7 +113,8 @@ TEST(MsSsim, OfConstantImagesByHand) {
   const double luminance = (2 * 1.5 * 1.25 + 0.0004) / (1.5 * 1.5 + 1.25 * 1.25 + 0.0004);
   EXPECT_NEAR(of(16, 0.5, 0.25), luminance, 1e-12);
   EXPECT_NEAR(of(28, 0.5, 0.25), std::pow(luminance, 0.2856 / (0.0448 + 0.2856)), 1e-12);
-  EXPECT_NEAR(of(176, 0.5, 0.25), std::pow(luminance, 0.1333 / 1.0001), 1e-12);  // published weights sum to 1.0001
+  EXPECT_NEAR(of(176, 0.5, 0.25), std::pow(luminance, 0.1333 / 1.0001),
+              1e-12);  // published weights sum to 1.0001
 }
 
 TEST(MsSsim, Scales) {
@@ -132,7 +135,8 @@ TEST(MsSsim, GradientIsThatOfDifferences) {
   for (const int64_t side : {28, 45, 9}) {
     const auto pair = SomePair({2, 1, side, side});
     const Tensor b = pair.second;
-    EXPECT_TRUE(testing::GradientMatches([&](const Tensor& a) { return MsSsim(a, b).sum(); }, pair.first)) << side;
+    EXPECT_TRUE(testing::GradientMatches([&](const Tensor& a) { return MsSsim(a, b).sum(); }, pair.first))
+        << side;
   }
 }
 

@@ -19,8 +19,10 @@ Prdc PrdcOf(const Tensor& real, const Tensor& fake, int64_t k, int64_t at_once =
   return MeasurePrdc(FindNeighbourhoods(real, k, at_once), FindNeighbourhoods(fake, k, at_once), at_once);
 }
 
-PrecisionRecall ImprovedOf(const Tensor& real, const Tensor& fake, int64_t k, int64_t at_once = kDistancesAtOnce) {
-  return MeasurePrecisionRecall(FindNeighbourhoods(real, k, at_once), FindNeighbourhoods(fake, k, at_once), at_once);
+PrecisionRecall ImprovedOf(const Tensor& real, const Tensor& fake, int64_t k,
+                           int64_t at_once = kDistancesAtOnce) {
+  return MeasurePrecisionRecall(FindNeighbourhoods(real, k, at_once), FindNeighbourhoods(fake, k, at_once),
+                                at_once);
 }
 
 void ExpectSame(const Prdc& a, const Prdc& b) {
@@ -49,8 +51,8 @@ TEST(Neighbours, ValuesThatCannotBe) {
                "features of 7 and 3 components, must be equal");
 }
 
-// For any k, as long as no feature has k equal others. Then each ball holds the feature itself and, the k-th other being
-// on its border and so not inside, k - 1 others: a density of 1.
+// For any k, as long as no feature has k equal others. Then each ball holds the feature itself and, the k-th
+// other being on its border and so not inside, k - 1 others: a density of 1.
 TEST(Prdc, IsOneForIdenticalSets) {
   const Tensor x = Features(2, 60);
   for (const int64_t k : {1, 3, 5, 59}) {
@@ -84,11 +86,10 @@ TEST(Prdc, ACollapsedSetIsPreciseAndCoversLittle) {
   EXPECT_LT(PrdcOf(fake, real, 5).precision, 0.01);
 }
 
-TEST(Prdc, SetsFarApartShareNothing) {
-  ExpectSame(PrdcOf(Features(5, 50), Features(6, 40) + 1000, 3), {});
-}
+TEST(Prdc, SetsFarApartShareNothing) { ExpectSame(PrdcOf(Features(5, 50), Features(6, 40) + 1000, 3), {}); }
 
-// For two samples of one distribution, docs/math/metrics.md (8). A mean over 60 draws, within four standard errors.
+// For two samples of one distribution, docs/math/metrics.md (8). A mean over 60 draws, within four standard
+// errors.
 TEST(Prdc, CoverageAndDensityOfOneDistributionAreAsExpectedAtAnySize) {
   constexpr int64_t kReals = 48, kNearest = 5, kDraws = 60;
   for (const int64_t fakes : {6, 24, 48, 96}) {
@@ -132,7 +133,8 @@ TEST(Prdc, DoesNotDependOnTheOrderOfRows) {
 // With integer features there are ties everywhere, so a distance that changed in its last bit would show.
 TEST(Prdc, DoesNotDependOnBlocks) {
   for (const Tensor& scale : {Scalar(1), Scalar(0.1)}) {
-    const Tensor real = (2 * Features(11, 130)).round() * scale, fake = (2 * Features(12, 70)).round() * scale;
+    const Tensor real = (2 * Features(11, 130)).round() * scale,
+                 fake = (2 * Features(12, 70)).round() * scale;
     const Prdc whole = PrdcOf(real, fake, 3);
     const PrecisionRecall improved = ImprovedOf(real, fake, 3);
     EXPECT_GT(whole.recall, 0);
@@ -150,10 +152,13 @@ TEST(Prdc, DoesNotDependOnBlocks) {
 TEST(Neighbours, ManyColumnsAreAsFew) {
   const Tensor a = Features(13, 3, 2), b = Features(14, 5000, 2);
   std::vector<Tensor> blocks;
-  ForEachDistanceBlock(a, b, [&](const Tensor& distances, int64_t row) {
-    EXPECT_EQ(row, static_cast<int64_t>(blocks.size()));
-    blocks.push_back(distances);
-  }, 1);
+  ForEachDistanceBlock(
+      a, b,
+      [&](const Tensor& distances, int64_t row) {
+        EXPECT_EQ(row, static_cast<int64_t>(blocks.size()));
+        blocks.push_back(distances);
+      },
+      1);
   const Tensor difference = (a.to(torch::kFloat64).unsqueeze(1) - b.to(torch::kFloat64).unsqueeze(0));
   // Square root and two squares: a rounding each.
   EXPECT_TRUE(testing::Close(torch::cat(blocks), difference.square().sum(2).sqrt(), 1e-15, 0));

@@ -42,7 +42,8 @@ TEST(Reference, FrechetDistances) {
   WorstError worst("Fréchet distance");
   for (const auto& [name, c] : Results("frechet").items()) {
     const Fixture& f = Reference();
-    const FeatureStatistics a{f.at(name + ".mu1"), f.at(name + ".sigma1")}, b{f.at(name + ".mu2"), f.at(name + ".sigma2")};
+    const FeatureStatistics a{f.at(name + ".mu1"), f.at(name + ".sigma1")},
+        b{f.at(name + ".mu2"), f.at(name + ".sigma2")};
     const double atol = c.at("atol"), distance = FrechetDistance(a, b);
     EXPECT_NEAR(FrechetDistance(b, a), distance, atol) << name;
     for (const char* program : {"pytorch_fid", "edm"}) {
@@ -69,7 +70,8 @@ TEST(Reference, StatisticsOfFeaturesWithBothDivisors) {
   // No tolerance is stated; a matrix root of well-conditioned covariances loses few digits.
   constexpr double kRelative = 1e-10;
   for (const auto& [program, expected] : Results("fid_of_features").items()) {
-    const Divisor divisor = program.ends_with("biased_covariance") ? Divisor::kSamples : Divisor::kSamplesLessOne;
+    const Divisor divisor =
+        program.ends_with("biased_covariance") ? Divisor::kSamples : Divisor::kSamplesLessOne;
     Expect(FrechetDistance(StatisticsOf(x, divisor), StatisticsOf(y, divisor)), expected,
            kRelative * expected.get<double>(), program, worst);
   }
@@ -78,14 +80,15 @@ TEST(Reference, StatisticsOfFeaturesWithBothDivisors) {
 TEST(Reference, StatisticsFiles) {
   const Fixture& f = Reference();
   const auto folder = testing::FixtureFolder();
-  for (const auto& [file, pair] : {std::pair("fid_ref.npz", "full"), std::pair("fid_ref_compressed.npz", "small")}) {
+  for (const auto& [file, pair] :
+       {std::pair("fid_ref.npz", "full"), std::pair("fid_ref_compressed.npz", "small")}) {
     const std::string name = pair;
     const FeatureStatistics statistics = ReadStatistics(folder / file);
     EXPECT_TRUE(testing::SameBits(statistics.mean, f.at(name + ".mu2"))) << file;
     EXPECT_TRUE(testing::SameBits(statistics.covariance, f.at(name + ".sigma2"))) << file;
     const json& c = Results("frechet").at(name);
-    EXPECT_NEAR(FrechetDistance({f.at(name + ".mu1"), f.at(name + ".sigma1")}, statistics), c.at("edm").get<double>(),
-                c.at("atol").get<double>());
+    EXPECT_NEAR(FrechetDistance({f.at(name + ".mu1"), f.at(name + ".sigma1")}, statistics),
+                c.at("edm").get<double>(), c.at("atol").get<double>());
   }
 }
 
@@ -99,18 +102,22 @@ TEST(Reference, KernelDistances) {
   const Tensor x = f.at("features_x").slice(0, 0, n), y = f.at("features_y").slice(0, 0, n);
   for (const auto& [key, expected] : whole.items()) {
     if (!key.ends_with("float64") && !key.ends_with("float32")) continue;
-    EXPECT_NEAR(KernelDistance(x, y), expected, expected.get<double>() * (key.ends_with("64") ? wide : narrow)) << key;
+    EXPECT_NEAR(KernelDistance(x, y), expected,
+                expected.get<double>() * (key.ends_with("64") ? wide : narrow))
+        << key;
   }
   Expect(KernelDistance(x, y), whole.at("torch_fidelity_float64"), wide, "whole", worst);
   const Tensor& rows = f.at("kid_subsets");
   const double rtol = subsets.at("rtol");
   const MeanDeviation over = KernelDistanceOfSubsets(f.at("features_x"), f.at("features_y"), rows);
   Expect(over.mean, subsets.at("torch_fidelity_float64_mean"), rtol * over.mean, "mean of subsets", worst);
-  Expect(over.deviation, subsets.at("torch_fidelity_float64_std"), rtol * over.mean, "deviation of subsets", worst);
+  Expect(over.deviation, subsets.at("torch_fidelity_float64_std"), rtol * over.mean, "deviation of subsets",
+         worst);
   const json& each = subsets.at("per_subset");
   ASSERT_EQ(each.size(), static_cast<size_t>(rows.size(0)));
   for (int64_t s = 0; s < rows.size(0); ++s) {
-    const MeanDeviation one = KernelDistanceOfSubsets(f.at("features_x"), f.at("features_y"), rows.slice(0, s, s + 1));
+    const MeanDeviation one =
+        KernelDistanceOfSubsets(f.at("features_x"), f.at("features_y"), rows.slice(0, s, s + 1));
     Expect(one.mean, each[s], rtol * one.mean, "subset " + std::to_string(s), worst);
     EXPECT_EQ(one.deviation, 0);
   }
@@ -137,7 +144,8 @@ TEST(Reference, InceptionScores) {
 // "k3" -> both sets with neighbourhoods of k = 3.
 std::pair<Neighbourhoods, Neighbourhoods> SetsOf(const std::string& key) {
   const int64_t k = std::stoll(key.substr(1));
-  return {FindNeighbourhoods(Reference().at("features_x"), k), FindNeighbourhoods(Reference().at("features_y"), k)};
+  return {FindNeighbourhoods(Reference().at("features_x"), k),
+          FindNeighbourhoods(Reference().at("features_y"), k)};
 }
 
 TEST(Reference, RadiiOfNeighbourhoods) {
@@ -158,7 +166,8 @@ TEST(Reference, PrecisionRecallDensityCoverage) {
   for (const auto& [key, c] : Results("prdc").items()) {
     EXPECT_GT(c.at("smallest_margin").get<double>(), 1e-9);
     const auto [x, y] = SetsOf(key);
-    const auto check = [&, key = key](const Neighbourhoods& real, const Neighbourhoods& fake, const json& expected) {
+    const auto check = [&, key = key](const Neighbourhoods& real, const Neighbourhoods& fake,
+                                      const json& expected) {
       const Prdc actual = MeasurePrdc(real, fake);
       EXPECT_DOUBLE_EQ(actual.precision, expected.at("precision")) << key;
       EXPECT_DOUBLE_EQ(actual.recall, expected.at("recall")) << key;
@@ -176,8 +185,10 @@ TEST(Reference, ImprovedPrecisionAndRecall) {
     const PrecisionRecall actual = MeasurePrecisionRecall(x, y);
     for (const auto& [program, expected] : c.items()) {
       // The programs return the shares in float32.
-      EXPECT_FLOAT_EQ(static_cast<float>(actual.precision), expected.at("precision").get<float>()) << key << program;
-      EXPECT_FLOAT_EQ(static_cast<float>(actual.recall), expected.at("recall").get<float>()) << key << program;
+      EXPECT_FLOAT_EQ(static_cast<float>(actual.precision), expected.at("precision").get<float>())
+          << key << program;
+      EXPECT_FLOAT_EQ(static_cast<float>(actual.recall), expected.at("recall").get<float>())
+          << key << program;
       const double f_score = expected.value("f_score", actual.FScore());  // one of the programs has none
       EXPECT_NEAR(actual.FScore(), f_score, 1e-7) << key << program;
     }

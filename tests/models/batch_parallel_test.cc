@@ -39,7 +39,8 @@ TEST(ParallelOverBatch, ValueAndGradientsAreThoseOfTheWhole) {
       return std::vector<Tensor>{y.detach(), images.grad(), s.grad()};
     };
     const auto whole = gradients(false), parts = gradients(true);
-    for (size_t i = 0; i < whole.size(); ++i) EXPECT_TRUE(Close(parts[i], whole[i], 1e-14, 0)) << batch << " " << i;
+    for (size_t i = 0; i < whole.size(); ++i)
+      EXPECT_TRUE(Close(parts[i], whole[i], 1e-14, 0)) << batch << " " << i;
   }
 }
 
@@ -69,7 +70,8 @@ TEST(ParallelOverBatch, UsesSeveralThreadsAndPassesErrorsOn) {
   EXPECT_EQ(elsewhere, 1);
   EXPECT_ERROR(ParallelOverBatch(x, Scalar(1),
                                  [](const Tensor& images, const Tensor&, int64_t begin, int64_t) {
-                                   GAS_CHECK(begin == 0, Errc::kNumeric, "rows from ", begin, " are not finite");
+                                   GAS_CHECK(begin == 0, Errc::kNumeric, "rows from ", begin,
+                                             " are not finite");
                                    return images;
                                  }),
                Errc::kNumeric, "rows from 2 are not finite");

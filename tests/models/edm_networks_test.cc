@@ -1,4 +1,5 @@
-// EDM's networks against the reference: outputs and gradients, float64 and float32, every network in the folder.
+// EDM's networks against the reference: outputs and gradients, float64 and float32, every network in the
+// folder.
 #include "gas/models/edm/precond.h"
 #include "support/expect.h"
 #include "support/networks.h"
@@ -36,7 +37,8 @@ void CheckCase(const Fixture& fixture, edm::Precond& network, const nlohmann::js
   EXPECT_TRUE(Close(sigma.grad(), fixture.at(prefix + "grad_sigma" + suffix), tolerance.grad_sigma, 0));
   const auto scales = network.Scales(sigma.detach());
   const Tensor scaled = scales.in.reshape({-1, 1, 1, 1}) * x.detach();
-  EXPECT_TRUE(Close(network.Raw(scaled, scales.noise, labels), fixture.at(prefix + "F_x" + suffix), tolerance.raw, 0));
+  EXPECT_TRUE(Close(network.Raw(scaled, scales.noise, labels), fixture.at(prefix + "F_x" + suffix),
+                    tolerance.raw, 0));
 }
 
 TEST(EdmNetworks, EveryNetworkAndCaseInBothPrecisions) {
@@ -64,7 +66,8 @@ TEST(EdmNetworks, EveryNetworkAndCaseInBothPrecisions) {
 TEST(EdmNetworks, ConfigurationSurvivesJson) {
   for (const std::string& name : testing::ReferenceNetworkNames()) {
     const Fixture fixture("edm_networks/" + name);
-    const auto config = edm::PrecondConfigFromJson(fixture.json().at("class_name"), fixture.json().at("init_kwargs"));
+    const auto config =
+        edm::PrecondConfigFromJson(fixture.json().at("class_name"), fixture.json().at("init_kwargs"));
     const auto again = edm::PrecondConfigFromJson(config.class_name, edm::InitKwargs(config));
     EXPECT_EQ(edm::InitKwargs(again), edm::InitKwargs(config));
     EXPECT_EQ(again.sigma_max, config.sigma_max);
@@ -72,16 +75,20 @@ TEST(EdmNetworks, ConfigurationSurvivesJson) {
 }
 
 TEST(EdmNetworks, RefuseWhatCannotBe) {
-  EXPECT_ERROR(edm::UNetConfigFromJson({{"chanel_mult", {1, 2}}}), Errc::kBadFile, "did you mean channel_mult?");
+  EXPECT_ERROR(edm::UNetConfigFromJson({{"chanel_mult", {1, 2}}}), Errc::kBadFile,
+               "did you mean channel_mult?");
   EXPECT_ERROR(edm::UNetConfigFromJson({{"num_blocks", "many"}}), Errc::kBadFile, "init_kwargs");
   edm::UNetConfig config;
   config.encoder_type = "dense";
-  EXPECT_ERROR(edm::MakeUNet(config), Errc::kBadOption, "encoder_type = dense, must be one of standard, skip, residual");
+  EXPECT_ERROR(edm::MakeUNet(config), Errc::kBadOption,
+               "encoder_type = dense, must be one of standard, skip, residual");
   config = {};
   config.img_resolution = 30;
   EXPECT_ERROR(edm::MakeUNet(config), Errc::kBadOption, "img_resolution = 30, must be a multiple of 8");
-  EXPECT_ERROR(edm::PrecondConfigFromJson("VEPrecond2", nlohmann::json::object()), Errc::kBadFile, "VEPrecond2");
-  EXPECT_ERROR(edm::OneHotLabels(torch::tensor({3, 11}), 10), Errc::kBadOption, "class label 11, must be in [-1, 9]");
+  EXPECT_ERROR(edm::PrecondConfigFromJson("VEPrecond2", nlohmann::json::object()), Errc::kBadFile,
+               "VEPrecond2");
+  EXPECT_ERROR(edm::OneHotLabels(torch::tensor({3, 11}), 10), Errc::kBadOption,
+               "class label 11, must be in [-1, 9]");
 }
 
 }  // namespace

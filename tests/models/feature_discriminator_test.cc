@@ -34,7 +34,8 @@ TEST(FeatureDiscriminator, ItsDefaultSeesEachResolutionOnceAndOwnsItsHeadsAlone)
     const auto levels = network->config().network.channel_mult.size();
     EXPECT_EQ(discriminator.config().maps.size(), levels);
     EXPECT_EQ(NamedParameters(discriminator).size(), 4 * levels);  // two convolutions with bias per head
-    for (const auto& [weight, value] : StateDict(discriminator)) EXPECT_TRUE(weight.starts_with("head")) << weight;
+    for (const auto& [weight, value] : StateDict(discriminator))
+      EXPECT_TRUE(weight.starts_with("head")) << weight;
     for (const Tensor& parameter : network->parameters()) EXPECT_FALSE(parameter.requires_grad());
     const Tensor logits = discriminator.forward(ImagesFor(*network, 2), LabelsFor(*network));
     EXPECT_EQ(logits.sizes(), at::IntArrayRef({2}));
@@ -67,7 +68,8 @@ TEST(FeatureDiscriminator, DerivativeOfThePenaltiesByFiniteDifferences) {
     torch::manual_seed(12);
     const auto network = NetworkOf(name);
     FeatureDiscriminator discriminator(network, {.width = 6});
-    const LabelledImages real{ImagesFor(*network, 2), LabelsFor(*network)}, fake{ImagesFor(*network, 2), real.labels};
+    const LabelledImages real{ImagesFor(*network, 2), LabelsFor(*network)},
+        fake{ImagesFor(*network, 2), real.labels};
     const auto named = NamedParameters(discriminator);
     std::vector<Tensor> values;
     for (const auto& [weight, value] : named) values.push_back(value);
@@ -101,7 +103,8 @@ TEST(FeatureDiscriminator, DerivativeOfThePenaltiesByFiniteDifferences) {
       };
       const double numeric = (at(kStep) - at(-kStep)) / (2 * kStep);
       const double exact = (gradient * direction).sum().item<double>();
-      EXPECT_NEAR(numeric, exact, 1e-5 * std::abs(exact) + 1e-8 * at(0)) << weight;  // rounding of R over the step
+      EXPECT_NEAR(numeric, exact, 1e-5 * std::abs(exact) + 1e-8 * at(0))
+          << weight;  // rounding of R over the step
       if (!weight.ends_with("bias")) {
         EXPECT_GT(std::abs(exact), 1e-4 * at(0)) << weight;
       }
@@ -132,9 +135,11 @@ TEST(FeatureDiscriminator, LearnsToTellSharpFromBlurred) {
 TEST(FeatureDiscriminator, RefusesWhatCannotBe) {
   const auto network = NetworkOf("edm_ddpmpp");
   EXPECT_ERROR(FeatureDiscriminator(network, {.sigmas = {}}), Errc::kBadOption, "no noise level");
-  EXPECT_ERROR(FeatureDiscriminator(network, {.sigmas = {0.0}}), Errc::kBadOption, "noise level 0, must be positive");
+  EXPECT_ERROR(FeatureDiscriminator(network, {.sigmas = {0.0}}), Errc::kBadOption,
+               "noise level 0, must be positive");
   EXPECT_ERROR(FeatureDiscriminator(network, {.maps = {99}}), Errc::kBadOption, "map 99, must be in [0, ");
-  EXPECT_ERROR(FeatureDiscriminator(network, {.width = 0}), Errc::kBadOption, "width = 0, must be in [1, 8192]");
+  EXPECT_ERROR(FeatureDiscriminator(network, {.width = 0}), Errc::kBadOption,
+               "width = 0, must be in [1, 8192]");
 }
 
 }  // namespace

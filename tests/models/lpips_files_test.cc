@@ -25,7 +25,9 @@ class LpipsFile : public ::testing::Test {
     WriteSafetensors(folder_.path() / name, tensors);
     return folder_.path() / name;
   }
-  static LpipsModel Read(const LpipsFiles& files) { return ReadLpips(TrunkKind::kSqueezeNet, files, {.resize = 64}); }
+  static LpipsModel Read(const LpipsFiles& files) {
+    return ReadLpips(TrunkKind::kSqueezeNet, files, {.resize = 64});
+  }
 
   testing::TempFolder folder_{"lpips_files"};
   std::map<std::string, Tensor> trunk_, heads_;
@@ -50,9 +52,11 @@ TEST_F(LpipsFile, TwoFilesOrOne) {
 TEST_F(LpipsFile, RefusesWhatIsNotThere) {
   const auto trunk = Write("trunk.safetensors", trunk_), heads = Write("heads.safetensors", heads_);
   EXPECT_ERROR(Read({}), Errc::kBadOption, "lpips-squeeze needs torchvision's squeezenet1_1-b8a52dc0.pth");
-  EXPECT_ERROR(Read({folder_.path() / "no.safetensors", heads}), Errc::kBadFile, "docs/lpips.md says how to convert");
+  EXPECT_ERROR(Read({folder_.path() / "no.safetensors", heads}), Errc::kBadFile,
+               "docs/lpips.md says how to convert");
   EXPECT_ERROR(Read({trunk, {}}), Errc::kBadFile, "lin0.model.1.weight is missing");
-  EXPECT_ERROR(ReadLpips(TrunkKind::kVgg16, {trunk, heads}), Errc::kBadFile, "tensor features.10.bias is missing");
+  EXPECT_ERROR(ReadLpips(TrunkKind::kVgg16, {trunk, heads}), Errc::kBadFile,
+               "tensor features.10.bias is missing");
   WriteFile(folder_.path() / "zip.pth", std::string("PK\3\4 a file of torch.save"));
   WriteFile(folder_.path() / "old.pth", std::string("\x80\2\x8a\nl\xfc\x9c\x46\xf9 an old one"));
   for (const char* name : {"zip.pth", "old.pth"}) {

@@ -38,7 +38,9 @@ std::filesystem::path HeadsFile() {
 // The reference's numbers, and its networks and images made by the formula.
 class LpipsReference : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { torch::set_num_threads(2); }  // VGG16 in float64 takes half a minute otherwise
+  static void SetUpTestSuite() {
+    torch::set_num_threads(2);
+  }  // VGG16 in float64 takes half a minute otherwise
 
   std::vector<std::string> Nets() const {
     std::vector<std::string> nets;
@@ -55,9 +57,11 @@ class LpipsReference : public ::testing::Test {
     for (const auto& p : fixture().json().at("parameters").at(net)) {
       const auto shape = p.at("shape").get<std::vector<int64_t>>();
       double scale = 0.1;
-      if (shape.size() > 1) scale = gain * std::sqrt(3.0 / static_cast<double>(shape[1] * shape[2] * shape[3]));
+      if (shape.size() > 1)
+        scale = gain * std::sqrt(3.0 / static_cast<double>(shape[1] * shape[2] * shape[3]));
       EXPECT_DOUBLE_EQ(scale, p.at("scale").get<double>());
-      weights[p.at("torchvision")] = fill().Stream(p.at("j").get<uint64_t>(), shape, scale).to(torch::kFloat32);
+      weights[p.at("torchvision")] =
+          fill().Stream(p.at("j").get<uint64_t>(), shape, scale).to(torch::kFloat32);
     }
     return weights;
   }
@@ -82,15 +86,19 @@ class LpipsReference : public ::testing::Test {
     const auto& pair = fixture().json().at("images").at("pairs").at(std::to_string(m));
     const int64_t size = pair.at("size").get<int64_t>();
     const Tensor at = torch::arange(size), channel = torch::arange(3).reshape({3, 1, 1});
-    const Tensor phase = (at.reshape({1, 1, size}) * (3 + channel) + at.reshape({1, size, 1}) * (5 + 2 * m)) % 64;
+    const Tensor phase =
+        (at.reshape({1, 1, size}) * (3 + channel) + at.reshape({1, size, 1}) * (5 + 2 * m)) % 64;
     const Tensor u = fill().Stream(1000 + m, {3, size, size}), v = fill().Stream(2000 + m, {3, size, size});
     const double a = 0.1 * static_cast<double>(m + 1), factor = pair.value("factor", 1.0);
     const Tensor image0 = 0.6 * (phase.to(torch::kFloat64) / 32 - 1) + 0.4 * u;
-    const auto rounded = [&](const Tensor& image) { return (factor * image).to(torch::kFloat32).unsqueeze(0); };
+    const auto rounded = [&](const Tensor& image) {
+      return (factor * image).to(torch::kFloat32).unsqueeze(0);
+    };
     return {rounded(image0), rounded((1 - a) * image0 + a * v)};
   }
 
-  // The pairs of one size, in order, that are not enlarged by a factor: first images [P,3,S,S], second images.
+  // The pairs of one size, in order, that are not enlarged by a factor: first images [P,3,S,S], second
+  // images.
   static std::pair<Tensor, Tensor> PairsOfSize(int64_t size) {
     std::vector<Tensor> first, second;
     const auto& pairs = fixture().json().at("images").at("pairs");
@@ -104,7 +112,8 @@ class LpipsReference : public ::testing::Test {
     return {torch::cat(first), torch::cat(second)};
   }
 
-  // The tensors NET.MIDDLE.distance of the fixture, as their MIDDLE: "64", or "gas32" for GAS's preprocessing.
+  // The tensors NET.MIDDLE.distance of the fixture, as their MIDDLE: "64", or "gas32" for GAS's
+  // preprocessing.
   static std::vector<std::string> Middles(const std::string& net, bool gas) {
     std::vector<std::string> middles;
     const std::string begin = net + ".", end = ".distance";
@@ -141,10 +150,11 @@ class LpipsReference : public ::testing::Test {
 };
 
 #define SKIP_WITHOUT_HEADS(network) \
-  if (!(network)) GTEST_SKIP() << "lpips_linear_heads.safetensors is not in GAS_FIXTURES, nor in ../shared/fixtures"
+  if (!(network))                   \
+  GTEST_SKIP() << "lpips_linear_heads.safetensors is not in GAS_FIXTURES, nor in ../shared/fixtures"
 
-// The reference lists first and last entry of each parameter, and sums of each image, so that a wrong formula shows
-// here and not as a wrong distance. Sums are of doubles in another order.
+// The reference lists first and last entry of each parameter, and sums of each image, so that a wrong formula
+// shows here and not as a wrong distance. Sums are of doubles in another order.
 TEST_F(LpipsReference, FormulaGivesItsNetworksAndImages) {
   for (const std::string& net : Nets()) {
     for (const auto& p : fixture().json().at("parameters").at(net)) {
@@ -159,7 +169,8 @@ TEST_F(LpipsReference, FormulaGivesItsNetworksAndImages) {
       const Tensor exact = image.to(torch::kFloat64);
       const auto& expected = pair.at(name);
       EXPECT_NEAR(exact.sum().item<double>(), expected.at("sum").get<double>(), 1e-7) << m << name;
-      EXPECT_NEAR(exact.square().sum().item<double>(), expected.at("sum_of_squares").get<double>(), 1e-7) << m << name;
+      EXPECT_NEAR(exact.square().sum().item<double>(), expected.at("sum_of_squares").get<double>(), 1e-7)
+          << m << name;
       EXPECT_EQ(image.flatten()[-1].item<float>(), expected.at("last").get<float>()) << m << name;
     }
   }
@@ -204,8 +215,8 @@ TEST_F(LpipsReference, DistancesInFloat64) {
   }
 }
 
-// Mean and spread of each tapped map tell a wrong tap from a wrong head. Maps in float32 differ by 1e-5 of their size
-// at most, as the distances do.
+// Mean and spread of each tapped map tell a wrong tap from a wrong head. Maps in float32 differ by 1e-5 of
+// their size at most, as the distances do.
 TEST_F(LpipsReference, TappedMaps) {
   for (const std::string& net : Nets()) {
     Lpips network(KindOf(net), {.resize = 0});
@@ -264,7 +275,8 @@ TEST_F(LpipsReference, PreprocessingOfGas) {
       EXPECT_TRUE(Close(sub, fixture().at(pair + ".resized_sub"), 0, 5e-7)) << name;
       a.requires_grad_();
       const Tensor distance = network->forward(a, b);
-      EXPECT_TRUE(Close(distance.detach(), fixture().at(name + ".distance"), 0, Atol(name + ".distance"))) << name;
+      EXPECT_TRUE(Close(distance.detach(), fixture().at(name + ".distance"), 0, Atol(name + ".distance")))
+          << name;
       distance.sum().backward();
       ExpectGradient(a.grad(), name + ".grad");
       torch::NoGradGuard no_grad;

@@ -29,7 +29,8 @@ Tensor ByQuadrature(const Json& m, const Tensor& z, double s) {
   for (int64_t k = 0; k < 2; ++k) {
     const auto& c = m["covariances"][k];
     const double a = c[0][0], b = c[0][1], d = c[1][1], det = a * d - b * b;
-    const Tensor u = x.select(1, 0) - m["means"][k][0].get<double>(), v = x.select(1, 1) - m["means"][k][1].get<double>();
+    const Tensor u = x.select(1, 0) - m["means"][k][0].get<double>(),
+                 v = x.select(1, 1) - m["means"][k][1].get<double>();
     const Tensor form = (d * u * u - 2 * b * u * v + a * v * v) / det;
     density = density + m["weights"][k].get<double>() / std::sqrt(det) * (-0.5 * form).exp();
   }
@@ -43,7 +44,8 @@ TEST(Mixture, DenoisesAsTheIntegralSays) {
   for (const double s : {0.2, 1.0, 4.0}) {
     const Tensor z = torch::tensor({{0.3, -0.4}}, torch::kFloat64);
     const Tensor expected = ByQuadrature(json, z[0], s);
-    // The grid of step 0.02 resolves densities of width 0.2 to about exp(-2 (pi 0.2 / 0.02)^2), its end at 5 cuts 1e-10.
+    // The grid of step 0.02 resolves densities of width 0.2 to about exp(-2 (pi 0.2 / 0.02)^2), its end at 5
+    // cuts 1e-10.
     EXPECT_LT((mixture.Denoise(z, Scalar(s), {})[0] - expected).abs().max().item<double>(), 1e-8) << s;
   }
 }
@@ -73,7 +75,8 @@ TEST(Mixture, WhatIsWrongInAFileIsSaid) {
     EXPECT_ERROR(ParseMixtureFile("m.json", json.dump()), Errc::kBadFile, message);
   };
   const Json good = TwoComponents();
-  EXPECT_ERROR(ParseMixtureFile("m.json", "{"), Errc::kBadFile, "m.json: is no JSON object with the entry gas_mixture");
+  EXPECT_ERROR(ParseMixtureFile("m.json", "{"), Errc::kBadFile,
+               "m.json: is no JSON object with the entry gas_mixture");
   for (const char* key : {"shape", "schedule", "weights", "means", "covariances"}) {
     Json json = good;
     json.erase(key);

@@ -41,8 +41,9 @@ TEST_F(ModelFile, DenoiserIsTheNetworkSeenAsVp) {
   const Tensor x = torch::randn({2, 3, 16, 16});
   const Condition condition{torch::tensor({4, -1})};
   const Tensor d = model.denoiser->Predict(x, at, condition);
-  const Tensor expected = model.network->Denoise(x / at.alpha.to(torch::kFloat32), (at.sigma / at.alpha).to(torch::kFloat32),
-                                                 edm::OneHotLabels(condition.labels, model.classes));
+  const Tensor expected =
+      model.network->Denoise(x / at.alpha.to(torch::kFloat32), (at.sigma / at.alpha).to(torch::kFloat32),
+                             edm::OneHotLabels(condition.labels, model.classes));
   EXPECT_TRUE(testing::Close(d, expected, 1e-5, 0));
 }
 
@@ -55,7 +56,8 @@ TEST_F(ModelFile, GuidanceCombinesBothPredictions) {
   const Tensor labels = torch::tensor({1, 2, 3});
   const Tensor with = plain.denoiser->Predict(x, at, {labels});
   const Tensor without = plain.denoiser->Predict(x, at, {torch::full_like(labels, -1)});
-  EXPECT_TRUE(testing::Close(guided.denoiser->Predict(x, at, {labels}), without + 2.5 * (with - without), 1e-5, 0));
+  EXPECT_TRUE(
+      testing::Close(guided.denoiser->Predict(x, at, {labels}), without + 2.5 * (with - without), 1e-5, 0));
   EXPECT_ERROR(guided.denoiser->Predict(x, at, {}), Errc::kBadOption, "guidance = 2.5");
 }
 
@@ -71,7 +73,8 @@ TEST_F(ModelFile, RefusesWhatDoesNotFit) {
   weights = weights_;
   weights["model.out_conv.bias"] = torch::full({3}, NAN);
   WriteEdmModel(path_, config_, weights, {});
-  EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, "model.out_conv.bias has entries that are not finite");
+  EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile,
+               "model.out_conv.bias has entries that are not finite");
   WriteFile(path_, std::string("not a model"));
   EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, "tiny.safetensors");
   EXPECT_ERROR(OpenModel("fashon"), Errc::kBadOption, "did you mean fashion?");

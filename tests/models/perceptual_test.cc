@@ -36,7 +36,9 @@ TEST_P(SelfPerceptual, IsZeroForEqualImagesAndPositiveForOthers) {
 
 TEST_P(SelfPerceptual, GradientIsThatOfDifferences) {
   const Tensor target = SelfEmbedding(*network_, b_).detach();
-  const auto distance = [&](const Tensor& x) { return (SelfEmbedding(*network_, x) - target).square().sum(); };
+  const auto distance = [&](const Tensor& x) {
+    return (SelfEmbedding(*network_, x) - target).square().sum();
+  };
   EXPECT_TRUE(testing::GradientMatches(distance, a_));
 }
 
@@ -64,7 +66,9 @@ TEST(Perceptual, GradientOfTheClassifiersEmbedding) {
   network.to(torch::kFloat64);
   const Tensor x = torch::rand({2, 1, 28, 28}, torch::kFloat64) * 1.8 - 0.9;  // clear of the clipping
   const Tensor target = PerceptualEmbedding(network, -x).detach();
-  const auto distance = [&](const Tensor& a) { return (PerceptualEmbedding(network, a) - target).square().sum(); };
+  const auto distance = [&](const Tensor& a) {
+    return (PerceptualEmbedding(network, a) - target).square().sum();
+  };
   EXPECT_TRUE(testing::GradientMatches(distance, x));
 }
 

@@ -32,8 +32,10 @@ NoiseLevel LevelAt(double t) {
 
 // What examples/02_denoiser_process.cc computes, in float64.
 Tensor TwoGaussians(const Tensor& x, const NoiseLevel& at, const Tensor& labels) {
-  const Tensor row = torch::cat({torch::full({4}, 0.5, torch::kFloat64), torch::full({4}, -0.5, torch::kFloat64)});
-  const Tensor means = torch::stack({row.unsqueeze(1).expand({8, 8}), row.unsqueeze(0).expand({8, 8})});  // [K,8,8]
+  const Tensor row =
+      torch::cat({torch::full({4}, 0.5, torch::kFloat64), torch::full({4}, -0.5, torch::kFloat64)});
+  const Tensor means =
+      torch::stack({row.unsqueeze(1).expand({8, 8}), row.unsqueeze(0).expand({8, 8})});  // [K,8,8]
   const Tensor v = at.alpha * at.alpha * 0.04 + at.sigma * at.sigma;
   const Tensor deviation = x.to(torch::kFloat64) - at.alpha * means;  // [B,K,8,8], from [B,1,8,8]
   Tensor weights = torch::softmax(-deviation.square().sum({2, 3}) / (2 * v), 1);
@@ -69,7 +71,8 @@ TEST(ProcessDenoiser, AgreesWithTheFormulaInThisProcess) {
     for (const Tensor& labels : {Tensor(), torch::tensor({0, 1, -1, 1, -1})}) {
       const Tensor output = denoiser.Predict(x, LevelAt(t), {labels});
       EXPECT_EQ(output.dtype(), x.dtype());
-      EXPECT_TRUE(testing::Close(output, TwoGaussians(x, LevelAt(t), labels), 2e-7, 0)) << t << labels.defined();
+      EXPECT_TRUE(testing::Close(output, TwoGaussians(x, LevelAt(t), labels), 2e-7, 0))
+          << t << labels.defined();
     }
   }
 }
@@ -86,7 +89,8 @@ TEST(ProcessDenoiser, LargeBatchesFitThroughThePipes) {
   torch::manual_seed(1);
   const Tensor x = torch::randn({40000, 1, 8, 8});  // 10 MB each way
   const ProcessDenoiser denoiser(kServer);
-  EXPECT_TRUE(testing::Close(denoiser.Predict(x, LevelAt(0.5), {}), TwoGaussians(x, LevelAt(0.5), {}), 2e-7, 0));
+  EXPECT_TRUE(
+      testing::Close(denoiser.Predict(x, LevelAt(0.5), {}), TwoGaussians(x, LevelAt(0.5), {}), 2e-7, 0));
   // One that has replied before it reads would hold up a program that writes all before it reads.
   const ProcessDenoiser hasty(Shell("read line; head -c 8000000 /dev/zero; exec cat >/dev/null"));
   EXPECT_EQ(hasty.Predict(Samples(8000000 / kBytes), LevelAt(0.5), {}).abs().max().item<double>(), 0);
@@ -99,9 +103,11 @@ TEST(ProcessDenoiser, ThreadsTakeTurns) {
   std::vector<Tensor> output(4);
   std::vector<std::thread> threads;
   const auto level = [](int i) { return LevelAt(0.2 + 0.2 * i); };
-  for (int i = 0; i < 4; ++i) threads.emplace_back([&, i] { output[i] = denoiser.Predict(x[i], level(i), {}); });
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&, i] { output[i] = denoiser.Predict(x[i], level(i), {}); });
   for (std::thread& thread : threads) thread.join();
-  for (int i = 0; i < 4; ++i) EXPECT_TRUE(testing::Close(output[i], TwoGaussians(x[i], level(i), {}), 2e-7, 0));
+  for (int i = 0; i < 4; ++i)
+    EXPECT_TRUE(testing::Close(output[i], TwoGaussians(x[i], level(i), {}), 2e-7, 0));
 }
 
 TEST(ProcessDenoiser, NonFiniteRepliesAreTheCallersToFind) {
@@ -111,9 +117,11 @@ TEST(ProcessDenoiser, NonFiniteRepliesAreTheCallersToFind) {
 }
 
 TEST(ProcessDenoiser, AProcessThatEndsIsNamedWithItsStatus) {
-  EXPECT_ERROR(ProcessDenoiser("no-such-command 2>/dev/null"), Errc::kUnavailable,
-               "exec:no-such-command 2>/dev/null: the process ended with exit status 127 (the command was not found)");
-  EXPECT_ERROR(ProcessDenoiser(""), Errc::kUnavailable, "ended with exit status 0 after 0 bytes of its first line");
+  EXPECT_ERROR(
+      ProcessDenoiser("no-such-command 2>/dev/null"), Errc::kUnavailable,
+      "exec:no-such-command 2>/dev/null: the process ended with exit status 127 (the command was not found)");
+  EXPECT_ERROR(ProcessDenoiser(""), Errc::kUnavailable,
+               "ended with exit status 0 after 0 bytes of its first line");
   EXPECT_ERROR(ProcessDenoiser("printf '{\"gas'; exit 4"), Errc::kUnavailable,
                "ended with exit status 4 after 5 bytes of its first line");
   const ProcessDenoiser half(Shell("read line; head -c 80 >/dev/null; head -c 7 /dev/zero; exit 3"));
@@ -121,14 +129,16 @@ TEST(ProcessDenoiser, AProcessThatEndsIsNamedWithItsStatus) {
                "ended with exit status 3 after 7 of 80 bytes of a reply");
   EXPECT_ERROR(half.Predict(Samples(2), LevelAt(0.5), {}), Errc::kUnavailable, "failed earlier");
   const ProcessDenoiser killed(Shell("read line; kill -KILL $$"));
-  EXPECT_ERROR(killed.Predict(Samples(2), LevelAt(0.5), {}), Errc::kUnavailable, "was ended by signal 9 (Killed)");
+  EXPECT_ERROR(killed.Predict(Samples(2), LevelAt(0.5), {}), Errc::kUnavailable,
+               "was ended by signal 9 (Killed)");
 }
 
 // Without care the write would raise SIGPIPE and end this test program.
 TEST(ProcessDenoiser, WritingToAProcessThatHasEndedIsAnError) {
   const ProcessDenoiser denoiser(Shell("exit 5"));
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  EXPECT_ERROR(denoiser.Predict(Samples(1 << 20), LevelAt(0.5), {}), Errc::kUnavailable, "ended with exit status 5");
+  EXPECT_ERROR(denoiser.Predict(Samples(1 << 20), LevelAt(0.5), {}), Errc::kUnavailable,
+               "ended with exit status 5");
   sigset_t blocked;
   ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
   EXPECT_EQ(::sigismember(&blocked, SIGPIPE), 0) << "the thread's signals must be as before";
@@ -136,7 +146,8 @@ TEST(ProcessDenoiser, WritingToAProcessThatHasEndedIsAnError) {
 
 TEST(ProcessDenoiser, BytesThatNobodyAskedForAreAnError) {
   const ProcessDenoiser eager("printf '%s\\n1234' '" + std::string(kHello) + "'; cat >/dev/null");
-  EXPECT_ERROR(eager.Predict(Samples(1), LevelAt(0.5), {}), Errc::kBadFile, "printed more bytes than were asked for");
+  EXPECT_ERROR(eager.Predict(Samples(1), LevelAt(0.5), {}), Errc::kBadFile,
+               "printed more bytes than were asked for");
   const ProcessDenoiser talkative(Shell("read line; head -c 40; printf 1; cat >/dev/null"));
   const auto ask_twice = [&] {
     talkative.Predict(Samples(1), LevelAt(0.5), {});
@@ -148,9 +159,11 @@ TEST(ProcessDenoiser, BytesThatNobodyAskedForAreAnError) {
 }
 
 TEST(ProcessDenoiser, RefusesAFirstLineThatIsNotAllowed) {
-  EXPECT_ERROR(ProcessDenoiser("echo Loading weights; cat"), Errc::kBadFile,
-               "exec:echo Loading weights; cat: its first line is \"Loading weights\", must be a JSON object");
-  EXPECT_ERROR(ProcessDenoiser("head -c 3000000 /dev/zero; cat"), Errc::kBadFile, "longer than 1048576 bytes");
+  EXPECT_ERROR(
+      ProcessDenoiser("echo Loading weights; cat"), Errc::kBadFile,
+      "exec:echo Loading weights; cat: its first line is \"Loading weights\", must be a JSON object");
+  EXPECT_ERROR(ProcessDenoiser("head -c 3000000 /dev/zero; cat"), Errc::kBadFile,
+               "longer than 1048576 bytes");
   const auto with = [](const char* key, const char* value) {
     nlohmann::json json = nlohmann::json::parse(kHello);
     value == nullptr ? void(json.erase(key)) : void(json[key] = nlohmann::json::parse(value));
@@ -163,13 +176,15 @@ TEST(ProcessDenoiser, RefusesAFirstLineThatIsNotAllowed) {
   EXPECT_ERROR(with("name", "\"\""), Errc::kBadFile, "\"name\"");
   EXPECT_ERROR(with("classes", "-1"), Errc::kBadFile, "must be a whole number in [0, 1000000000]");
   EXPECT_ERROR(with("classes", "2.5"), Errc::kBadFile, "\"classes\" = \"2.5\"");
-  EXPECT_ERROR(with("shape", "[1,8]"), Errc::kBadFile, "\"shape\" = \"[1,8]\", must be [C,H,W], three numbers");
+  EXPECT_ERROR(with("shape", "[1,8]"), Errc::kBadFile,
+               "\"shape\" = \"[1,8]\", must be [C,H,W], three numbers");
   EXPECT_ERROR(with("shape", "[1,8,8,8]"), Errc::kBadFile, "three numbers");
   EXPECT_ERROR(with("shape", "[1,0,8]"), Errc::kBadFile, "each from 1 to 65536");
   EXPECT_ERROR(with("shape", "[1,8,18446744073709551615]"), Errc::kBadFile, "each from 1 to 65536");
   EXPECT_ERROR(with("shape", "[65536,65536,65536]"), Errc::kBadFile, "at most 2^28 numbers");
   EXPECT_ERROR(with("prediction", "\"nois\""), Errc::kBadFile, "exec:x: prediction type \"nois\" is unknown");
-  EXPECT_ERROR(with("schedule", "{\"kind\":\"vp\"}"), Errc::kBadFile, "exec:x: schedule kind \"vp\" is unknown");
+  EXPECT_ERROR(with("schedule", "{\"kind\":\"vp\"}"), Errc::kBadFile,
+               "exec:x: schedule kind \"vp\" is unknown");
   EXPECT_ERROR(with("schedule", nullptr), Errc::kBadFile, "exec:x: \"schedule\" is missing");
 }
 
@@ -201,10 +216,14 @@ TEST(ProcessDenoiser, RefusesWhatItCannotAnswer) {
   const NoiseLevel trained{at.t.clone().requires_grad_(), at.alpha, at.sigma};
   EXPECT_ERROR(denoiser.Predict(x, trained, {}), Errc::kBadOption, no_gradient);
   EXPECT_ERROR(PredictWithoutActivations(denoiser, traced, at, {}), Errc::kBadOption, no_gradient);
-  EXPECT_ERROR(denoiser.Predict(torch::zeros({2, 1, 8, 9}), at, {}), Errc::kBadOption, "must be [B, 1, 8, 8]");
-  EXPECT_ERROR(denoiser.Predict(x, at, {torch::tensor({0, 2})}), Errc::kBadOption, "label 2, must be in [-1, 1]");
-  EXPECT_ERROR(denoiser.Predict(x, at, {torch::tensor({-2, 1})}), Errc::kBadOption, "label -2, must be in [-1, 1]");
-  EXPECT_ERROR(denoiser.Predict(x, at, {torch::tensor({1})}), Errc::kBadOption, "labels of shape [1], must be [2]");
+  EXPECT_ERROR(denoiser.Predict(torch::zeros({2, 1, 8, 9}), at, {}), Errc::kBadOption,
+               "must be [B, 1, 8, 8]");
+  EXPECT_ERROR(denoiser.Predict(x, at, {torch::tensor({0, 2})}), Errc::kBadOption,
+               "label 2, must be in [-1, 1]");
+  EXPECT_ERROR(denoiser.Predict(x, at, {torch::tensor({-2, 1})}), Errc::kBadOption,
+               "label -2, must be in [-1, 1]");
+  EXPECT_ERROR(denoiser.Predict(x, at, {torch::tensor({1})}), Errc::kBadOption,
+               "labels of shape [1], must be [2]");
   EXPECT_FALSE(denoiser.Predict(x, at, {}).requires_grad()) << "it still answers: nothing of those was sent";
 }
 
@@ -235,7 +254,8 @@ TEST(ProcessDenoiser, OneThatStaysIsEndedWithWhatItStarted) {
   for (int i = 0; i < 100 && std::filesystem::exists(status) && std::ifstream(status).peek() != EOF; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  EXPECT_TRUE(!std::filesystem::exists(status) || std::ifstream(status).peek() == EOF) << grandchild << " still runs";
+  EXPECT_TRUE(!std::filesystem::exists(status) || std::ifstream(status).peek() == EOF)
+      << grandchild << " still runs";
 }
 
 TEST(ProcessModel, OpensByName) {

@@ -50,7 +50,8 @@ TEST(R3ganNetwork, LatentPresetsHaveTheReferencesShapesAndDeviations) {
     ASSERT_FALSE(file.at("std").empty());
     for (const auto& [tensor, std] : file.at("std").items()) {
       const Tensor& value = parameters.at(tensor);
-      // Both are measured on n draws, each with relative standard deviation 1 / sqrt(2 n); five of their difference's.
+      // Both are measured on n draws, each with relative standard deviation 1 / sqrt(2 n); five of their
+      // difference's.
       const double tolerance = 5 * std.get<double>() / std::sqrt(static_cast<double>(value.numel()));
       EXPECT_NEAR(value.std().item<double>(), std.get<double>(), tolerance) << tensor;
     }
@@ -113,7 +114,8 @@ TEST(R3ganNetwork, DerivativeOfThePenaltiesByFiniteDifferences) {
     };
     const double numeric = (at(kStep) - at(-kStep)) / (2 * kStep);
     const double exact = (gradients[index++] * direction).sum().item<double>();
-    // The gradient is constant between kinks of the leaky ReLU in a bias, so R does not depend on biases at all there.
+    // The gradient is constant between kinks of the leaky ReLU in a bias, so R does not depend on biases at
+    // all there.
     if (name.ends_with("Bias")) {
       EXPECT_EQ(exact, 0) << name;
       continue;
@@ -129,11 +131,13 @@ TEST(R3ganNetwork, AnyResolutionThatTheStagesLeaveSomethingOf) {
   for (const int64_t resolution : {1, 3, 7, 15, 28, 33}) {
     const Config config = r3gan::ConfigFor(1, resolution, 8);
     R3ganDiscriminator network(config);
-    EXPECT_EQ(network.forward(torch::randn({2, 1, resolution, resolution}), {}).sizes(), at::IntArrayRef({2}));
+    EXPECT_EQ(network.forward(torch::randn({2, 1, resolution, resolution}), {}).sizes(),
+              at::IntArrayRef({2}));
     EXPECT_LE(config.ResolutionOf(config.stages() - 1), 7);
   }
   EXPECT_EQ(r3gan::ConfigFor(1, 28).widths, (std::vector<int64_t>{32, 64, 128}));
-  Config config{.channels = 1, .resolution = 7, .widths = {8, 8, 8}, .cardinalities = {1, 1, 1}, .blocks = {1, 0, 1}};
+  Config config{
+      .channels = 1, .resolution = 7, .widths = {8, 8, 8}, .cardinalities = {1, 1, 1}, .blocks = {1, 0, 1}};
   EXPECT_EQ(R3ganDiscriminator(config).forward(torch::randn({2, 1, 7, 7}), {}).numel(), 2);
   config.resolution = 3;
   EXPECT_ERROR(R3ganDiscriminator{config}, Errc::kBadOption, "img_resolution = 3, cannot be halved 2 times");
@@ -145,7 +149,8 @@ TEST(R3ganNetwork, RefusesWhatCannotBe) {
   EXPECT_ERROR(network.forward(torch::zeros({2, 1, 9, 8}), {}), Errc::kBadOption, "must be [B, 1, 8, 8]");
   Config config = good;
   config.cardinalities[0] = 3;
-  EXPECT_ERROR(R3ganDiscriminator{config}, Errc::kBadOption, "CardinalityPerStage = 3, must divide the 16 channels");
+  EXPECT_ERROR(R3ganDiscriminator{config}, Errc::kBadOption,
+               "CardinalityPerStage = 3, must divide the 16 channels");
   config = good;
   config.blocks.pop_back();
   EXPECT_ERROR(R3ganDiscriminator{config}, Errc::kBadOption, "must be one of each per stage");
@@ -208,7 +213,8 @@ TEST(R3ganFiles, BareWeightsOfTheReferenceWithEitherPrefix) {
       const auto network = r3gan::ReadDiscriminator(folder.path() / file);
       EXPECT_EQ(r3gan::ToJson(network->config()), r3gan::ToJson(reference.config));
       const auto state = StateDict(*network);
-      for (const auto& [tensor, value] : reference.weights) EXPECT_TRUE(testing::SameBits(state.at(tensor), value));
+      for (const auto& [tensor, value] : reference.weights)
+        EXPECT_TRUE(testing::SameBits(state.at(tensor), value));
     }
   }
 }
@@ -230,8 +236,8 @@ TEST(R3ganFiles, HostileAndMismatchingOnes) {
   EXPECT_ERROR(read(good, {{"gas_discriminator", "r3gan-1"}}), Errc::kBadFile, "entry config is missing");
   EXPECT_ERROR(read(good, {{"gas_discriminator", "r3gan-1"}, {"config", "{"}}), Errc::kBadFile,
                "evil: discriminator: init_kwargs is not a JSON object");
-  EXPECT_ERROR(read(good, {{"gas_discriminator", "r3gan-1"}, {"config", R"({"WidthPerStages":[8]})"}}), Errc::kBadFile,
-               "did you mean WidthPerStage?");
+  EXPECT_ERROR(read(good, {{"gas_discriminator", "r3gan-1"}, {"config", R"({"WidthPerStages":[8]})"}}),
+               Errc::kBadFile, "did you mean WidthPerStage?");
   EXPECT_ERROR(read(good, {{"gas_discriminator", "r3gan-1"}, {"config", R"({"WidthPerStage":["a"]})"}}),
                Errc::kBadFile, "evil: discriminator: init_kwargs");
   // A configuration of gigabytes in a file of kilobytes is refused before anything is allocated.

@@ -43,7 +43,8 @@ struct Reference {
   std::string grad_prefix;  // of names in grad_f64/
 };
 
-// The discriminator as GAS uses a snapshot, all stages in the dtype of the images; its weights are in the snapshot.
+// The discriminator as GAS uses a snapshot, all stages in the dtype of the images; its weights are in the
+// snapshot.
 inline Reference SnapshotReference(const std::string& name) {
   const Fixture snapshot("r3gan/" + name.substr(0, name.size() - kSnapshotEnd.size()));
   r3gan::Config config = r3gan::ConfigFromJson(snapshot.json().at("D_init_kwargs"));

@@ -1,8 +1,7 @@
 // R3GAN's discriminator and the losses on it against the reference, every case in the folder.
-#include "gas/models/r3gan/discriminator.h"
-
 #include <torch/optim/adam.h>
 
+#include "gas/models/r3gan/discriminator.h"
 #include "gas/models/state_dict.h"
 #include "gas/nn/ops.h"
 #include "gas/train/adversarial_loss.h"
@@ -39,16 +38,19 @@ void ForgetGradients(torch::nn::Module& network) {
   for (Tensor& parameter : network.parameters()) parameter.mutable_grad() = Tensor();
 }
 
-void CheckDiscriminatorLoss(const Reference& reference, R3ganDiscriminator& network, const LabelledImages& real,
-                            const LabelledImages& fake, const std::string& suffix, const R3ganTolerances& tolerance,
-                            Worst& worst) {
+void CheckDiscriminatorLoss(const Reference& reference, R3ganDiscriminator& network,
+                            const LabelledImages& real, const LabelledImages& fake, const std::string& suffix,
+                            const R3ganTolerances& tolerance, Worst& worst) {
   const Fixture& f = reference.fixture;
   const double gamma = f.json().at("gamma");
   const DiscriminatorLoss loss = DiscriminatorLossOf(network, real, fake, {.gamma = gamma});
   const Tensor total = loss.adversarial + gamma / 2 * (loss.r1 + loss.r2);
-  const std::vector<std::pair<std::string, Tensor>> values = {
-      {"logits_real", loss.real_logits}, {"logits_fake", loss.fake_logits}, {"d_adv", loss.adversarial},
-      {"d_r1", loss.r1}, {"d_r2", loss.r2}, {"d_loss", total}};
+  const std::vector<std::pair<std::string, Tensor>> values = {{"logits_real", loss.real_logits},
+                                                              {"logits_fake", loss.fake_logits},
+                                                              {"d_adv", loss.adversarial},
+                                                              {"d_r1", loss.r1},
+                                                              {"d_r2", loss.r2},
+                                                              {"d_loss", total}};
   for (const auto& [name, value] : values) {
     EXPECT_TRUE(Close(value, f.at(name + suffix), tolerance.value, 0)) << name;
     worst.values.Add(value, f.at(name + suffix), name + suffix);
@@ -61,7 +63,8 @@ void CheckDiscriminatorLoss(const Reference& reference, R3ganDiscriminator& netw
   for (const auto& [name, parameter] : NamedParameters(network)) {
     const std::string entry = "grad" + suffix + "/" + reference.grad_prefix + name;
     if (!f.Has(entry)) {
-      EXPECT_EQ(suffix, "") << entry;  // float32 gradients are stored for some references only, float64 for all
+      EXPECT_EQ(suffix, "")
+          << entry;  // float32 gradients are stored for some references only, float64 for all
       continue;
     }
     EXPECT_TRUE(Close(parameter.grad(), f.at(entry), tolerance.gradient, 0)) << name;
@@ -97,7 +100,8 @@ TEST(R3gan, EveryReferenceInBothPrecisions) {
     reference.config.bfloat16_stages.clear();
     const auto network = r3gan::DiscriminatorFromTensors(reference.config, reference.weights, name);
     // Conditions are one-hot.
-    const Tensor labels = reference.fixture.Has("conditions") ? reference.fixture.at("conditions").argmax(1) : Tensor();
+    const Tensor labels =
+        reference.fixture.Has("conditions") ? reference.fixture.at("conditions").argmax(1) : Tensor();
     for (const bool wide : {false, true}) {
       const auto dtype = wide ? torch::kFloat64 : torch::kFloat32;
       network->to(dtype);
@@ -122,18 +126,21 @@ TEST(R3gan, OneStepOfAdam) {
     const Reference reference = ReferenceOf(name);
     const Fixture& f = reference.fixture;
     const auto network = r3gan::DiscriminatorFromTensors(reference.config, reference.weights, name);
-    torch::optim::Adam adam(network->parameters(), torch::optim::AdamOptions(f.json().at("lr").get<double>()));
+    torch::optim::Adam adam(network->parameters(),
+                            torch::optim::AdamOptions(f.json().at("lr").get<double>()));
     DiscriminatorLossOf(*network, {f.at("real"), {}}, {f.at("fake"), {}}, {.gamma = f.json().at("gamma")})
         .loss.backward();
     adam.step();
     int64_t settled_count = 0, count = 0;
     for (const auto& [weight, value] : NamedParameters(*network)) {
-      // A step is lr times the gradient's sign but for entries within rounding of zero, whose sign is not settled.
+      // A step is lr times the gradient's sign but for entries within rounding of zero, whose sign is not
+      // settled.
       const Tensor gradient = f.at("grad_f64/" + weight).abs();
       const Tensor settled = gradient > 1e-4 * gradient.max();
       settled_count += settled.sum().item<int64_t>();
       count += settled.numel();
-      EXPECT_TRUE(Close(value.masked_select(settled), f.at("after_step/" + weight).masked_select(settled), 0, 1e-7))
+      EXPECT_TRUE(
+          Close(value.masked_select(settled), f.at("after_step/" + weight).masked_select(settled), 0, 1e-7))
           << weight;
     }
     EXPECT_GT(settled_count, count * 9 / 10);
@@ -181,15 +188,21 @@ TEST(R3gan, OperatorsOfTheReference) {
   EXPECT_TRUE(Close(nn::BiasedLeakyRelu(x, f.at("bias"), 0.2), f.at("BiasedActivation"), rtol, 0));
 }
 
-// A residual block alone: a one-stage network whose other layers are the identity on every channel and position.
+// A residual block alone: a one-stage network whose other layers are the identity on every channel and
+// position.
 TEST(R3gan, ResidualBlockOfTheReference) {
   const Fixture f("r3gan/operators");
   const auto block = TensorsBelow(f, "block/weights/");
   const Tensor x = f.at("block/x"), y = f.at("block/y");
-  const int64_t channels = x.size(1), side = x.size(2), inner = f.at("block/weights/NonLinearity1.Bias").size(0);
+  const int64_t channels = x.size(1), side = x.size(2),
+                inner = f.at("block/weights/NonLinearity1.Bias").size(0);
   const int64_t groups = inner / f.at("block/weights/LinearLayer2.Layer.weight").size(1);
-  R3ganDiscriminator network({.channels = channels, .resolution = side, .widths = {channels},
-                              .cardinalities = {groups}, .blocks = {1}, .expansion = inner / channels,
+  R3ganDiscriminator network({.channels = channels,
+                              .resolution = side,
+                              .widths = {channels},
+                              .cardinalities = {groups},
+                              .blocks = {1},
+                              .expansion = inner / channels,
                               .outputs = channels});
   auto tensors = StateDict(network);
   for (const auto& [name, value] : block) tensors["MainLayers.0.Layers.0." + name] = value;
@@ -201,7 +214,8 @@ TEST(R3gan, ResidualBlockOfTheReference) {
     pattern.view(-1)[position] = 1.0;
     LoadStateDict(network, tensors, "block");
     const int64_t channel = position / (side * side), row = position / side % side, column = position % side;
-    EXPECT_TRUE(Close(network.forward(x, {}), y.select(1, channel).select(1, row).select(1, column), 1e-6, 1e-6));
+    EXPECT_TRUE(
+        Close(network.forward(x, {}), y.select(1, channel).select(1, row).select(1, column), 1e-6, 1e-6));
   }
 }
 

@@ -23,16 +23,19 @@ TEST_P(FusedGroupNorm, AgreesInValueAndGradients) {
   for (const bool silu : {false, true}) {
     torch::manual_seed(3);
     const Tensor data = torch::randn({c.batch, c.channels, c.size, c.size}, torch::kFloat64) + c.offset;
-    const Tensor weight = torch::randn({c.channels}, torch::kFloat64), bias = torch::randn({c.channels}, torch::kFloat64);
+    const Tensor weight = torch::randn({c.channels}, torch::kFloat64),
+                 bias = torch::randn({c.channels}, torch::kFloat64);
     const Tensor grad = torch::randn_like(data);
     const Tensor x = data.to(torch::kFloat32).contiguous(torch::MemoryFormat::ChannelsLast).requires_grad_();
-    const Tensor w = weight.to(torch::kFloat32).requires_grad_(), b = bias.to(torch::kFloat32).requires_grad_();
+    const Tensor w = weight.to(torch::kFloat32).requires_grad_(),
+                 b = bias.to(torch::kFloat32).requires_grad_();
     ASSERT_TRUE(nn::CanFuseGroupNorm(x, w));
     const Tensor y = nn::FusedGroupNorm(x, c.groups, w, b, 1e-5, silu);
     EXPECT_TRUE(y.is_contiguous(torch::MemoryFormat::ChannelsLast));
     y.backward(grad.to(torch::kFloat32));
     const Tensor x64 = x.detach().to(torch::kFloat64).requires_grad_();
-    const Tensor w64 = w.detach().to(torch::kFloat64).requires_grad_(), b64 = b.detach().to(torch::kFloat64).requires_grad_();
+    const Tensor w64 = w.detach().to(torch::kFloat64).requires_grad_(),
+                 b64 = b.detach().to(torch::kFloat64).requires_grad_();
     const Tensor y64 = Reference(x64, c.groups, w64, b64, silu);
     y64.backward(grad);
     EXPECT_TRUE(testing::Close(y, y64, 3e-6, 0));
@@ -43,8 +46,9 @@ TEST_P(FusedGroupNorm, AgreesInValueAndGradients) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, FusedGroupNorm,
-                         ::testing::Values(GroupNormCase{2, 8, 5, 2, 0}, GroupNormCase{3, 32, 14, 8, 0}, GroupNormCase{1, 24, 7, 6, 3},
-                                           GroupNormCase{2, 4, 1, 1, 0}, GroupNormCase{2, 129, 3, 43, 0}));
+                         ::testing::Values(GroupNormCase{2, 8, 5, 2, 0}, GroupNormCase{3, 32, 14, 8, 0},
+                                           GroupNormCase{1, 24, 7, 6, 3}, GroupNormCase{2, 4, 1, 1, 0},
+                                           GroupNormCase{2, 129, 3, 43, 0}));
 
 TEST(FusedGroupNormDerivatives, SecondDerivativeAgrees) {
   torch::manual_seed(5);
@@ -53,7 +57,8 @@ TEST(FusedGroupNormDerivatives, SecondDerivativeAgrees) {
   const auto second = [&](bool fused) {
     const Tensor x = data.clone(torch::MemoryFormat::Preserve).requires_grad_();
     const Tensor weight = w.clone().requires_grad_();
-    const Tensor y = fused ? nn::FusedGroupNorm(x, 2, weight, b, 1e-5, true) : Reference(x, 2, weight, b, true);
+    const Tensor y =
+        fused ? nn::FusedGroupNorm(x, 2, weight, b, 1e-5, true) : Reference(x, 2, weight, b, true);
     const Tensor g = torch::autograd::grad({(y * v).sum()}, {x}, {}, true, true)[0];
     const auto gg = torch::autograd::grad({g.square().sum()}, {x, weight});
     return std::make_pair(gg[0], gg[1]);
@@ -63,11 +68,12 @@ TEST(FusedGroupNormDerivatives, SecondDerivativeAgrees) {
   EXPECT_TRUE(testing::Close(fused.second, reference.second, 1e-4, 0));
 }
 
-// Gradient penalties through a frozen network: the penalty's own gradient with respect to an input that is itself
-// computed, against central differences of the penalty.
+// Gradient penalties through a frozen network: the penalty's own gradient with respect to an input that is
+// itself computed, against central differences of the penalty.
 TEST(FusedGroupNormDerivatives, GradientOfAGradientPenaltyByFiniteDifferences) {
   torch::manual_seed(6);
-  const Tensor data = torch::randn({2, 8, 4, 4}), v = torch::randn_like(data), mix = torch::randn({8, 8, 1, 1}) / 3;
+  const Tensor data = torch::randn({2, 8, 4, 4}), v = torch::randn_like(data),
+               mix = torch::randn({8, 8, 1, 1}) / 3;
   const Tensor w = torch::randn({8}), b = torch::randn({8});
   const auto penalty = [&](const Tensor& x) {
     const Tensor h = torch::conv2d(x, mix).contiguous(torch::MemoryFormat::ChannelsLast);
@@ -80,7 +86,9 @@ TEST(FusedGroupNormDerivatives, GradientOfAGradientPenaltyByFiniteDifferences) {
   for (int i = 0; i < 3; ++i) {
     const Tensor direction = torch::randn_like(data);
     constexpr double kStep = 3e-3;
-    const auto at = [&](double step) { return penalty((data + direction * step).requires_grad_()).item<double>(); };
+    const auto at = [&](double step) {
+      return penalty((data + direction * step).requires_grad_()).item<double>();
+    };
     const double numeric = (at(kStep) - at(-kStep)) / (2 * kStep);
     const double exact = (gradient * direction).sum().item<double>();
     // The penalty is known to 1e-6 of itself in float32, over the step; and the step's square.

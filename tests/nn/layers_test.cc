@@ -31,10 +31,14 @@ nn::UNetBlock BlockOf(const json& k) {
 }
 
 nn::Conv2dLayer ConvOf(const json& k) {
-  return std::make_shared<nn::Conv2dImpl>(nn::Conv2dOptions{
-      .in = k.at("in_channels"), .out = k.at("out_channels"), .kernel = k.at("kernel"), .up = k.value("up", false),
-      .down = k.value("down", false), .resample_filter = k.value("resample_filter", std::vector<double>{1, 1}),
-      .fused_resample = k.value("fused_resample", false)});
+  return std::make_shared<nn::Conv2dImpl>(
+      nn::Conv2dOptions{.in = k.at("in_channels"),
+                        .out = k.at("out_channels"),
+                        .kernel = k.at("kernel"),
+                        .up = k.value("up", false),
+                        .down = k.value("down", false),
+                        .resample_filter = k.value("resample_filter", std::vector<double>{1, 1}),
+                        .fused_resample = k.value("fused_resample", false)});
 }
 
 TEST(Layers, EveryCaseOfTheReference) {
@@ -69,7 +73,8 @@ TEST(Layers, EveryCaseOfTheReference) {
 TEST(Resample, ConstantsStayConstantAndAdjointHolds) {
   torch::manual_seed(2);
   const Tensor box = nn::ResampleFilter({1, 1});
-  const Tensor x = torch::randn({2, 3, 8, 8}, torch::kFloat64), y = torch::randn({2, 3, 4, 4}, torch::kFloat64);
+  const Tensor x = torch::randn({2, 3, 8, 8}, torch::kFloat64),
+               y = torch::randn({2, 3, 4, 4}, torch::kFloat64);
   EXPECT_TRUE(Close(nn::Downsample2x(nn::Upsample2x(y, box, 0), box, 0), y, 1e-14, 0));
   // Upsampling is four times the adjoint of downsampling.
   const double left = (nn::Downsample2x(x, box, 0) * y).sum().item<double>();

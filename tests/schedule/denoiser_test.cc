@@ -54,7 +54,8 @@ TEST(DataPredictionOf, AgreeingPointsGiveExactWeights) {
 // Exact weights must not cost the gradients: a trained time shift starts at zero.
 TEST(DataPredictionOf, IsDifferentiableInAllFourNumbers) {
   for (const PredictionType type : kTypes) {
-    const std::array<double, 4> point = {0.6, 0.8, 0.6, 0.8};  // alpha, sigma of the network, then of the state
+    const std::array<double, 4> point = {0.6, 0.8, 0.6,
+                                         0.8};  // alpha, sigma of the network, then of the state
     const auto value = [&](const std::array<double, 4>& p) {
       const auto w = DataPredictionOf(type, LevelOf(p[0], p[1]), Scalar(p[2]), Scalar(p[3]));
       return (1.3 * w.state + 0.7 * w.network).item<double>();
@@ -62,7 +63,8 @@ TEST(DataPredictionOf, IsDifferentiableInAllFourNumbers) {
     std::vector<Tensor> inputs;
     for (const double p : point) inputs.push_back(Scalar(p).requires_grad_());
     const auto w = DataPredictionOf(type, {Scalar(0.5), inputs[0], inputs[1]}, inputs[2], inputs[3]);
-    const auto gradients = torch::autograd::grad({1.3 * w.state + 0.7 * w.network}, inputs, {}, {}, false, true);
+    const auto gradients =
+        torch::autograd::grad({1.3 * w.state + 0.7 * w.network}, inputs, {}, {}, false, true);
     for (size_t i = 0; i < 4; ++i) {
       auto up = point, down = point;
       up[i] += 1e-6;

@@ -40,7 +40,8 @@ Tensor DerivativeOf(const std::function<Tensor(const Tensor&)>& function, const 
   return y.requires_grad() ? torch::autograd::grad({y}, {x})[0] : torch::zeros_like(x);
 }
 
-// lambda = log(alpha / sigma) falls with t, the inverse inverts it, and autograd agrees with central differences.
+// lambda = log(alpha / sigma) falls with t, the inverse inverts it, and autograd agrees with central
+// differences.
 MATCHER_P(IsConsistentAt, t, "") {
   const NoiseSchedule& s = *arg;
   const double lambda = s.HalfLogSnr(t), step = 1e-6 * t;
@@ -49,12 +50,13 @@ MATCHER_P(IsConsistentAt, t, "") {
   const auto central = [&](auto&& f) { return (f(t + step) - f(t - step)) / (2 * step); };
   const auto autograd = [&](auto&& f) { return DerivativeOf(f, Scalar(t)).template item<double>(); };
   const double slope = autograd([&](const Tensor& x) { return s.HalfLogSnr(x); });
-  const double inverse_slope = DerivativeOf([&](const Tensor& x) { return s.TimeOfHalfLogSnr(x); }, Scalar(lambda))
-                                   .template item<double>();
+  const double inverse_slope =
+      DerivativeOf([&](const Tensor& x) { return s.TimeOfHalfLogSnr(x); }, Scalar(lambda))
+          .template item<double>();
   const double sigma_slope = autograd([&](const Tensor& x) { return s.Sigma(x); });
   const double alpha_slope = autograd([&](const Tensor& x) { return s.Alpha(x); });
-  *result_listener << "lambda " << lambda << ", log ratio " << ratio << ", back " << back << ", slope " << slope
-                   << ", inverse slope " << inverse_slope << ", sigma slope " << sigma_slope;
+  *result_listener << "lambda " << lambda << ", log ratio " << ratio << ", back " << back << ", slope "
+                   << slope << ", inverse slope " << inverse_slope << ", sigma slope " << sigma_slope;
   const auto close = [](double a, double b, double tolerance) {
     return std::abs(a - b) <= tolerance * (1 + std::abs(b));
   };
@@ -113,9 +115,11 @@ TEST(NoiseSchedule, BadJsonNamesTheField) {
   EXPECT_ERROR(ScheduleFromJson({{"kind", 3}}), Errc::kBadFile, "\"kind\"");
   EXPECT_ERROR(ScheduleFromJson({{"kind", "vp-liner"}}), Errc::kBadFile, "did you mean vp-linear?");
   EXPECT_ERROR(ScheduleFromJson({{"kind", "flow"}}), Errc::kBadFile, "\"t_eps\" is missing");
-  EXPECT_ERROR(ScheduleFromJson({{"kind", "flow"}, {"t_eps", "x"}}), Errc::kBadFile, "\"t_eps\" is not a number");
+  EXPECT_ERROR(ScheduleFromJson({{"kind", "flow"}, {"t_eps", "x"}}), Errc::kBadFile,
+               "\"t_eps\" is not a number");
   EXPECT_ERROR(ScheduleFromJson({{"kind", "flow"}, {"t_eps", 2}}), Errc::kBadFile, "t_eps = 2");
-  EXPECT_ERROR(ScheduleFromJson({{"kind", "ve"}, {"sigma_min", 1}, {"sigma_max", 1}}), Errc::kBadFile, "[1, 1]");
+  EXPECT_ERROR(ScheduleFromJson({{"kind", "ve"}, {"sigma_min", 1}, {"sigma_max", 1}}), Errc::kBadFile,
+               "[1, 1]");
   EXPECT_ERROR(ScheduleFromJson({{"kind", "discrete"}, {"alphas_cumprod", {0.5, 0.7}}, {"t_eps", 1e-3}}),
                Errc::kBadFile, "alphas_cumprod[1] = 0.7");
   EXPECT_ERROR(ScheduleFromJson({{"kind", "discrete"}, {"alphas_cumprod", {0.5, "a"}}, {"t_eps", 1e-3}}),
@@ -157,13 +161,14 @@ SchedulePtr ScheduleOf(const json& c, const Fixture& fixture, const std::string&
   return DiscreteSchedule(table);
 }
 
-// At a knot ours is the slope of the segment on the left. So is the reference's, except at knots where its unstable
-// sort happens to put the query behind the knot; both are one-sided derivatives.
+// At a knot ours is the slope of the segment on the left. So is the reference's, except at knots where its
+// unstable sort happens to put the query behind the knot; both are one-sided derivatives.
 void ExpectOneSidedSlopes(const NoiseSchedule& s, const Tensor& knots, const Tensor& expected) {
   const auto slope_at = [&](const Tensor& t) {
     return DerivativeOf([&](const Tensor& x) { return s.HalfLogSnr(x); }, t);
   };
-  const Tensor at = slope_at(knots), left = slope_at(knots * (1 - 1e-10)), right = slope_at(knots * (1 + 1e-10));
+  const Tensor at = slope_at(knots), left = slope_at(knots * (1 - 1e-10)),
+               right = slope_at(knots * (1 + 1e-10));
   const Tensor first = knots <= knots.min();  // nothing lies to its left: the first segment is extended
   EXPECT_TRUE(testing::Close(at, torch::where(first, right, left), 1e-8, 0));
   const Tensor off = torch::minimum((expected - at).abs(), (expected - right).abs());
@@ -225,9 +230,9 @@ TEST(NoiseScheduleReference, BetasOfEdmNetworks) {
   int64_t checked = 0;
   for (const auto& [name, block] : fixture.json().at("linear_schedules").items()) {
     if (!block.contains("net_sigma_min")) continue;
-    const json ours =
-        EdmAsVpSchedule(block.at("t_eps"), Number(block.at("net_sigma_min")), Number(block.at("net_sigma_max")))
-            ->ToJson();
+    const json ours = EdmAsVpSchedule(block.at("t_eps"), Number(block.at("net_sigma_min")),
+                                      Number(block.at("net_sigma_max")))
+                          ->ToJson();
     EXPECT_NEAR(ours.at("beta_0").get<double>(), block.at("beta_0").get<double>(), 1e-10) << name;
     EXPECT_NEAR(ours.at("beta_1").get<double>(), block.at("beta_1").get<double>(), 1e-10) << name;
     ++checked;

@@ -29,11 +29,12 @@ StepTable TableOf(const json& c, const NoiseSchedule& schedule, double t_eps) {
                              schedule, MakeGrid(grid, schedule, c.at("N"), t_eps));
   }
   const auto orders = SinglestepOrders(c.at("N"), c.at("order"));
-  return DpmSinglestepTable({InterpolantOf(c), KindOf(c)}, schedule, SinglestepGrid(grid, schedule, orders, t_eps),
-                            orders);
+  return DpmSinglestepTable({InterpolantOf(c), KindOf(c)}, schedule,
+                            SinglestepGrid(grid, schedule, orders, t_eps), orders);
 }
 
-// Which of our states the fixture lists: all of a multistep run, those after the outer steps of a singlestep run.
+// Which of our states the fixture lists: all of a multistep run, those after the outer steps of a singlestep
+// run.
 std::vector<int64_t> ListedStates(const json& c) {
   std::vector<int64_t> listed;
   if (c.at("method") == "multistep") {
@@ -76,7 +77,8 @@ TEST(DpmSolverReference, SinglestepOrders) {
   const Fixture fixture("timesteps/timesteps");
   ASSERT_FALSE(fixture.json().at("singlestep_orders").empty());
   for (const json& c : fixture.json().at("singlestep_orders")) {
-    EXPECT_EQ(SinglestepOrders(c.at("steps"), c.at("order")), c.at("orders").get<std::vector<int64_t>>()) << c;
+    EXPECT_EQ(SinglestepOrders(c.at("steps"), c.at("order")), c.at("orders").get<std::vector<int64_t>>())
+        << c;
   }
 }
 
@@ -102,9 +104,12 @@ TEST(DpmPpStep, WeightsAreThoseOfTheTable) {
 TEST(DpmSolver, BadRequestsAreRefused) {
   const SchedulePtr schedule = VpLinearSchedule();
   const Tensor grid = MakeGrid("uniform", *schedule, 4, 1e-3);
-  EXPECT_ERROR(DpmMultistepTable({.order = 4}, *schedule, grid), Errc::kBadOption, "order = 4, must be in [1, 3]");
-  EXPECT_ERROR(DpmMultistepTable({.order = 2}, *schedule, grid.flip(0)), Errc::kBadOption, "must be below time 0");
-  EXPECT_ERROR(DpmMultistepTable({.order = 2}, *schedule, grid.to(torch::kFloat32)), Errc::kBadOption, "float64");
+  EXPECT_ERROR(DpmMultistepTable({.order = 4}, *schedule, grid), Errc::kBadOption,
+               "order = 4, must be in [1, 3]");
+  EXPECT_ERROR(DpmMultistepTable({.order = 2}, *schedule, grid.flip(0)), Errc::kBadOption,
+               "must be below time 0");
+  EXPECT_ERROR(DpmMultistepTable({.order = 2}, *schedule, grid.to(torch::kFloat32)), Errc::kBadOption,
+               "float64");
   EXPECT_ERROR(DpmSinglestepTable({}, *schedule, grid, {2, 1}), Errc::kBadOption, "5 times, must be 4");
   EXPECT_ERROR(DpmSinglestepTable({}, *schedule, grid, {4}), Errc::kBadOption, "step of order 4");
   EXPECT_ERROR(SinglestepOrders(0, 2), Errc::kBadOption, "must be at least 1");

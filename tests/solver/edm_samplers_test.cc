@@ -53,10 +53,11 @@ EdmSampler AblationOf(const json& c) {
 }
 
 // The reference turns each time into a noise level and back, and adds noise of variance sigma(back)^2 -
-// sigma(time)^2, even without churn. On its curved schedules that variance is not 0 but a rounding error, whose
-// square root is up to 1e-7 of the state, where it happens to be positive.
+// sigma(time)^2, even without churn. On its curved schedules that variance is not 0 but a rounding error,
+// whose square root is up to 1e-7 of the state, where it happens to be positive.
 double Tolerance(const json& c) {
-  const bool curved = c.at("function") == "ablation_sampler" && c.at("args").value("schedule", "linear") != "linear";
+  const bool curved =
+      c.at("function") == "ablation_sampler" && c.at("args").value("schedule", "linear") != "linear";
   return curved ? 1e-6 : 1e-9;
 }
 
@@ -114,8 +115,8 @@ TEST(EdmSamplers, BadRequestsAreRefused) {
   EXPECT_ERROR(EdmHeunSampler({.steps = 4, .rho = 0}), Errc::kBadOption, "rho = 0");
   EXPECT_ERROR(EdmHeunSampler({.steps = 4, .network = {.sigma_min = 90}}), Errc::kBadOption, "[90, 80]");
   EXPECT_ERROR(EdmAblationSampler({.alpha = 2}), Errc::kBadOption, "alpha = 2");
-  EXPECT_ERROR(EdmAblationSampler({.steps = 2000, .discretization = EdmDiscretization::kIddpm}), Errc::kBadOption,
-               "must be at most");
+  EXPECT_ERROR(EdmAblationSampler({.steps = 2000, .discretization = EdmDiscretization::kIddpm}),
+               Errc::kBadOption, "must be at most");
   EXPECT_ERROR(EdmDiscretizationFromName("idpm"), Errc::kBadOption, "did you mean iddpm?");
   EXPECT_ERROR(SigmaCurveFromName("liner"), Errc::kBadOption, "did you mean linear?");
 }

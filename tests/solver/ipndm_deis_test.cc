@@ -65,8 +65,8 @@ class PolynomialNoise : public Denoiser {
   int64_t degree_;
 };
 
-// Once its history is full, DEIS is exact for such a network: compare with many DDIM steps, whose error is known to
-// fall with their number, extrapolated twice.
+// Once its history is full, DEIS is exact for such a network: compare with many DDIM steps, whose error is
+// known to fall with their number, extrapolated twice.
 TEST(Deis, IsExactForPolynomialNoise) {
   const SchedulePtr schedule = VpLinearSchedule();
   for (int64_t degree = 1; degree <= 3; ++degree) {
@@ -75,7 +75,8 @@ TEST(Deis, IsExactForPolynomialNoise) {
     std::vector<Tensor> states;
     SampleOptions options;
     options.on_state = [&](int64_t, const Tensor& x) { states.push_back(x); };
-    RunTable(DeisTable(degree, *schedule, grid), network, torch::ones({1, 1, 1, 1}, torch::kFloat64), {}, options);
+    RunTable(DeisTable(degree, *schedule, grid), network, torch::ones({1, 1, 1, 1}, torch::kFloat64), {},
+             options);
     const double t_from = grid[degree + 1].item<double>(), t_to = grid[degree + 2].item<double>();
     const auto fine = [&](int64_t steps) {
       const Tensor inner = MakeGridBetween("logsnr", *schedule, steps, t_from, t_to);

@@ -64,7 +64,8 @@ TEST(Lint, EveryNamedSolverKeepsBrightness) {
   for (const SchedulePtr& schedule : AllSchedules()) {
     for (const SolverInfo& solver : ListSolvers()) {
       for (const int64_t nfe : {1, 3, 5, 9, 21}) {
-        SCOPED_TRACE(solver.name + " " + std::to_string(nfe) + " " + schedule->ToJson()["kind"].get<std::string>());
+        SCOPED_TRACE(solver.name + " " + std::to_string(nfe) + " " +
+                     schedule->ToJson()["kind"].get<std::string>());
         const LintReport report = LintTable(Table(solver.name, nfe, *schedule), *schedule);
         EXPECT_LT(std::abs(report.brightness.value), 1e-9);
         for (const LintRow& row : report.rows) EXPECT_LT(std::abs(row.brightness.value), 1e-9);
@@ -77,7 +78,8 @@ TEST(Lint, EveryNamedSolverKeepsBrightness) {
   }
 }
 
-// Third order in noise prediction diverges in few steps (Lu et al. 2022b, section 3): the reason for DPM-Solver++.
+// Third order in noise prediction diverges in few steps (Lu et al. 2022b, section 3): the reason for
+// DPM-Solver++.
 TEST(Lint, FindsTheInstabilityThatIsKnown) {
   for (const SchedulePtr& schedule : {AllSchedules()[0], AllSchedules()[2], AllSchedules()[3]}) {
     const LintReport report = LintTable(Table("dpm-3s", 5, *schedule), *schedule);
@@ -93,7 +95,8 @@ TEST(Lint, AScaledRowChangesBrightness) {
   table.b[3] *= 1.1;
   const LintReport report = Lint(table);
   EXPECT_EQ(report.verdict, LintVerdict::kChangesBrightness);
-  EXPECT_NEAR(report.rows[3].brightness.value, change / std::max(At(table.alpha, 4), At(table.sigma, 4)), 1e-12);
+  EXPECT_NEAR(report.rows[3].brightness.value, change / std::max(At(table.alpha, 4), At(table.sigma, 4)),
+              1e-12);
   EXPECT_LT(std::abs(report.rows[2].brightness.value), 1e-12);
   EXPECT_THAT(report.findings, Finds(LintVerdict::kChangesBrightness, "row 3 changes brightness by +"));
 }
@@ -124,7 +127,8 @@ TEST(Lint, TimesAreNamed) {
   table.t_eval[3] = -0.5;
   const LintReport report = Lint(table);
   EXPECT_THAT(report.findings, Finds(LintVerdict::kSafe, "t_eval[2] = 0.99 is above t_eval[1] = 0.7"));
-  EXPECT_THAT(report.findings, Finds(LintVerdict::kSafe, "t_eval[0] = 1.25 is outside of the schedule, (0, 1]"));
+  EXPECT_THAT(report.findings,
+              Finds(LintVerdict::kSafe, "t_eval[0] = 1.25 is outside of the schedule, (0, 1]"));
   EXPECT_THAT(report.findings, Finds(LintVerdict::kSafe, "t_eval[3] = -0.5 is outside"));
 
   table = Table("dpmpp-3m", 4);
@@ -165,7 +169,8 @@ TEST(Lint, GainsAreThoseOfUnitImpulses) {
   }
   const LintReport report = Lint(table);
   EXPECT_NEAR(report.noise_gain.value, std::sqrt(squares), 1e-12);
-  EXPECT_NEAR(report.start_noise.value, std::abs(Sample(table, std::vector<double>(5, 0.0), table.prior_std)), 1e-12);
+  EXPECT_NEAR(report.start_noise.value, std::abs(Sample(table, std::vector<double>(5, 0.0), table.prior_std)),
+              1e-12);
   EXPECT_GT(report.start_noise.value, 0);
 }
 
@@ -207,7 +212,8 @@ TEST(Lint, WholeTimesteps) {
 
 Tensor Half(const Tensor& t) { return t.to(torch::kFloat16).to(torch::kFloat64); }
 
-// The error of a run whose coefficients and states are float16 for Gaussian data, over the deviation of such samples.
+// The error of a run whose coefficients and states are float16 for Gaussian data, over the deviation of such
+// samples.
 double HalfErrorOf(const StepTable& table, const NoiseSchedule& schedule) {
   const testing::GaussianDenoiser network(0.0, 0.5);
   torch::manual_seed(7);
@@ -221,7 +227,8 @@ double HalfErrorOf(const StepTable& table, const NoiseSchedule& schedule) {
     x.push_back(Half(next));
   }
   const Tensor exact = RunTable(table, network, noise, {});
-  const double t_end = At(table.t, -1), deviation = std::hypot(0.5 * schedule.Alpha(t_end), schedule.Sigma(t_end));
+  const double t_end = At(table.t, -1),
+               deviation = std::hypot(0.5 * schedule.Alpha(t_end), schedule.Sigma(t_end));
   return (x.back() - exact).square().mean().sqrt().item<double>() / deviation;
 }
 
@@ -229,9 +236,11 @@ TEST(Lint, HalfErrorIsABoundOfTheRightOrder) {
   for (const SchedulePtr& schedule : AllSchedules()) {
     for (const char* solver : {"ddim", "dpmpp-3m", "unipc-3-bh2", "ipndm-3", "deis-2", "dpm-2m", "heun"}) {
       for (const int64_t nfe : {3, 7, 15}) {
-        SCOPED_TRACE(solver + (" " + std::to_string(nfe) + " ") + schedule->ToJson()["kind"].get<std::string>());
+        SCOPED_TRACE(solver + (" " + std::to_string(nfe) + " ") +
+                     schedule->ToJson()["kind"].get<std::string>());
         const StepTable table = Table(solver, nfe, *schedule);
-        const double bound = LintTable(table, *schedule).half_error.value, error = HalfErrorOf(table, *schedule);
+        const double bound = LintTable(table, *schedule).half_error.value,
+                     error = HalfErrorOf(table, *schedule);
         EXPECT_LE(error, bound);
         EXPECT_GE(error, bound / 100);
       }
@@ -282,20 +291,22 @@ TEST(Lint, TheWorstBandIsNamed) {
   EXPECT_EQ(contrast.rows[3].contrast.band, 3);
   EXPECT_LT(std::abs(contrast.brightness.value), 1e-12);
   EXPECT_EQ(contrast.verdict, LintVerdict::kSafe);
-  EXPECT_THAT(contrast.findings, Finds(LintVerdict::kSafe, "sample's contrast (component 1, band 3) changes by -5"));
+  EXPECT_THAT(contrast.findings,
+              Finds(LintVerdict::kSafe, "sample's contrast (component 1, band 3) changes by -5"));
 
   table = Spectral(Table("dpmpp-3m", 4), 5);
   table.b[3][3][2][0] += 0.05;
   const LintReport brightness = Lint(table);
   EXPECT_EQ(brightness.verdict, LintVerdict::kChangesBrightness);
-  EXPECT_THAT(brightness.findings,
-              Finds(LintVerdict::kChangesBrightness, "row 3 (component 2, band 0) changes brightness by +5.0 %"));
+  EXPECT_THAT(brightness.findings, Finds(LintVerdict::kChangesBrightness,
+                                         "row 3 (component 2, band 0) changes brightness by +5.0 %"));
 
   table = Spectral(Table("dpmpp-3m", 4), 5);
   table.b[3][3][0][4] += 30;
   table.b[3][2][0][4] -= 30;
-  EXPECT_THAT(Lint(table).findings,
-              Finds(LintVerdict::kUnstable, "errors of predictions arrive in the sample (component 0, band 4) 4"));
+  EXPECT_THAT(
+      Lint(table).findings,
+      Finds(LintVerdict::kUnstable, "errors of predictions arrive in the sample (component 0, band 4) 4"));
 }
 
 TEST(Lint, ASpectralStartScalesTheNoise) {
@@ -310,9 +321,7 @@ TEST(Lint, ASpectralStartScalesTheNoise) {
   EXPECT_EQ(report.start_noise.band, 4);
 }
 
-TEST(Lint, RefusesWhatIsNoTable) {
-  EXPECT_ERROR(Lint(StepTable()), Errc::kBadOption, "t_eval");
-}
+TEST(Lint, RefusesWhatIsNoTable) { EXPECT_ERROR(Lint(StepTable()), Errc::kBadOption, "t_eval"); }
 
 }  // namespace
 }  // namespace gas

@@ -37,15 +37,16 @@ void ExpectOrder(const char* name, double expected, const Problem& problem, int6
   EXPECT_NEAR(order, expected, 0.15) << name;
 }
 
-void ExpectOrderOfNamed(const char* name, double expected, const Problem& problem, const char* grid, int64_t coarse) {
+void ExpectOrderOfNamed(const char* name, double expected, const Problem& problem, const char* grid,
+                        int64_t coarse) {
   ExpectOrder(name, expected, problem, coarse, [&](int64_t steps) {
     const int64_t nfe = std::string_view(name) == "heun" ? 2 * steps - 1 : steps;
     return MakeSolverTable(name, *problem.schedule, grid, nfe, problem.t_eps);
   });
 }
 
-// Over the whole range both ends are harmless: at the start the prediction is nearly constant, and at the end too, so
-// that steps of lower order there do not show.
+// Over the whole range both ends are harmless: at the start the prediction is nearly constant, and at the end
+// too, so that steps of lower order there do not show.
 TEST(SolverOrder, OverTheWholeRange) {
   const Problem problem{VpLinearSchedule(), 0.5, 1e-3};
   const std::pair<const char*, double> table[] = {
@@ -79,8 +80,8 @@ TEST(SolverOrder, ThirdOrderPublishedAndCorrected) {
   }
 }
 
-// The weights of iPNDM are those of equal steps in sigma / alpha. The data are wide, so that the start, where the
-// order is lower, lies where the noise prediction is nearly constant.
+// The weights of iPNDM are those of equal steps in sigma / alpha. The data are wide, so that the start, where
+// the order is lower, lies where the noise prediction is nearly constant.
 TEST(SolverOrder, AdamsBashforthOnEqualStepsInSigma) {
   const Problem problem{VeSchedule(1, 40), 2, 1};
   const std::pair<const char*, double> table[] = {

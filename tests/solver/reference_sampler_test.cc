@@ -1,4 +1,5 @@
-// Whole sampler runs of the reference program, in float32 as it runs them and in float64, with and without guidance.
+// Whole sampler runs of the reference program, in float32 as it runs them and in float64, with and without
+// guidance.
 #include "gas/grid/time_grid.h"
 #include "gas/solver/ipndm.h"
 #include "gas/solver/sampler.h"
@@ -20,11 +21,12 @@ StepTable TableOf(const json& c, const NoiseSchedule& schedule) {
   const json& args = c.at("args");
   if (c.at("function") == "ipndm_sampler") {
     // The reference rounds the times to float32.
-    const Tensor grid = MakeGrid("gits", schedule, args.at("steps"), 1e-3).to(torch::kFloat32).to(torch::kFloat64);
+    const Tensor grid =
+        MakeGrid("gits", schedule, args.at("steps"), 1e-3).to(torch::kFloat32).to(torch::kFloat64);
     return IpndmTable(args.at("order"), schedule, grid);
   }
-  const Tensor grid =
-      MakeGrid(testing::ReferenceGridName(args.at("time_type")), schedule, args.at("steps"), args.at("t_eps"));
+  const Tensor grid = MakeGrid(testing::ReferenceGridName(args.at("time_type")), schedule, args.at("steps"),
+                               args.at("t_eps"));
   const UniPcVariant variant = args.at("variant") == "bh1" ? UniPcVariant::kBh1 : UniPcVariant::kBh2;
   return UniPcTable({args.at("order"), variant}, schedule, grid);
 }
@@ -38,8 +40,8 @@ double Float32Tolerance(const json& fixture, const std::string& prefix) {
   return atol;
 }
 
-// The noise of the float64 runs. The fixture stores it rounded to float32; the float64 fixtures of the solvers have
-// the same noise unrounded.
+// The noise of the float64 runs. The fixture stores it rounded to float32; the float64 fixtures of the
+// solvers have the same noise unrounded.
 Tensor Float64Noise(const Tensor& rounded) {
   const Tensor noise = Fixture("solvers/unipc").at("x_T");
   const bool same = noise.sizes() == rounded.sizes() && torch::equal(noise.to(torch::kFloat32), rounded);
@@ -57,8 +59,8 @@ TEST(SamplerReference, EveryCaseInBothPrecisions) {
     SCOPED_TRACE(prefix);
     const json& block = fixture.json().at("schedules").at(c.at("model").get<std::string>());
     const SchedulePtr schedule = testing::ReferenceSchedule(block);
-    // 1e-8 of the fixture, unless an input is rounded to float32: noise as above, or times of iPNDM, which may then
-    // differ by their last digit, 6e-8.
+    // 1e-8 of the fixture, unless an input is rounded to float32: noise as above, or times of iPNDM, which
+    // may then differ by their last digit, 6e-8.
     const double rtol_64 = rounded || c.at("function") == "ipndm_sampler" ? 1e-6 : 1e-8;
     const bool latent = testing::IsDiscrete(block);
     std::optional<double> guidance;

@@ -17,20 +17,22 @@ bool CanRun(const std::string& solver, int64_t nfe) { return solver != "heun" ||
 
 Tensor ThreeNoises() { return torch::tensor({-1.25, 0.5, 2.0}, torch::kFloat64).reshape({3, 1, 1, 1}); }
 
-// If all data is one point, data and noise predictions are constant along the flow, and every solver is exact,
-// whatever its order, grid and number of steps.
+// If all data is one point, data and noise predictions are constant along the flow, and every solver is
+// exact, whatever its order, grid and number of steps.
 TEST(Registry, EverySolverIsExactForOneDataPoint) {
   const testing::GaussianDenoiser network(0.7, 0.0, PredictionType::kNoise);
   for (const SchedulePtr& schedule : AllSchedules()) {
     for (const SolverInfo& solver : ListSolvers()) {
       for (const int64_t nfe : {1, 2, 3, 4, 5, 8, 11}) {
         if (!CanRun(solver.name, nfe)) continue;
-        SCOPED_TRACE(solver.name + " " + std::to_string(nfe) + " " + schedule->ToJson()["kind"].get<std::string>());
+        SCOPED_TRACE(solver.name + " " + std::to_string(nfe) + " " +
+                     schedule->ToJson()["kind"].get<std::string>());
         const StepTable table = MakeSolverTable(solver.name, *schedule, "", nfe, schedule->t_end());
         ASSERT_EQ(table.nfe(), nfe);
         EXPECT_EQ(table.method, solver.name);
-        EXPECT_EQ(table.a.triu(1).count_nonzero().item<int64_t>() + table.b.triu(1).count_nonzero().item<int64_t>(),
-                  0);
+        EXPECT_EQ(
+            table.a.triu(1).count_nonzero().item<int64_t>() + table.b.triu(1).count_nonzero().item<int64_t>(),
+            0);
         EXPECT_TRUE(testing::SameBits(table.t_eval, table.t.slice(0, 0, nfe)));
         const CountingDenoiser counting(network);
         const Tensor sample = RunTable(table, counting, ThreeNoises(), {});
@@ -69,9 +71,11 @@ TEST(Registry, EveryNamedGridAndListsWork) {
 TEST(Registry, RequestsThatCannotBeCarriedOutAreRefused) {
   const NoiseSchedule& schedule = *AllSchedules().front();
   EXPECT_ERROR(MakeSolverTable("dpmpp2m", schedule, "", 4, 1e-3), Errc::kBadOption, "did you mean dpmpp-2m?");
-  EXPECT_ERROR(MakeSolverTable("unipc-3-bh3", schedule, "", 4, 1e-3), Errc::kBadOption, "did you mean unipc-3-bh1?");
+  EXPECT_ERROR(MakeSolverTable("unipc-3-bh3", schedule, "", 4, 1e-3), Errc::kBadOption,
+               "did you mean unipc-3-bh1?");
   EXPECT_ERROR(MakeSolverTable("", schedule, "", 4, 1e-3), Errc::kBadOption, "unknown");
-  EXPECT_ERROR(MakeSolverTable(std::string(1 << 20, '-'), schedule, "", 4, 1e-3), Errc::kBadOption, "unknown");
+  EXPECT_ERROR(MakeSolverTable(std::string(1 << 20, '-'), schedule, "", 4, 1e-3), Errc::kBadOption,
+               "unknown");
   EXPECT_ERROR(MakeSolverTable("heun", schedule, "", 4, 1e-3), Errc::kBadOption,
                "solver heun: 4 network evaluations");
   EXPECT_ERROR(MakeSolverTable("ddim", schedule, "", 0, 1e-3), Errc::kBadOption,

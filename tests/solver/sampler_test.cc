@@ -132,7 +132,8 @@ Tensor Loss(const Tensor& sample) {
 std::map<std::string, Tensor> Gradients(const StepTable& plain, const Denoiser& denoiser, bool checkpoint) {
   StepTable table = plain;
   std::map<std::string, Tensor> leaves{{"noise", Noise().requires_grad_()}};
-  for (const auto& [name, member] : kTrained) leaves[name] = table.*member = (plain.*member).clone().requires_grad_();
+  for (const auto& [name, member] : kTrained)
+    leaves[name] = table.*member = (plain.*member).clone().requires_grad_();
   SampleOptions options;
   options.checkpoint = checkpoint;
   Loss(RunTable(table, denoiser, leaves["noise"], {}, options)).backward();
@@ -159,7 +160,8 @@ TEST(SamplerGradient, AgreesWithFiniteDifferences) {
           return Loss(RunTable(moved, network, Noise(), {})).item<double>();
         };
         const double expected = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
-        EXPECT_NEAR(gradient.reshape({-1})[i].item<double>(), expected, 1e-6 * (1 + std::abs(expected))) << name << i;
+        EXPECT_NEAR(gradient.reshape({-1})[i].item<double>(), expected, 1e-6 * (1 + std::abs(expected)))
+            << name << i;
       }
     }
   }
@@ -221,19 +223,24 @@ TEST(ValidateTable, NamesWhatIsWrong) {
   };
   EXPECT_NO_THROW(ValidateTable(DenseTable(1)));
   EXPECT_ERROR(ValidateTable(StepTable()), Errc::kBadOption, "t_eval");
-  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.a[0][2] = 1; })), Errc::kBadOption, "0 above the diagonal");
+  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.a[0][2] = 1; })), Errc::kBadOption,
+               "0 above the diagonal");
   EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.b[2][0] = std::nan(""); })), Errc::kBadOption,
                "b has an infinite");
-  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.t = t.t_eval; })), Errc::kBadOption, "t is not a float64");
-  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.sigma = Tensor(); })), Errc::kBadOption, "sigma is not");
+  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.t = t.t_eval; })), Errc::kBadOption,
+               "t is not a float64");
+  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.sigma = Tensor(); })), Errc::kBadOption,
+               "sigma is not");
   EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.a = t.a.to(torch::kFloat32); })), Errc::kBadOption,
                "a is not");
-  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.prior_std = 0; })), Errc::kBadOption, "prior_std = 0");
+  EXPECT_ERROR(ValidateTable(broken([](StepTable& t) { t.prior_std = 0; })), Errc::kBadOption,
+               "prior_std = 0");
 }
 
 TEST(Sampler, RefusesWhatIsNotNoise) {
   const CurvedDenoiser network(PredictionType::kData);
-  EXPECT_ERROR(RunTable(DenseTable(2), network, torch::ones({2, 3}, torch::kInt64), {}), Errc::kBadOption, "noise");
+  EXPECT_ERROR(RunTable(DenseTable(2), network, torch::ones({2, 3}, torch::kInt64), {}), Errc::kBadOption,
+               "noise");
   EXPECT_ERROR(RunTable(DenseTable(2), network, Tensor(), {}), Errc::kBadOption, "noise");
 }
 

@@ -50,7 +50,8 @@ TEST(SpectralBasis, InverseUndoesItWithAnyRotation) {
 }
 
 TEST(SpectralBasis, EveryFrequencyHasABandAndEveryBandAFrequency) {
-  for (const auto& [h, w] : std::vector<std::pair<int64_t, int64_t>>{{28, 28}, {64, 64}, {4, 4}, {1, 9}, {32, 20}, {1, 1}}) {
+  for (const auto& [h, w] :
+       std::vector<std::pair<int64_t, int64_t>>{{28, 28}, {64, 64}, {4, 4}, {1, 9}, {32, 20}, {1, 1}}) {
     for (const int64_t bands : {1, 2, 25, 200}) {
       const SpectralBasisPtr basis = MakeSpectralBasis({1, h, w}, bands);
       EXPECT_LE(basis->bands(), bands);
@@ -93,15 +94,16 @@ TEST(SpectralTable, GradientsAgreeWithFiniteDifferences) {
   const Tensor noise = SeededNoise({2, 4, 4});
   StepTable table = Repeated(MakeSolverTable("dpmpp-3m", *schedule, "logsnr", 3, 1e-3),
                              MakeSpectralBasis({2, 4, 4}, 5, SomeRotation(2)));
-  table.start = std::make_shared<SpectralStart>(
-      SpectralStart{torch::full({2, 4, 4}, 0.9, torch::kFloat64), torch::full({2, 4, 4}, 0.1, torch::kFloat64)});
+  table.start = std::make_shared<SpectralStart>(SpectralStart{torch::full({2, 4, 4}, 0.9, torch::kFloat64),
+                                                              torch::full({2, 4, 4}, 0.1, torch::kFloat64)});
   const auto loss = [&](const StepTable& t) { return RunTable(t, network, noise, {}).pow(3).mean(); };
   StepTable traced = table;
   traced.a = table.a.clone().requires_grad_();
   traced.b = table.b.clone().requires_grad_();
   loss(traced).backward();
   const double step = 1e-6;
-  for (const auto& [n, j, c, k] : std::vector<std::array<int64_t, 4>>{{0, 0, 0, 0}, {1, 0, 1, 2}, {2, 1, 0, 4}, {2, 2, 1, 1}}) {
+  for (const auto& [n, j, c, k] :
+       std::vector<std::array<int64_t, 4>>{{0, 0, 0, 0}, {1, 0, 1, 2}, {2, 1, 0, 4}, {2, 2, 1, 1}}) {
     for (const bool in_a : {true, false}) {
       const auto moved = [&](double by) {
         StepTable t = table;

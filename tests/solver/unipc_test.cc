@@ -12,7 +12,8 @@ namespace {
 using nlohmann::json;
 using testing::Fixture;
 
-Tensor ValueOf(const LinearForm& form, const std::vector<Tensor>& states, const std::vector<Tensor>& predictions) {
+Tensor ValueOf(const LinearForm& form, const std::vector<Tensor>& states,
+               const std::vector<Tensor>& predictions) {
   Tensor sum = torch::zeros_like(states[0]);
   for (size_t j = 0; j < form.x.size(); ++j) sum = sum + form.x[j] * states[j];
   for (size_t j = 0; j < form.m.size(); ++j) sum = sum + form.m[j] * predictions[j];
@@ -26,7 +27,8 @@ TEST(UniPcReference, EveryCase) {
     const testing::SolverCase on = testing::SolverCaseOf(fixture, c);
     const std::string& prefix = on.prefix;
     SCOPED_TRACE(prefix);
-    const Tensor grid = MakeGrid(testing::ReferenceGridName(c.at("skip_type")), *on.schedule, c.at("N"), on.t_eps);
+    const Tensor grid =
+        MakeGrid(testing::ReferenceGridName(c.at("skip_type")), *on.schedule, c.at("N"), on.t_eps);
     const UniPcVariant variant = c.at("variant") == "bh1" ? UniPcVariant::kBh1 : UniPcVariant::kBh2;
     std::vector<LinearForm> corrected;
     const testing::SolverRun run =
@@ -48,7 +50,8 @@ TEST(UniPcReference, EveryCase) {
 // A corrected state differs from its prediction by a few predictions only, so that rows do not grow with n.
 TEST(UniPc, RowsStaySparse) {
   const SchedulePtr schedule = VpLinearSchedule();
-  const StepTable table = UniPcTable({3, UniPcVariant::kBh2}, *schedule, MakeGrid("logsnr", *schedule, 12, 1e-3));
+  const StepTable table =
+      UniPcTable({3, UniPcVariant::kBh2}, *schedule, MakeGrid("logsnr", *schedule, 12, 1e-3));
   for (int64_t n = 0; n < table.nfe(); ++n) {
     EXPECT_EQ(table.a[n].count_nonzero().item<int64_t>(), 1) << "row " << n;
     EXPECT_LE(table.b[n].count_nonzero().item<int64_t>(), 4) << "row " << n;
@@ -60,7 +63,8 @@ TEST(UniPc, BadRequestsAreRefused) {
   const Tensor grid = MakeGrid("uniform", *schedule, 4, 1e-3);
   EXPECT_ERROR(UniPcTable({0, UniPcVariant::kBh1}, *schedule, grid), Errc::kBadOption,
                "order = 0, must be in [1, 3]");
-  EXPECT_ERROR(UniPcTable({3, UniPcVariant::kBh1}, *schedule, grid.flip(0)), Errc::kBadOption, "must be below");
+  EXPECT_ERROR(UniPcTable({3, UniPcVariant::kBh1}, *schedule, grid.flip(0)), Errc::kBadOption,
+               "must be below");
 }
 
 }  // namespace

@@ -21,14 +21,18 @@ struct Problem {
 };
 
 Problem ProblemOf(const json& model) {
-  Problem p{testing::ReferenceSchedule(model), testing::ReferencePrediction(model), {}, testing::IsDiscrete(model),
+  Problem p{testing::ReferenceSchedule(model),
+            testing::ReferencePrediction(model),
+            {},
+            testing::IsDiscrete(model),
             model.at("t_eps")};
   if (model.contains("guidance_scale")) p.guidance = model.at("guidance_scale").get<double>();
   return p;
 }
 
 StudentConfig ConfigOf(const json& c, double t_eps) {
-  return {.steps = c.at("N"), .order = c.at("order"),
+  return {.steps = c.at("N"),
+          .order = c.at("order"),
           .parametrization = c.at("use_theory_coef").get<bool>() ? Parametrization::kTheory
                                                                  : Parametrization::kReferenceFree,
           .t_eps = t_eps};
@@ -52,8 +56,8 @@ struct Bounds {
 };
 
 // Runs one case in the noise's precision and compares all that the fixture has under these suffixes.
-void Check(const Fixture& fixture, const json& c, const Problem& problem, const std::string& suffix, const Tensor& noise,
-           const Bounds& bounds) {
+void Check(const Fixture& fixture, const json& c, const Problem& problem, const std::string& suffix,
+           const Tensor& noise, const Bounds& bounds) {
   const std::string prefix = c.at("prefix").get<std::string>() + "/";
   SCOPED_TRACE(prefix + suffix);
   const testing::MixtureDenoiser network(GaussianMixture(fixture.json().at("gmm")), problem.prediction,
@@ -76,9 +80,12 @@ void Check(const Fixture& fixture, const json& c, const Problem& problem, const 
   if (suffix.empty()) {
     EXPECT_TRUE(Close(table.t, fixture.at(prefix + "timesteps"), 0, 1e-12));
     EXPECT_NEAR(loss.item<double>(), c.at("loss").get<double>(), 1e-9 * c.at("loss").get<double>());
-    for (const auto& [name, values] : {std::make_pair("x_states", states), std::make_pair("net_x0", predictions)}) {
+    for (const auto& [name, values] :
+         {std::make_pair("x_states", states), std::make_pair("net_x0", predictions)}) {
       if (fixture.Has(prefix + name)) {
-        EXPECT_TRUE(Close(torch::stack(values), fixture.at(prefix + name), bounds.state_rtol, bounds.state_atol)) << name;
+        EXPECT_TRUE(
+            Close(torch::stack(values), fixture.at(prefix + name), bounds.state_rtol, bounds.state_atol))
+            << name;
       }
     }
   }
@@ -108,7 +115,8 @@ TEST(GeneralizedSolver, EveryCaseInFloat32) {
     const Problem problem = ProblemOf(fixture.json().at("models").at(c.at("model").get<std::string>()));
     const bool fine = problem.t_eps < 5e-4;  // sigma(t_eps) loses digits in the reference's float32
     const double atol = problem.discrete ? 2e-4 : fine ? 1e-2 : 1e-3;
-    Check(fixture, c, problem, "_f32", fixture.at("x_T").to(torch::kFloat32), {0, atol, fine ? 6e-3 : 2e-3, 1e-2});
+    Check(fixture, c, problem, "_f32", fixture.at("x_T").to(torch::kFloat32),
+          {0, atol, fine ? 6e-3 : 2e-3, 1e-2});
   }
   EXPECT_GT(count, 0);
 }

@@ -115,7 +115,8 @@ TEST(SolverFile, RefusesWhatItCannotTrust) {
 }
 
 TEST(SolverFile, WritesAtomically) {
-  const auto path = std::filesystem::temp_directory_path() / ("solver_" + std::to_string(::getpid()) + ".gas.json");
+  const auto path =
+      std::filesystem::temp_directory_path() / ("solver_" + std::to_string(::getpid()) + ".gas.json");
   WriteSolverFile(path, Example());
   EXPECT_EQ(ReadSolverFile(path).entries.size(), 2u);
   std::filesystem::remove(path);

@@ -17,7 +17,8 @@ TEST(TrainableGrid, InvertsEveryGridAndStaysDescending) {
   for (const char* name : {"uniform", "quadratic", "logsnr", "edm"}) {
     for (const int64_t n : {1, 2, 4, 10}) {
       const Tensor grid = MakeGrid(name, *schedule, n, 1e-3);
-      EXPECT_TRUE(Close(StickBreakingGrid(StickBreakingTheta(grid), 1e-3, 1.0), grid, 0, 1e-4)) << name << " " << n;
+      EXPECT_TRUE(Close(StickBreakingGrid(StickBreakingTheta(grid), 1e-3, 1.0), grid, 0, 1e-4))
+          << name << " " << n;
     }
   }
   torch::manual_seed(4);
@@ -37,12 +38,14 @@ TEST(Student, ZeroCorrectionsAreDpmSolverPP) {
   for (const auto base : {ThirdOrderBase::kPublished, ThirdOrderBase::kCorrected}) {
     for (const int64_t n : {1, 2, 3, 4, 7, 10}) {
       const Student student({.steps = n, .base = base}, schedule);
-      const StepTable theory = DpmMultistepTable({.order = std::min<int64_t>(n, 3), .lower_order_final = false,
-                                                  .third_order = base}, *schedule, student.Table().t.detach());
+      const StepTable theory = DpmMultistepTable(
+          {.order = std::min<int64_t>(n, 3), .lower_order_final = false, .third_order = base}, *schedule,
+          student.Table().t.detach());
       EXPECT_TRUE(Close(student.Table().a, theory.a, 0, 1e-12)) << n;
       EXPECT_TRUE(Close(student.Table().b, theory.b, 0, 1e-12)) << n;
       torch::NoGradGuard no_grad;
-      EXPECT_TRUE(Close(RunTable(student.Table(), network, noise, {}), RunTable(theory, network, noise, {}), 0, 1e-12));
+      EXPECT_TRUE(Close(RunTable(student.Table(), network, noise, {}), RunTable(theory, network, noise, {}),
+                        0, 1e-12));
     }
   }
 }
@@ -73,8 +76,9 @@ TEST(Student, ReproducesAnyTableItStartsFrom) {
         for (const auto base : {ThirdOrderBase::kPublished, ThirdOrderBase::kCorrected}) {
           const StepTable table = SomeTable(schedule, steps, order, nullptr, schedule->t_start());
           const StepTable again = Student::FromTable(table, schedule, {.order = order, .base = base}).Table();
-          for (const auto& [expected, actual] : {std::pair(table.a, again.a), std::pair(table.b, again.b),
-                                                 std::pair(table.t, again.t), std::pair(table.t_eval, again.t_eval)}) {
+          for (const auto& [expected, actual] :
+               {std::pair(table.a, again.a), std::pair(table.b, again.b), std::pair(table.t, again.t),
+                std::pair(table.t_eval, again.t_eval)}) {
             EXPECT_TRUE(Close(actual, expected, 1e-10, 0)) << steps << " steps, order " << order;
           }
         }
@@ -88,8 +92,8 @@ TEST(Student, SpectralTablesKeepBandsAndStart) {
   const SchedulePtr schedule = VpLinearSchedule();
   const SpectralBasisPtr basis = MakeSpectralBasis({2, 4, 4}, 3);
   StepTable table = SomeTable(schedule, 4, 4, basis, 0.7);
-  table.start = std::make_shared<SpectralStart>(SpectralStart{torch::rand(basis->shape, torch::kFloat64),
-                                                              torch::rand(basis->shape, torch::kFloat64)});
+  table.start = std::make_shared<SpectralStart>(
+      SpectralStart{torch::rand(basis->shape, torch::kFloat64), torch::rand(basis->shape, torch::kFloat64)});
   const Tensor noise = torch::randn({2, 2, 4, 4}, torch::kFloat64);
   const testing::GaussianDenoiser network(0.3, 0.5);
   const Tensor expected = RunTable(table, network, noise, {});
@@ -109,7 +113,8 @@ TEST(Student, TablesOutOfReachAreRefused) {
   const SchedulePtr schedule = VpLinearSchedule();
   const StepTable table = SomeTable(schedule, 5, 5, nullptr);
   EXPECT_ERROR(Student::FromTable(table, schedule, {.order = 3}), Errc::kBadOption, "student.order = 3");
-  EXPECT_ERROR(Student::FromTable(table, schedule, {.per_band = true}), Errc::kBadOption, "need a spectral table");
+  EXPECT_ERROR(Student::FromTable(table, schedule, {.per_band = true}), Errc::kBadOption,
+               "need a spectral table");
 }
 
 // Central differences of a scalar function of one tensor.
@@ -180,11 +185,13 @@ TEST(Student, ACorrectedMultistepIsWhatItsFormulaSays) {
   torch::manual_seed(3);
   const torch::NoGradGuard no_grad;
   std::map<std::string, Tensor> values;
-  for (const auto& [name, value] : student.parameters()) values[name] = value + 0.1 * torch::randn_like(value);
+  for (const auto& [name, value] : student.parameters())
+    values[name] = value + 0.1 * torch::randn_like(value);
   values.at("xi").zero_();
   student.SetParameters(values);
   const StepTable table = student.Table();
-  const Tensor alpha = schedule->Alpha(table.t), sigma = schedule->Sigma(table.t), lambda = schedule->HalfLogSnr(table.t);
+  const Tensor alpha = schedule->Alpha(table.t), sigma = schedule->Sigma(table.t),
+               lambda = schedule->HalfLogSnr(table.t);
   const Tensor noise = torch::randn({4, 6}, torch::kFloat64);
   Tensor predicted = noise, corrected = noise;
   std::vector<Tensor> m;
@@ -222,8 +229,9 @@ TEST(Student, RefusesImpossibleOrdersAndGrids) {
   const SchedulePtr schedule = VpLinearSchedule();
   EXPECT_ERROR(Student({.steps = 4, .order = 9}, schedule), Errc::kBadOption,
                "student.order = 9, must be in [1, student.steps = 4]");
-  EXPECT_ERROR(Student({.steps = 4, .order = 2, .parametrization = Parametrization::kReferenceFree}, schedule),
-               Errc::kBadOption, "must be in [3, student.steps = 4]");
+  EXPECT_ERROR(
+      Student({.steps = 4, .order = 2, .parametrization = Parametrization::kReferenceFree}, schedule),
+      Errc::kBadOption, "must be in [3, student.steps = 4]");
   EXPECT_ERROR(Student({.steps = 0}, schedule), Errc::kBadOption, "student.steps = 0");
   EXPECT_ERROR(Student({.steps = 4}, schedule, MakeGrid("uniform", *schedule, 5, 1e-3)), Errc::kBadOption,
                "must be 5 times");

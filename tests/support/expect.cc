@@ -13,8 +13,9 @@ namespace gas::testing {
   const double worst = error.max().item<double>();
   if (worst <= atol + rtol * largest) return ::testing::AssertionSuccess();  // false for NaN
   const int64_t at = error.argmax().item<int64_t>();
-  return ::testing::AssertionFailure() << "largest difference " << worst << " at flat index " << at << " (bound "
-                                       << atol + rtol * largest << ", largest expected entry " << largest << ")";
+  return ::testing::AssertionFailure()
+         << "largest difference " << worst << " at flat index " << at << " (bound " << atol + rtol * largest
+         << ", largest expected entry " << largest << ")";
 }
 
 ::testing::AssertionResult SameBits(const Tensor& actual, const Tensor& expected) {

@@ -47,7 +47,8 @@ void WorstError::Add(const Tensor& actual, const Tensor& expected, const std::st
 }
 
 WorstError::~WorstError() {
-  std::cout << what_ << ": worst relative error " << worst_ << " of " << count_ << " cases, at " << where_ << '\n';
+  std::cout << what_ << ": worst relative error " << worst_ << " of " << count_ << " cases, at " << where_
+            << '\n';
 }
 
 }  // namespace gas::testing

@@ -1,4 +1,5 @@
-// Reference numbers: NAME.json with its cases, and NAME.safetensors with its tensors (tests/fixtures/*/README.md).
+// Reference numbers: NAME.json with its cases, and NAME.safetensors with its tensors
+// (tests/fixtures/*/README.md).
 #ifndef GAS_TESTS_SUPPORT_FIXTURES_H_
 #define GAS_TESTS_SUPPORT_FIXTURES_H_
 
@@ -34,8 +35,8 @@ class Fixture {
 // A number, or the strings "inf" and "-inf".
 double Number(const nlohmann::json& value);
 
-// Keeps the worst relative error |actual - expected| / max|expected| of a test and prints it at the end, so that a
-// loss of accuracy shows before it is a failure.
+// Keeps the worst relative error |actual - expected| / max|expected| of a test and prints it at the end, so
+// that a loss of accuracy shows before it is a failure.
 class WorstError {
  public:
   explicit WorstError(std::string what) : what_(std::move(what)) {}

@@ -20,12 +20,12 @@ void FormulaFill::CheckExample(const nlohmann::json& example) const {
   GAS_CHECK(seed == FromHex(example.at("seed")) && Bits(seed) == FromHex(example.at("z")), Errc::kBadFile,
             "fill: bits of worked example ", example.dump(), " are ", Bits(seed));
   const double u = At(stream, element);
-  GAS_CHECK(u == example.at("u").get<double>(), Errc::kBadFile, "fill: u of worked example ", example.dump(), " is ",
-            u);
+  GAS_CHECK(u == example.at("u").get<double>(), Errc::kBadFile, "fill: u of worked example ", example.dump(),
+            " is ", u);
   if (!example.contains("scale")) return;
   const auto value = static_cast<float>(example.at("scale").get<double>() * u);
-  GAS_CHECK(value == example.at("value").get<float>(), Errc::kBadFile, "fill: value of worked example ", example.dump(),
-            " is ", value);
+  GAS_CHECK(value == example.at("value").get<float>(), Errc::kBadFile, "fill: value of worked example ",
+            example.dump(), " is ", value);
 }
 
 uint64_t FormulaFill::Bits(uint64_t seed) {

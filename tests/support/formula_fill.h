@@ -1,5 +1,6 @@
-// Numbers by formula, for networks and images that are too large to be stored with a fixture (the `fill` block of its
-// JSON): element k of stream j of draw S is u(S, j, k) in [-1,1), from one step of splitmix64 (Steele et al. 2014).
+// Numbers by formula, for networks and images that are too large to be stored with a fixture (the `fill`
+// block of its JSON): element k of stream j of draw S is u(S, j, k) in [-1,1), from one step of splitmix64
+// (Steele et al. 2014).
 #ifndef GAS_TESTS_SUPPORT_FORMULA_FILL_H_
 #define GAS_TESTS_SUPPORT_FORMULA_FILL_H_
 
@@ -14,7 +15,9 @@ class FormulaFill {
 
   // The 64 bits for a seed.
   static uint64_t Bits(uint64_t seed);
-  uint64_t SeedOf(uint64_t stream, uint64_t element) const { return (draw_ << 48) | (stream << 32) | element; }
+  uint64_t SeedOf(uint64_t stream, uint64_t element) const {
+    return (draw_ << 48) | (stream << 32) | element;
+  }
   double At(uint64_t stream, uint64_t element) const;
 
   // scale * u of elements 0, 1, ... of a stream, float64 and row-major.

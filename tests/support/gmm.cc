@@ -30,11 +30,13 @@ Tensor GaussianDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Co
   return OutputFor(type_, x, x0, at);
 }
 
-Tensor GaussianDenoiser::Flow(const NoiseSchedule& schedule, const Tensor& x, double t_from, double t_to) const {
+Tensor GaussianDenoiser::Flow(const NoiseSchedule& schedule, const Tensor& x, double t_from,
+                              double t_to) const {
   const auto std_at = [&](double t) {
     return std::hypot(schedule.Alpha(t) * std::sqrt(variance_), schedule.Sigma(t));
   };
-  return schedule.Alpha(t_to) * mean_ + (x - schedule.Alpha(t_from) * mean_) * (std_at(t_to) / std_at(t_from));
+  return schedule.Alpha(t_to) * mean_ +
+         (x - schedule.Alpha(t_from) * mean_) * (std_at(t_to) / std_at(t_from));
 }
 
 }  // namespace gas::testing

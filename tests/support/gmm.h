@@ -10,9 +10,9 @@
 
 namespace gas::testing {
 
-// A mixture seen as a network of this type, at any noise level. With `guidance` the noise predictions for the labels
-// and for no label are combined: uncond + guidance (cond - uncond), in one batch [uncond; cond]; at 1 the condition
-// alone.
+// A mixture seen as a network of this type, at any noise level. With `guidance` the noise predictions for the
+// labels and for no label are combined: uncond + guidance (cond - uncond), in one batch [uncond; cond]; at 1
+// the condition alone.
 class MixtureDenoiser : public Denoiser {
  public:
   MixtureDenoiser(const GaussianMixture& mixture, PredictionType type, std::optional<double> guidance = {})
@@ -40,8 +40,8 @@ class GaussianDenoiser : public Denoiser {
 
   PredictionType prediction_type() const override { return type_; }
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
-  // The state at t_to of the flow through x at t_from: the deviation from alpha * mean scales with the standard
-  // deviation of the state.
+  // The state at t_to of the flow through x at t_from: the deviation from alpha * mean scales with the
+  // standard deviation of the state.
   Tensor Flow(const NoiseSchedule& schedule, const Tensor& x, double t_from, double t_to) const;
 
  private:

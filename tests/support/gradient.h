@@ -2,18 +2,19 @@
 #ifndef GAS_TESTS_SUPPORT_GRADIENT_H_
 #define GAS_TESTS_SUPPORT_GRADIENT_H_
 
-#include <gtest/gtest.h>
-
 #include <functional>
+
+#include <gtest/gtest.h>
 
 #include "gas/core/torch.h"
 
 namespace gas::testing {
 
 // Passes if the derivatives of `f` (-> scalar []) at x (float64) along four random directions are those that
-// backpropagation gives, within rtol of the largest. Differences over 1e-5 are good to about 1e-9 where f is smooth.
-inline ::testing::AssertionResult GradientMatches(const std::function<Tensor(const Tensor&)>& f, const Tensor& x,
-                                                  double rtol = 1e-6) {
+// backpropagation gives, within rtol of the largest. Differences over 1e-5 are good to about 1e-9 where f is
+// smooth.
+inline ::testing::AssertionResult GradientMatches(const std::function<Tensor(const Tensor&)>& f,
+                                                  const Tensor& x, double rtol = 1e-6) {
   Tensor at = x.detach().clone().requires_grad_();
   f(at).backward();
   torch::NoGradGuard no_grad;

@@ -26,7 +26,8 @@ std::vector<std::string> ReferenceNetworkNames() {
 }
 
 std::shared_ptr<edm::Precond> ReferenceNetwork(const Fixture& fixture) {
-  const auto config = edm::PrecondConfigFromJson(fixture.json().at("class_name"), fixture.json().at("init_kwargs"));
+  const auto config =
+      edm::PrecondConfigFromJson(fixture.json().at("class_name"), fixture.json().at("init_kwargs"));
   auto network = std::make_shared<edm::Precond>(config);
   LoadStateDict(*network, TensorsBelow(fixture, "weights/"), "fixture");
   network->eval();

@@ -10,8 +10,8 @@ bool IsDiscrete(const nlohmann::json& block) { return block.contains("linear_sta
 SchedulePtr ReferenceSchedule(const nlohmann::json& block) {
   const double t_eps = block.value("t_eps", 1e-3);
   if (!IsDiscrete(block)) return VpLinearSchedule(block.at("beta_0"), block.at("beta_1"), t_eps);
-  return DiscreteSchedule(ScaledLinearAlphasCumprod(block.at("linear_start"), block.at("linear_end"), block.at("N")),
-                          t_eps);
+  return DiscreteSchedule(
+      ScaledLinearAlphasCumprod(block.at("linear_start"), block.at("linear_end"), block.at("N")), t_eps);
 }
 
 PredictionType ReferencePrediction(const nlohmann::json& block) {
@@ -38,9 +38,12 @@ double SolverTolerance(bool discrete, const std::string& skip_type) {
 
 SolverCase SolverCaseOf(const Fixture& fixture, const nlohmann::json& c) {
   const nlohmann::json& block = fixture.json().at("schedules").at(c.at("model").get<std::string>());
-  return {c.at("prefix"), ReferenceSchedule(block), block.at("t_eps"),
+  return {c.at("prefix"),
+          ReferenceSchedule(block),
+          block.at("t_eps"),
           SolverTolerance(IsDiscrete(block), c.value("skip_type", "")),
-          std::make_shared<MixtureDenoiser>(GaussianMixture(fixture.json().at("gmm")), ReferencePrediction(block)),
+          std::make_shared<MixtureDenoiser>(GaussianMixture(fixture.json().at("gmm")),
+                                            ReferencePrediction(block)),
           fixture.at("x_T")};
 }
 

@@ -26,8 +26,8 @@ std::string ReferenceGridName(const std::string& skip_type);
 // The reference's names of a student's tensors, and ours.
 const std::map<std::string, std::string>& StudentTensorNames();
 
-// 1e-9, or 1e-7 where the fixtures say so: lambda is nearly flat at the first knot of a discrete schedule, and its
-// grid points inherit the rounding of the inverse.
+// 1e-9, or 1e-7 where the fixtures say so: lambda is nearly flat at the first knot of a discrete schedule,
+// and its grid points inherit the rounding of the inverse.
 double SolverTolerance(bool discrete, const std::string& skip_type);
 
 // A case of a solver fixture: what it runs on, and how near its numbers have to be.

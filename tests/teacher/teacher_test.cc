@@ -25,8 +25,14 @@ Model GaussianModel() {
 }
 
 TeacherSpec SpecOf(const Model& model, bool states = false) {
-  return {.model = model.name, .model_sha256 = model.sha256, .solver = "ddim", .grid = "logsnr", .nfe = 5,
-          .states = states, .shape = model.shape, .classes = model.classes};
+  return {.model = model.name,
+          .model_sha256 = model.sha256,
+          .solver = "ddim",
+          .grid = "logsnr",
+          .nfe = 5,
+          .states = states,
+          .shape = model.shape,
+          .classes = model.classes};
 }
 
 class Teacher : public ::testing::Test {
@@ -84,7 +90,8 @@ TEST_F(Teacher, RefusesOtherDataAndDamage) {
   std::filesystem::remove(shard);
   EXPECT_ERROR(TeacherData(folder_.path()).Read({0}), Errc::kBadFile, shard.string());
   EXPECT_ERROR(TeacherData("/nowhere"), Errc::kBadFile, "no manifest.json");
-  EXPECT_ERROR(TeacherData(folder_.path()).Read({6}), Errc::kBadOption, "teacher sample 6, must be in [0, 5]");
+  EXPECT_ERROR(TeacherData(folder_.path()).Read({6}), Errc::kBadOption,
+               "teacher sample 6, must be in [0, 5]");
 }
 
 TEST_F(Teacher, ManifestCannotLeadOutOfItsFolder) {

@@ -16,7 +16,8 @@ using testing::SameBits;
 class Quadratic : public Discriminator {
  public:
   Quadratic() {
-    weight_ = register_parameter("weight", torch::linspace(-1, 1, 2 * 3 * 3, torch::kFloat64).reshape({2, 3, 3}));
+    weight_ =
+        register_parameter("weight", torch::linspace(-1, 1, 2 * 3 * 3, torch::kFloat64).reshape({2, 3, 3}));
   }
   Tensor forward(const Tensor& images, const Tensor& labels) override {
     seen = images.detach();
@@ -105,7 +106,8 @@ TEST_F(AdversarialLoss, PairsAreAugmentedAlikeAndPenaltiesSeeTheSamplesBefore) {
   EXPECT_TRUE(SameBits(discriminator_.seen.slice(0, 0, 4), discriminator_.seen.slice(0, 4, 8)));
   EXPECT_TRUE(SameBits(discriminator_.seen.slice(0, 0, 4), Augment(ones.images, augment, 3)));
   const auto loss = DiscriminatorLossOf(discriminator_, real_, fake_, {.augment = augment}, 3);
-  // By the chain rule, with the augmentation's own derivative: where nothing of the image arrives there is none.
+  // By the chain rule, with the augmentation's own derivative: where nothing of the image arrives there is
+  // none.
   const Tensor x = real_.images.clone().requires_grad_();
   const Tensor seen = Augment(x, augment, 3);
   const Tensor g = torch::autograd::grad({seen}, {x}, {discriminator_.weight().detach() + seen.detach()})[0];
@@ -113,13 +115,14 @@ TEST_F(AdversarialLoss, PairsAreAugmentedAlikeAndPenaltiesSeeTheSamplesBefore) {
 }
 
 TEST_F(AdversarialLoss, RefusesWhatDoesNotFit) {
-  EXPECT_ERROR(DiscriminatorLossOf(discriminator_, real_, {fake_.images.slice(0, 0, 3), {}}, {}), Errc::kBadOption,
-               "real samples of shape [4, 2, 3, 3] and fake ones of [3, 2, 3, 3]");
-  EXPECT_ERROR(StudentLossOf(discriminator_, real_, {fake_.images, torch::tensor({0, 1, 2, 3})}, {}), Errc::kBadOption,
-               "must be for both or neither");
-  EXPECT_ERROR(DiscriminatorLossOf(discriminator_, real_, fake_, {.gamma = -1}), Errc::kBadOption, "gamma = -1");
-  EXPECT_ERROR(DiscriminatorLossOf(discriminator_, real_, fake_, {.augment = {.cutout = 1}}), Errc::kBadOption,
-               "cutout = 1, must be in [0, 1)");
+  EXPECT_ERROR(DiscriminatorLossOf(discriminator_, real_, {fake_.images.slice(0, 0, 3), {}}, {}),
+               Errc::kBadOption, "real samples of shape [4, 2, 3, 3] and fake ones of [3, 2, 3, 3]");
+  EXPECT_ERROR(StudentLossOf(discriminator_, real_, {fake_.images, torch::tensor({0, 1, 2, 3})}, {}),
+               Errc::kBadOption, "must be for both or neither");
+  EXPECT_ERROR(DiscriminatorLossOf(discriminator_, real_, fake_, {.gamma = -1}), Errc::kBadOption,
+               "gamma = -1");
+  EXPECT_ERROR(DiscriminatorLossOf(discriminator_, real_, fake_, {.augment = {.cutout = 1}}),
+               Errc::kBadOption, "cutout = 1, must be in [0, 1)");
   EXPECT_ERROR(ParseAdversarialKind("relativist"), Errc::kBadOption, "did you mean relativistic?");
   EXPECT_EQ(ParseAdversarialKind("non-saturating"), AdversarialKind::kNonSaturating);
 }
@@ -129,11 +132,14 @@ TEST(AdversarialTraining, SeparatesWhatDiffers) {
   for (const auto kind : {AdversarialKind::kRelativistic, AdversarialKind::kNonSaturating}) {
     torch::manual_seed(5);
     r3gan::R3ganDiscriminator network(r3gan::ConfigFor(1, 8, 8));
-    const auto sample = [](double level) { return LabelledImages{torch::randn({8, 1, 8, 8}) * 0.3 + level, {}}; };
+    const auto sample = [](double level) {
+      return LabelledImages{torch::randn({8, 1, 8, 8}) * 0.3 + level, {}};
+    };
     double last = 0;
     for (int step = 0; step < 30; ++step) {
       network.zero_grad();
-      const auto loss = DiscriminatorLossOf(network, sample(0.3), sample(-0.3), {.kind = kind, .gamma = 0.05});
+      const auto loss =
+          DiscriminatorLossOf(network, sample(0.3), sample(-0.3), {.kind = kind, .gamma = 0.05});
       loss.loss.backward();
       torch::NoGradGuard no_grad;
       for (Tensor& parameter : network.parameters()) {
@@ -186,7 +192,8 @@ TEST(Augment, CutoutRemovesOneSquareAtMostOfTheGivenSide) {
   EXPECT_TRUE(torch::equal(y.select(1, 0), y.select(1, 1)));
   const Tensor gone = (1 - y.select(1, 0)).sum({1, 2});
   EXPECT_EQ(gone.max().item<double>(), 16);
-  EXPECT_GE(gone.min().item<double>(), 4);  // a quarter of the square where its centre is a corner of the image
+  EXPECT_GE(gone.min().item<double>(),
+            4);  // a quarter of the square where its centre is a corner of the image
 }
 
 TEST(Augment, BrightnessAddsOneNumberFromTheInterval) {

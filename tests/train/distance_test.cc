@@ -17,9 +17,10 @@ using testing::SameBits;
 // What the terms need that have no files: images of 3x16x16.
 DistanceResources Resources() {
   const testing::Fixture fixture("edm_networks/edm_adm_small");
-  return {.features = [] { return std::make_shared<Classifier>(ClassifierConfig{.channels = 3, .width = 8}); },
-          .network = testing::ReferenceNetwork(fixture),
-          .lpips = {}};
+  return {
+      .features = [] { return std::make_shared<Classifier>(ClassifierConfig{.channels = 3, .width = 8}); },
+      .network = testing::ReferenceNetwork(fixture),
+      .lpips = {}};
 }
 
 Tensor Images(int64_t count) {
@@ -46,8 +47,11 @@ TEST(Distances, AreZeroForEqualImagesAlone) {
 TEST(Distances, AddUpAsWritten) {
   const Tensor x = Images(3), y = x.flip(0);
   const DistanceResources resources = Resources();
-  const auto value = [&](const std::string& text) { return MakeDistance(text, resources)(x, y).item<double>(); };
-  EXPECT_NEAR(value("l1 + 0.5*self+1e-2*ms-ssim"), value("l1") + 0.5 * value("self") + 0.01 * value("ms-ssim"), 1e-6);
+  const auto value = [&](const std::string& text) {
+    return MakeDistance(text, resources)(x, y).item<double>();
+  };
+  EXPECT_NEAR(value("l1 + 0.5*self+1e-2*ms-ssim"),
+              value("l1") + 0.5 * value("self") + 0.01 * value("ms-ssim"), 1e-6);
   EXPECT_NEAR(value("2e+1*l2+huber"), 20 * value("l2") + value("huber"), 1e-5);
   EXPECT_EQ(value("l2"), (x - y).square().mean().item<double>());
 }
@@ -55,7 +59,8 @@ TEST(Distances, AddUpAsWritten) {
 TEST(Distances, SayWhatTheyNeed) {
   EXPECT_ERROR(MakeDistance("features"), Errc::kBadOption, "needs a feature network");
   EXPECT_ERROR(MakeDistance("l1+self"), Errc::kBadOption, "needs a model with an EDM network");
-  EXPECT_ERROR(MakeDistance("l1+0.5*lpips-vgg"), Errc::kBadOption, "lpips-vgg needs torchvision's vgg16-397923af.pth");
+  EXPECT_ERROR(MakeDistance("l1+0.5*lpips-vgg"), Errc::kBadOption,
+               "lpips-vgg needs torchvision's vgg16-397923af.pth");
   DistanceResources resources;
   resources.lpips.trunk = "no.safetensors";
   EXPECT_ERROR(MakeDistance("lpips-alex", resources), Errc::kBadFile, "no.safetensors: no such file");
@@ -80,7 +85,8 @@ TEST(Distances, LpipsFromFilesIsThatOfTheNetwork) {
 TEST(LossText, IsReadIntoWeightsAndNames) {
   const auto read = [](const std::string& text) {
     std::vector<std::pair<double, std::string>> terms;
-    for (const WeightedName& term : ParseLoss(text, DistanceNames())) terms.emplace_back(term.weight, term.name);
+    for (const WeightedName& term : ParseLoss(text, DistanceNames()))
+      terms.emplace_back(term.weight, term.name);
     return terms;
   };
   using Terms = std::vector<std::pair<double, std::string>>;
@@ -158,7 +164,8 @@ TEST(DistanceCache, StaysWithinItsLimit) {
   EXPECT_EQ(counted.TakeCalls(), 5);
 }
 
-// Values and gradients over shuffled batches of different sizes, for every term that is embedded by a network.
+// Values and gradients over shuffled batches of different sizes, for every term that is embedded by a
+// network.
 TEST(DistanceCache, ChangesNoBit) {
   DistanceResources with = Resources(), without = with;
   const auto shared = with.features();
@@ -195,7 +202,8 @@ TEST(DistanceCache, TrainerUsesIt) {
   std::vector<std::map<std::string, Tensor>> results;
   for (const uint64_t bytes : {kDistanceCacheBytes, uint64_t{0}}) {
     Student student({.steps = 3}, schedule);
-    GsTrainer trainer(student, network, counted.Make(bytes), {.run_folder = {}, .iterations = 12, .batch = 4});
+    GsTrainer trainer(student, network, counted.Make(bytes),
+                      {.run_folder = {}, .iterations = 12, .batch = 4});
     counted.TakeCalls();
     trainer.Run(PairsOf(samples), {}, nullptr);
     EXPECT_EQ(counted.TakeCalls(), bytes > 0 ? 10 : 48);

@@ -1,4 +1,5 @@
-// Real (tiny) EDM networks sampled by students: images, loss and gradients of every solver parameter, every case.
+// Real (tiny) EDM networks sampled by students: images, loss and gradients of every solver parameter, every
+// case.
 #include "gas/models/model.h"
 #include "gas/solver/sampler.h"
 #include "gas/student/student.h"
@@ -18,18 +19,21 @@ void CheckCase(const Fixture& fixture, const json& c, bool wide) {
   const std::string suffix = wide ? "_f64" : "";
   SCOPED_TRACE(p + suffix);
   const auto dtype = wide ? torch::kFloat64 : torch::kFloat32;
-  const auto network = testing::ReferenceNetwork(Fixture("edm_networks/" + c.at("network").get<std::string>()));
+  const auto network =
+      testing::ReferenceNetwork(Fixture("edm_networks/" + c.at("network").get<std::string>()));
   network->to(dtype);
   for (auto& parameter : network->parameters()) parameter.requires_grad_(false);
   const EdmDenoiser denoiser(network);
   Student student({.steps = c.at("N"), .order = c.at("order"), .t_eps = c.at("t_eps")},
                   VpLinearSchedule(c.at("beta_0"), c.at("beta_1"), c.at("t_eps")));
   std::map<std::string, Tensor> values;
-  for (const auto& [theirs, ours] : testing::StudentTensorNames()) values[ours] = fixture.at(p + "params/" + theirs);
+  for (const auto& [theirs, ours] : testing::StudentTensorNames())
+    values[ours] = fixture.at(p + "params/" + theirs);
   student.SetParameters(values);
   const StepTable table = student.Table();
   EXPECT_TRUE(Close(table.t, fixture.at(p + "timesteps" + suffix), 0, wide ? 1e-12 : 1e-6));
-  const Tensor images = RunTable(table, denoiser, fixture.at(p + "noise").to(dtype), {}, {.checkpoint = true});
+  const Tensor images =
+      RunTable(table, denoiser, fixture.at(p + "noise").to(dtype), {}, {.checkpoint = true});
   const Tensor loss = (images - fixture.at(p + "target").to(dtype)).square().mean();
   loss.backward();
   const json& observed = c.at("f32_minus_f64");
@@ -38,12 +42,13 @@ void CheckCase(const Fixture& fixture, const json& c, bool wide) {
   EXPECT_TRUE(Close(images, fixture.at(p + "images" + suffix), 0, images_atol));
   const double expected = wide ? c.at("loss_f64").get<double>() : c.at("loss").get<double>();
   // As for images: the reference's own float32 may be further from the truth than the stated share.
-  const double loss_atol = wide ? 1e-8 * expected
-                                : std::max(1e-3 * expected, 10 * observed.at("loss").get<double>());
+  const double loss_atol =
+      wide ? 1e-8 * expected : std::max(1e-3 * expected, 10 * observed.at("loss").get<double>());
   EXPECT_NEAR(loss.item<double>(), expected, loss_atol);
   for (const auto& [theirs, ours] : testing::StudentTensorNames()) {
     const double rtol = wide ? 1e-6 : std::max(1e-3, 10 * observed.at("grad_" + theirs).get<double>());
-    EXPECT_TRUE(Close(student.parameters().at(ours).grad(), fixture.at(p + "grad" + suffix + "/" + theirs), rtol, 0))
+    EXPECT_TRUE(
+        Close(student.parameters().at(ours).grad(), fixture.at(p + "grad" + suffix + "/" + theirs), rtol, 0))
         << ours;
   }
 }

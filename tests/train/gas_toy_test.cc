@@ -1,6 +1,6 @@
-// What the adversarial part is for: a student with two evaluations on a grid of 25 narrow modes. The distance alone
-// leaves many samples between modes, where several teacher samples are averaged; with an adversary more of them lie on
-// modes, and no mode is given up.
+// What the adversarial part is for: a student with two evaluations on a grid of 25 narrow modes. The distance
+// alone leaves many samples between modes, where several teacher samples are averaged; with an adversary more
+// of them lie on modes, and no mode is given up.
 #include "gas/grid/time_grid.h"
 #include "gas/models/mixture.h"
 #include "gas/solver/registry.h"
@@ -18,7 +18,8 @@ nlohmann::json Grid() {
   nlohmann::json grid = {{"weights", {}}, {"means", {}}, {"covariances", {}}};
   for (int64_t i = 0; i < kSide * kSide; ++i) {
     grid["weights"].push_back(1);
-    grid["means"].push_back({kSpacing * static_cast<double>(i / kSide - 2), kSpacing * static_cast<double>(i % kSide - 2)});
+    grid["means"].push_back(
+        {kSpacing * static_cast<double>(i / kSide - 2), kSpacing * static_cast<double>(i % kSide - 2)});
     grid["covariances"].push_back({{kStd * kStd, 0}, {0, kStd * kStd}});
   }
   return grid;
@@ -31,9 +32,11 @@ class PlaneDiscriminator : public Discriminator {
     frequencies_ = torch::randn({2, kWaves}, torch::kFloat64) * 4;
     const int64_t sizes[] = {2 * kWaves, 64, 64, 1};
     for (int64_t i = 0; i < 3; ++i) {
-      weights_.push_back(register_parameter("weight" + std::to_string(i), torch::randn({sizes[i], sizes[i + 1]}, torch::kFloat64) *
-                                                                              std::sqrt(2.0 / static_cast<double>(sizes[i]))));
-      biases_.push_back(register_parameter("bias" + std::to_string(i), torch::zeros({sizes[i + 1]}, torch::kFloat64)));
+      weights_.push_back(register_parameter("weight" + std::to_string(i),
+                                            torch::randn({sizes[i], sizes[i + 1]}, torch::kFloat64) *
+                                                std::sqrt(2.0 / static_cast<double>(sizes[i]))));
+      biases_.push_back(
+          register_parameter("bias" + std::to_string(i), torch::zeros({sizes[i + 1]}, torch::kFloat64)));
     }
   }
   Tensor forward(const Tensor& images, const Tensor&) override {
@@ -76,8 +79,13 @@ class Toy {
 
   Modes Train(Student& student, int64_t iterations, double lr, std::shared_ptr<Adversary> adversary) const {
     GsTrainer trainer(student, network_, MakeDistance("l2"),
-                      {.run_folder = {}, .iterations = iterations, .batch = 128, .lr = lr, .cosine = true,
-                       .ema_decay = 0.98, .gradient_checkpointing = false},
+                      {.run_folder = {},
+                       .iterations = iterations,
+                       .batch = 128,
+                       .lr = lr,
+                       .cosine = true,
+                       .ema_decay = 0.98,
+                       .gradient_checkpointing = false},
                       std::move(adversary));
     trainer.Run(PairsOf(samples_), {}, nullptr);
     student.SetParameters(trainer.average());

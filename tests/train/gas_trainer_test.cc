@@ -12,8 +12,8 @@ namespace {
 using testing::ExpectSame;
 using testing::SameBits;
 
-// Scores the mean of a sample, times a gain: its gradient penalty is gain^2 / size, and at a large gain every pair is
-// told apart.
+// Scores the mean of a sample, times a gain: its gradient penalty is gain^2 / size, and at a large gain every
+// pair is told apart.
 class MeanDiscriminator : public Discriminator {
  public:
   explicit MeanDiscriminator(double gain) { gain_ = register_parameter("gain", Scalar(gain)); }
@@ -75,16 +75,19 @@ TEST_F(GasTraining, KilledRunContinuesToTheSameBits) {
   const auto expected =
       Train({.run_folder = whole.path(), .iterations = 15, .checkpoint_every = 4}, SmallAdversary(options));
   // Dies after iteration 11: the checkpoint is of iteration 8.
-  Train({.run_folder = broken.path(), .iterations = 15, .checkpoint_every = 4}, SmallAdversary(options), nullptr, 11);
+  Train({.run_folder = broken.path(), .iterations = 15, .checkpoint_every = 4}, SmallAdversary(options),
+        nullptr, 11);
   std::vector<GsStep> steps;
-  ExpectSame(Train({.run_folder = broken.path(), .iterations = 15, .checkpoint_every = 4}, SmallAdversary(options), &steps),
+  ExpectSame(Train({.run_folder = broken.path(), .iterations = 15, .checkpoint_every = 4},
+                   SmallAdversary(options), &steps),
              expected);
   EXPECT_EQ(steps.front().iteration, 9);
 }
 
 TEST_F(GasTraining, EvaluationDoesNotChangeWhatIsTrained) {
   std::vector<GsStep> steps;
-  const auto often = Train({.run_folder = {}, .iterations = 6, .validate_every = 1}, SmallAdversary(), &steps);
+  const auto often =
+      Train({.run_folder = {}, .iterations = 6, .validate_every = 1}, SmallAdversary(), &steps);
   ExpectSame(often, Train({.run_folder = {}, .iterations = 6, .validate_every = 0}, SmallAdversary()));
   EXPECT_GE(steps.front().coverage, 0);
   EXPECT_LE(steps.front().coverage, 1);
@@ -112,16 +115,16 @@ TEST_F(GasTraining, AWeightOfZeroIsPlainTraining) {
   options.weight = 0;
   const auto with = Train({.run_folder = {}, .iterations = 5}, SmallAdversary(options));
   Student student({.steps = 3}, schedule_);
-  GsTrainer plain(student, network_, MakeDistance("l2"), {.run_folder = {}, .iterations = 5, .batch = 8, .lr = 5e-3});
+  GsTrainer plain(student, network_, MakeDistance("l2"),
+                  {.run_folder = {}, .iterations = 5, .batch = 8, .lr = 5e-3});
   plain.Run(PairsOf(samples_), {}, nullptr);
   for (const auto& [name, value] : plain.average()) EXPECT_TRUE(SameBits(value, with.at(name))) << name;
 }
 
 TEST_F(GasTraining, ExplodingPenaltiesStopTheRunWhenAsked) {
   // gain^2 / 18 entries of a sample, times gamma of both penalties: 0.2 * 100^2 / 18 = 111.
-  const auto adversary =
-      std::make_shared<Adversary>(std::make_shared<MeanDiscriminator>(100),
-                                  AdversaryOptions{.lr = 1e-6, .on_trouble = OnTrouble::kStop});
+  const auto adversary = std::make_shared<Adversary>(
+      std::make_shared<MeanDiscriminator>(100), AdversaryOptions{.lr = 1e-6, .on_trouble = OnTrouble::kStop});
   EXPECT_ERROR(Train({.run_folder = {}, .iterations = kTroubleMemory + 5}, adversary), Errc::kNumeric,
                "at iteration 100 the discriminator's gradient penalty is 111, bound 10");
 }
@@ -132,8 +135,9 @@ TEST_F(GasTraining, TroubleRollsBackWithHalfTheWeightAndGivesUpInTheEnd) {
       std::make_shared<Adversary>(std::make_shared<MeanDiscriminator>(100),
                                   AdversaryOptions{.lr = 1e-6, .on_trouble = OnTrouble::kRollBack});
   std::vector<GsStep> steps;
-  EXPECT_ERROR(Train({.run_folder = folder.path(), .iterations = 5000, .checkpoint_every = 40}, adversary, &steps),
-               Errc::kNumeric, "it did so again with the weight at 0.015625 of what was asked");
+  EXPECT_ERROR(
+      Train({.run_folder = folder.path(), .iterations = 5000, .checkpoint_every = 40}, adversary, &steps),
+      Errc::kNumeric, "it did so again with the weight at 0.015625 of what was asked");
   std::vector<const GsStep*> returns;
   for (const GsStep& step : steps) {
     if (!step.trouble.empty()) returns.push_back(&step);
@@ -144,7 +148,8 @@ TEST_F(GasTraining, TroubleRollsBackWithHalfTheWeightAndGivesUpInTheEnd) {
 }
 
 TEST_F(GasTraining, WarnsAndGoesOnOtherwise) {
-  const auto adversary = std::make_shared<Adversary>(std::make_shared<MeanDiscriminator>(100), AdversaryOptions{.lr = 1e-6});
+  const auto adversary =
+      std::make_shared<Adversary>(std::make_shared<MeanDiscriminator>(100), AdversaryOptions{.lr = 1e-6});
   std::vector<GsStep> steps;
   Train({.run_folder = {}, .iterations = 2 * kTroubleMemory + 5}, adversary, &steps);
   int64_t warnings = 0;
@@ -155,18 +160,21 @@ TEST_F(GasTraining, WarnsAndGoesOnOtherwise) {
 TEST_F(GasTraining, CheckpointsOfOtherRunsAreRefused) {
   const testing::TempFolder plain("gas_plain"), adversarial("gas_adversarial");
   Student student({.steps = 3}, schedule_);
-  GsTrainer first(student, network_, MakeDistance("l2"), {.run_folder = plain.path(), .iterations = 2, .batch = 8});
+  GsTrainer first(student, network_, MakeDistance("l2"),
+                  {.run_folder = plain.path(), .iterations = 2, .batch = 8});
   first.Run(PairsOf(samples_), {}, nullptr);
   EXPECT_ERROR(Train({.run_folder = plain.path(), .iterations = 4}, SmallAdversary()), Errc::kBadFile,
                "is of a run without adversary");
   Train({.run_folder = adversarial.path(), .iterations = 2}, SmallAdversary());
-  GsTrainer second(student, network_, MakeDistance("l2"), {.run_folder = adversarial.path(), .iterations = 4, .batch = 8});
+  GsTrainer second(student, network_, MakeDistance("l2"),
+                   {.run_folder = adversarial.path(), .iterations = 4, .batch = 8});
   EXPECT_ERROR(second.Run(PairsOf(samples_), {}, nullptr), Errc::kBadFile, "is of a run with an adversary");
 }
 
 TEST(Adversary, RefusesOptionsThatCannotBe) {
   const auto network = std::make_shared<MeanDiscriminator>(1);
-  EXPECT_ERROR(Adversary(network, {.weight = -1}), Errc::kBadOption, "adversary.weight = -1, must be at least 0");
+  EXPECT_ERROR(Adversary(network, {.weight = -1}), Errc::kBadOption,
+               "adversary.weight = -1, must be at least 0");
   EXPECT_ERROR(Adversary(network, {.lr = 0}), Errc::kBadOption, "adversary.lr = 0, must be in (0, 1]");
   EXPECT_ERROR(Adversary(network, {.every = 0}), Errc::kBadOption, "every = 0");
   EXPECT_ERROR(ParseOnTrouble("rolback"), Errc::kBadOption, "did you mean rollback?");

@@ -55,12 +55,15 @@ TEST_F(GsTraining, KilledRunContinuesToTheSameBits) {
   const auto expected = Train(30, {.run_folder = whole.path(), .checkpoint_every = 7});
   // A run that dies after iteration 17 leaves the checkpoint of iteration 14.
   struct Killed {};
-  GsTrainOptions options{.run_folder = broken.path(), .iterations = 30, .batch = 12, .lr = 5e-3, .checkpoint_every = 7};
+  GsTrainOptions options{
+      .run_folder = broken.path(), .iterations = 30, .batch = 12, .lr = 5e-3, .checkpoint_every = 7};
   Student student({.steps = 3}, schedule_);
   GsTrainer trainer(student, network_, MakeDistance("l2"), options);
-  EXPECT_THROW(trainer.Run(PairsOf(samples_), {}, [](const GsStep& step) {
-    if (step.iteration == 17) throw Killed();
-  }), Killed);
+  EXPECT_THROW(trainer.Run(PairsOf(samples_), {},
+                           [](const GsStep& step) {
+                             if (step.iteration == 17) throw Killed();
+                           }),
+               Killed);
   std::vector<GsStep> steps;
   ExpectSame(Train(30, {.run_folder = broken.path(), .checkpoint_every = 7}, &steps), expected);
   EXPECT_EQ(steps.front().iteration, 15);
@@ -71,15 +74,18 @@ TEST_F(GsTraining, ValidationDoesNotChangeWhatIsTrained) {
 }
 
 TEST_F(GsTraining, GradientCheckpointingDoesNotChangeWhatIsTrained) {
-  const auto with = Train(10, {.gradient_checkpointing = true}), without = Train(10, {.gradient_checkpointing = false});
-  for (const auto& [name, value] : with) EXPECT_TRUE(testing::Close(value, without.at(name), 0, 1e-12)) << name;
+  const auto with = Train(10, {.gradient_checkpointing = true}),
+             without = Train(10, {.gradient_checkpointing = false});
+  for (const auto& [name, value] : with)
+    EXPECT_TRUE(testing::Close(value, without.at(name), 0, 1e-12)) << name;
 }
 
 TEST_F(GsTraining, RefusesCheckpointsOfAnotherStudent) {
   const testing::TempFolder folder("gs_other");
   Train(2, {.run_folder = folder.path()});
   Student student({.steps = 5}, schedule_);
-  GsTrainer trainer(student, network_, MakeDistance("l2"), {.run_folder = folder.path(), .iterations = 3, .batch = 12});
+  GsTrainer trainer(student, network_, MakeDistance("l2"),
+                    {.run_folder = folder.path(), .iterations = 3, .batch = 12});
   EXPECT_ERROR(trainer.Run(PairsOf(samples_), {}, nullptr), Errc::kBadFile, "is of a student");
 }
 

@@ -14,7 +14,8 @@ ImageSet Stripes() {
   const Tensor labels = torch::arange(200) % 2;
   const Tensor wave = (torch::arange(8) % 2 * 200).to(torch::kFloat32);
   Tensor images = torch::zeros({200, 1, 8, 8});
-  for (int64_t i = 0; i < 200; ++i) images[i][0] = i % 2 ? wave.unsqueeze(0).expand({8, 8}) : wave.unsqueeze(1).expand({8, 8});
+  for (int64_t i = 0; i < 200; ++i)
+    images[i][0] = i % 2 ? wave.unsqueeze(0).expand({8, 8}) : wave.unsqueeze(1).expand({8, 8});
   return {(images + torch::rand_like(images) * 55).to(torch::kUInt8), labels};
 }
 
@@ -31,12 +32,19 @@ edm::PrecondConfig TinyDenoiser() {
   return c;
 }
 
-std::map<std::string, Tensor> TrainTiny(const std::filesystem::path& folder, int64_t images, double* loss = nullptr,
-                                        int64_t stop_after = 0) {
+std::map<std::string, Tensor> TrainTiny(const std::filesystem::path& folder, int64_t images,
+                                        double* loss = nullptr, int64_t stop_after = 0) {
   torch::manual_seed(5);
   edm::Precond network(TinyDenoiser());
-  NetworkTrainOptions options{.run_folder = folder, .images = images, .batch = 20, .lr = 2e-3, .warmup_steps = 5,
-                              .cooldown = 0.0, .ema_decay = 0.9, .bfloat16 = false, .checkpoint_seconds = 0};
+  NetworkTrainOptions options{.run_folder = folder,
+                              .images = images,
+                              .batch = 20,
+                              .lr = 2e-3,
+                              .warmup_steps = 5,
+                              .cooldown = 0.0,
+                              .ema_decay = 0.9,
+                              .bfloat16 = false,
+                              .checkpoint_seconds = 0};
   int64_t seen = 0;
   const NetworkLoss inner = DenoisingLoss(network, {});
   const NetworkLoss counted = [&](const Tensor& x, const Tensor& labels) {
@@ -59,8 +67,11 @@ TEST(NetworkTrainer, KilledRunContinuesToTheSameBits) {
 TEST(NetworkTrainer, NotANumberStopsWithAMessage) {
   const testing::TempFolder folder("net_nan");
   Classifier network({.resolution = 8, .classes = 2, .width = 8});
-  const NetworkLoss loss = [&](const Tensor& x, const Tensor&) { return network.forward(x).logits.sum() * NAN; };
-  EXPECT_ERROR(TrainNetwork(network, Stripes(), loss, {.run_folder = folder.path(), .images = 40, .batch = 20}, [](auto&) {}),
+  const NetworkLoss loss = [&](const Tensor& x, const Tensor&) {
+    return network.forward(x).logits.sum() * NAN;
+  };
+  EXPECT_ERROR(TrainNetwork(network, Stripes(), loss,
+                            {.run_folder = folder.path(), .images = 40, .batch = 20}, [](auto&) {}),
                Errc::kNumeric, "the loss is nan at step 0");
 }
 
@@ -72,7 +83,8 @@ TEST(NetworkTrainer, ClassifierLearnsStripes) {
     return torch::cross_entropy_loss(network.forward(x).logits, labels);
   };
   double last = 1e9;
-  TrainNetwork(network, Stripes(), loss, {.run_folder = folder.path(), .images = 2000, .batch = 20, .lr = 5e-3, .bfloat16 = false},
+  TrainNetwork(network, Stripes(), loss,
+               {.run_folder = folder.path(), .images = 2000, .batch = 20, .lr = 5e-3, .bfloat16 = false},
                [&](const NetworkTrainReport& r) { last = r.loss; });
   EXPECT_LT(last, 0.2);
 }
@@ -80,8 +92,8 @@ TEST(NetworkTrainer, ClassifierLearnsStripes) {
 TEST(NetworkTrainer, RefusesImpossibleOptions) {
   Classifier network({.resolution = 8, .classes = 2, .width = 8});
   const NetworkLoss loss = [&](const Tensor& x, const Tensor&) { return network.forward(x).logits.sum(); };
-  EXPECT_ERROR(TrainNetwork(network, Stripes(), loss, {.run_folder = "x", .batch = 500}, [](auto&) {}), Errc::kBadOption,
-               "train.batch = 500, must be in [1, 200]");
+  EXPECT_ERROR(TrainNetwork(network, Stripes(), loss, {.run_folder = "x", .batch = 500}, [](auto&) {}),
+               Errc::kBadOption, "train.batch = 500, must be in [1, 200]");
 }
 
 }  // namespace

@@ -24,8 +24,10 @@ json ModelBlock(const json& c) {
 }
 
 // Our tensors as the reference names their rows: theta, xi, c1, a1, c2, a2, ...
-std::map<std::string, Tensor> AsReference(const std::map<std::string, Tensor>& ours, const std::string& suffix = "") {
-  std::map<std::string, Tensor> rows = {{"mu_logit", ours.at("theta" + suffix)}, {"t_couple", ours.at("xi" + suffix)}};
+std::map<std::string, Tensor> AsReference(const std::map<std::string, Tensor>& ours,
+                                          const std::string& suffix = "") {
+  std::map<std::string, Tensor> rows = {{"mu_logit", ours.at("theta" + suffix)},
+                                        {"t_couple", ours.at("xi" + suffix)}};
   for (const std::string name : {"a", "c"}) {
     const Tensor& all = ours.at(name + suffix);
     for (int64_t i = 0; i < all.size(0); ++i) rows[name + std::to_string(i + 1) + "_diff"] = all[i];
@@ -41,9 +43,10 @@ void CheckRun(const Fixture& fixture, const json& c) {
   const auto dtype = wide ? torch::kFloat64 : torch::kFloat32;
   const double parameter_atol = wide ? 1e-8 : std::max(2e-5, 10 * c.at("f32_minus_f64_params").get<double>());
   const double loss_rtol = wide ? 1e-9 : 1e-3, norm_rtol = wide ? 1e-8 : 2e-3;
-  const auto network = std::make_shared<testing::MixtureDenoiser>(
-      GaussianMixture(fixture.json().at("gmm")), testing::ReferencePrediction(block));
-  Student student({.steps = c.at("N"), .order = c.at("order"),
+  const auto network = std::make_shared<testing::MixtureDenoiser>(GaussianMixture(fixture.json().at("gmm")),
+                                                                  testing::ReferencePrediction(block));
+  Student student({.steps = c.at("N"),
+                   .order = c.at("order"),
                    .parametrization = c.at("use_theory_coef").get<bool>() ? Parametrization::kTheory
                                                                           : Parametrization::kReferenceFree,
                    .t_eps = c.at("t_eps")},
@@ -53,7 +56,10 @@ void CheckRun(const Fixture& fixture, const json& c) {
   }
   const int64_t iterations = c.at("iterations");
   GsTrainer trainer(student, network, MakeDistance("l2"),
-                    {.run_folder = {}, .iterations = iterations, .lr = c.at("lr"), .ema_decay = c.at("ema_decay"),
+                    {.run_folder = {},
+                     .iterations = iterations,
+                     .lr = c.at("lr"),
+                     .ema_decay = c.at("ema_decay"),
                      .max_grad_norm = c.at("max_grad_norm")});
   const Tensor noise = fixture.at("x_T").to(dtype), target = fixture.at("target").to(dtype);
   for (int64_t k = 0; k < iterations; ++k) {

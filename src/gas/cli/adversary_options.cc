@@ -11,27 +11,30 @@
 namespace gas::cli {
 namespace {
 
-// Step sizes where none is asked for: that of the paper for a pretrained discriminator, more for one that begins from
-// nothing (docs/results-fashion.md).
+// Step sizes where none is asked for: that of the paper for a pretrained discriminator, more for one that
+// begins from nothing (docs/results-fashion.md).
 constexpr double kPretrainedLr = 1e-5, kFreshLr = 1e-3;
 
 std::shared_ptr<Discriminator> MakeDiscriminator(const std::string& name, const Model& model) {
   if (LooksLikeFile(name)) return r3gan::ReadDiscriminator(name, r3gan::Classes::kAsStored);
   if (name == "features") {
-    GAS_CHECK(model.network, Errc::kBadOption, "adversary.discriminator = features needs the encoder of an EDM network, which ",
-              model.name, " has not; r3gan needs none");
+    GAS_CHECK(model.network, Errc::kBadOption,
+              "adversary.discriminator = features needs the encoder of an EDM network, which ", model.name,
+              " has not; r3gan needs none");
     return std::make_shared<FeatureDiscriminator>(model.network, FeatureDiscriminatorConfig{});
   }
   if (name == "r3gan") {
-    GAS_CHECK(model.shape[1] == model.shape[2], Errc::kBadOption, "adversary.discriminator = r3gan: samples of ",
-              model.shape[1], " x ", model.shape[2], ", must be square");
+    GAS_CHECK(model.shape[1] == model.shape[2], Errc::kBadOption,
+              "adversary.discriminator = r3gan: samples of ", model.shape[1], " x ", model.shape[2],
+              ", must be square");
     return std::make_shared<r3gan::R3ganDiscriminator>(r3gan::ConfigFor(model.shape[0], model.shape[1]));
   }
   const std::vector<std::string> presets = r3gan::PresetNames();
   if (std::find(presets.begin(), presets.end(), name) == presets.end()) {
     std::vector<std::string> names = {"features", "r3gan"};
     names.insert(names.end(), presets.begin(), presets.end());
-    Fail(Errc::kBadOption, "adversary.discriminator = ", name, ": unknown, did you mean ", NearestName(name, names), "?");
+    Fail(Errc::kBadOption, "adversary.discriminator = ", name, ": unknown, did you mean ",
+         NearestName(name, names), "?");
   }
   return std::make_shared<r3gan::R3ganDiscriminator>(r3gan::Preset(name));
 }
@@ -40,26 +43,71 @@ std::shared_ptr<Discriminator> MakeDiscriminator(const std::string& name, const 
 
 std::vector<OptionRow> AdversaryRows() {
   return {
-      {.key = "adversary.discriminator", .flag = "--discriminator", .type = OptType::kText, .def = "features",
-       .help = "features: heads on the model's own encoder; r3gan: from scratch, for any samples; r3gan-cifar10, "
-               "r3gan-ffhq64, r3gan-latent-3, r3gan-latent-4: the published shapes, from scratch; or a file of weights"},
-      {.key = "adversary.weight", .flag = "--adversarial-weight", .type = OptType::kReal, .def = "0.1", .min = 0,
-       .max = 1e6, .help = "of the adversarial term, beside a distance of weight 1"},
-      {.key = "adversary.loss", .flag = "--adversarial-loss", .type = OptType::kText, .def = "relativistic",
+      {.key = "adversary.discriminator",
+       .flag = "--discriminator",
+       .type = OptType::kText,
+       .def = "features",
+       .help =
+           "features: heads on the model's own encoder; r3gan: from scratch, for any samples; r3gan-cifar10, "
+           "r3gan-ffhq64, r3gan-latent-3, r3gan-latent-4: the published shapes, from scratch; or a file of "
+           "weights"},
+      {.key = "adversary.weight",
+       .flag = "--adversarial-weight",
+       .type = OptType::kReal,
+       .def = "0.1",
+       .min = 0,
+       .max = 1e6,
+       .help = "of the adversarial term, beside a distance of weight 1"},
+      {.key = "adversary.loss",
+       .flag = "--adversarial-loss",
+       .type = OptType::kText,
+       .def = "relativistic",
        .help = "relativistic or non-saturating"},
-      {.key = "adversary.gamma", .flag = "--gamma", .type = OptType::kReal, .def = "0.2", .min = 0, .max = 1e6,
+      {.key = "adversary.gamma",
+       .flag = "--gamma",
+       .type = OptType::kReal,
+       .def = "0.2",
+       .min = 0,
+       .max = 1e6,
        .help = "of the discriminator's gradient penalties"},
-      {.key = "adversary.lr", .flag = "--discriminator-lr", .type = OptType::kReal, .def = "0", .min = 0, .max = 1,
-       .help = "Adam step size of the discriminator; 0 for 1e-5 for one from a file and 1e-3 for a fresh one"},
-      {.key = "adversary.delay", .flag = "--adversarial-delay", .type = OptType::kInt, .def = "0", .min = 0, .max = 1e9,
+      {.key = "adversary.lr",
+       .flag = "--discriminator-lr",
+       .type = OptType::kReal,
+       .def = "0",
+       .min = 0,
+       .max = 1,
+       .help =
+           "Adam step size of the discriminator; 0 for 1e-5 for one from a file and 1e-3 for a fresh one"},
+      {.key = "adversary.delay",
+       .flag = "--adversarial-delay",
+       .type = OptType::kInt,
+       .def = "0",
+       .min = 0,
+       .max = 1e9,
        .help = "iterations in which the discriminator learns alone"},
-      {.key = "adversary.ramp", .flag = "--adversarial-ramp", .type = OptType::kInt, .def = "0", .min = 0, .max = 1e9,
+      {.key = "adversary.ramp",
+       .flag = "--adversarial-ramp",
+       .type = OptType::kInt,
+       .def = "0",
+       .min = 0,
+       .max = 1e9,
        .help = "iterations after them over which the weight rises"},
-      {.key = "adversary.every", .flag = "--discriminator-every", .type = OptType::kInt, .def = "1", .min = 1,
-       .max = 1e9, .help = "iterations between steps of the discriminator"},
-      {.key = "adversary.augment", .flag = "--augment", .type = OptType::kFlag, .def = "false",
+      {.key = "adversary.every",
+       .flag = "--discriminator-every",
+       .type = OptType::kInt,
+       .def = "1",
+       .min = 1,
+       .max = 1e9,
+       .help = "iterations between steps of the discriminator"},
+      {.key = "adversary.augment",
+       .flag = "--augment",
+       .type = OptType::kFlag,
+       .def = "false",
        .help = "move, cut and brighten what the discriminator sees"},
-      {.key = "adversary.on_trouble", .flag = "--on-trouble", .type = OptType::kText, .def = "warn",
+      {.key = "adversary.on_trouble",
+       .flag = "--on-trouble",
+       .type = OptType::kText,
+       .def = "warn",
        .help = "at signs of trouble: warn, stop, or rollback to the last checkpoint with half the weight"},
   };
 }
@@ -72,7 +120,9 @@ std::shared_ptr<Adversary> MakeAdversary(const Options& o, const Model& model, u
                .gamma = o.Real("adversary.gamma"),
                .augment = o.Flag("adversary.augment") ? kDiffAugment : AugmentOptions{}},
       .weight = o.Real("adversary.weight"),
-      .lr = lr > 0 ? lr : LooksLikeFile(name) ? kPretrainedLr : kFreshLr,
+      .lr = lr > 0                ? lr
+            : LooksLikeFile(name) ? kPretrainedLr
+                                  : kFreshLr,
       .delay = o.Int("adversary.delay"),
       .ramp = o.Int("adversary.ramp"),
       .every = o.Int("adversary.every"),

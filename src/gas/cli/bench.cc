@@ -1,7 +1,8 @@
-#include <fmt/format.h>
-
 #include <chrono>
 #include <iostream>
+
+#include <fmt/format.h>
+#include <torch/cuda.h>
 
 #include "gas/cli/common.h"
 #include "gas/cli/run.h"
@@ -10,19 +11,31 @@
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
 
-#include <torch/cuda.h>
-
 namespace gas::cli {
 namespace {
 
 std::vector<OptionRow> BenchRows() {
   return {
       kModelRow,
-      {.key = "bench.batch", .flag = "--batch", .type = OptType::kInt, .def = "64", .min = 1, .max = 65536,
+      {.key = "bench.batch",
+       .flag = "--batch",
+       .type = OptType::kInt,
+       .def = "64",
+       .min = 1,
+       .max = 65536,
        .help = "images at once"},
-      {.key = "bench.seconds", .flag = "--seconds", .type = OptType::kReal, .def = "1", .min = 0.01, .max = 600,
+      {.key = "bench.seconds",
+       .flag = "--seconds",
+       .type = OptType::kReal,
+       .def = "1",
+       .min = 0.01,
+       .max = 600,
        .help = "time for each measurement"},
-      {.key = "bench.json", .flag = "--json", .type = OptType::kFlag, .def = "false", .help = "print one JSON object"},
+      {.key = "bench.json",
+       .flag = "--json",
+       .type = OptType::kFlag,
+       .def = "false",
+       .help = "print one JSON object"},
       kDeviceRow,
       kThreadsRow,
   };
@@ -39,7 +52,8 @@ double MedianSeconds(double budget, torch::Device device, const std::function<vo
   };
   timed();  // first calls compile kernels and fill caches
   std::vector<double> seconds;
-  for (double used = 0; used < budget || seconds.size() < 3; used += seconds.back()) seconds.push_back(timed());
+  for (double used = 0; used < budget || seconds.size() < 3; used += seconds.back())
+    seconds.push_back(timed());
   std::nth_element(seconds.begin(), seconds.begin() + seconds.size() / 2, seconds.end());
   return seconds[seconds.size() / 2];
 }
@@ -50,8 +64,10 @@ struct Peaks {
 
 Peaks MeasurePeaks(torch::Dtype dtype, torch::Device device, double budget) {
   torch::NoGradGuard no_grad;
-  const Tensor x = torch::randn({16, 128, 32, 32}, device).to(dtype).contiguous(torch::MemoryFormat::ChannelsLast);
-  const Tensor w = torch::randn({128, 128, 3, 3}, device).to(dtype).contiguous(torch::MemoryFormat::ChannelsLast);
+  const Tensor x =
+      torch::randn({16, 128, 32, 32}, device).to(dtype).contiguous(torch::MemoryFormat::ChannelsLast);
+  const Tensor w =
+      torch::randn({128, 128, 3, 3}, device).to(dtype).contiguous(torch::MemoryFormat::ChannelsLast);
   const Tensor m = torch::randn({1024, 1024}, device).to(dtype);
   const double conv = MedianSeconds(budget, device, [&] { torch::conv2d(x, w, {}, 1, 1); });
   const double product = MedianSeconds(budget, device, [&] { torch::mm(m, m); });
@@ -113,8 +129,10 @@ void RunBench(const Options& o) {
     // Backward with respect to the input alone: each product once more.
     const double both = 2 * times.flops / times.both / 1e9;
     const double images = static_cast<double>(batch) / times.forward;
-    json[name] = {{"convolution_gflops", peaks.convolution}, {"product_gflops", peaks.product},
-                  {"forward_gflops", forward},               {"forward_backward_gflops", both},
+    json[name] = {{"convolution_gflops", peaks.convolution},
+                  {"product_gflops", peaks.product},
+                  {"forward_gflops", forward},
+                  {"forward_backward_gflops", both},
                   {"images_per_second", images}};
     text += fmt::format(
         "{:<9} peak: convolution {:.0f} GFLOP/s, matrix product {:.0f} GFLOP/s\n"
@@ -127,7 +145,8 @@ void RunBench(const Options& o) {
   const StepTable table = MakeSolverTable("dpmpp-3m", *model.schedule, "", steps, 1e-3);
   const Tensor noise = torch::randn({batch, model.shape[0], model.shape[1], model.shape[2]}, model.device);
   torch::NoGradGuard no_grad;
-  const double step = MedianSeconds(budget, model.device, [&] { RunTable(table, FreeDenoiser(), noise, {}); }) / steps;
+  const double step =
+      MedianSeconds(budget, model.device, [&] { RunTable(table, FreeDenoiser(), noise, {}); }) / steps;
   json["solver_step_microseconds"] = step * 1e6;
   text += fmt::format("solver overhead per step (dpmpp-3m, batch {}): {:.0f} us\n", batch, step * 1e6);
   std::cout << (o.Flag("bench.json") ? json.dump(1) + "\n" : text);
@@ -136,8 +155,8 @@ void RunBench(const Options& o) {
 }  // namespace
 
 Verb BenchVerb() {
-  return {"bench", "Measures this machine's peak, and how near the network and the sampler come to it.", "gas bench",
-          BenchRows(), RunBench};
+  return {"bench", "Measures this machine's peak, and how near the network and the sampler come to it.",
+          "gas bench", BenchRows(), RunBench};
 }
 
 }  // namespace gas::cli

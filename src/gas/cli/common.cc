@@ -2,13 +2,13 @@
 
 #include <thread>
 
+#include <torch/cuda.h>
+
 #include "gas/cli/machine.h"
 #include "gas/core/error.h"
 #include "gas/io/file.h"
 #include "gas/solver/registry.h"
 #include "gas/student/solver_file.h"
-
-#include <torch/cuda.h>
 
 namespace gas::cli {
 
@@ -22,7 +22,8 @@ void UseThreads(const Options& options) {
 torch::Device DeviceOf(const Options& options) {
   const std::string& name = options.Text("run.device");
   if (name == "cpu") return torch::kCPU;
-  GAS_CHECK(name.starts_with("cuda"), Errc::kBadOption, "run.device = ", name, ", must be cpu, cuda or cuda:N");
+  GAS_CHECK(name.starts_with("cuda"), Errc::kBadOption, "run.device = ", name,
+            ", must be cpu, cuda or cuda:N");
   GAS_CHECK(torch::cuda::is_available(), Errc::kUnavailable, "run.device = ", name,
             ": this machine or this build of LibTorch has no CUDA device");
   try {
@@ -66,15 +67,18 @@ bool IsSolverFile(const std::string& solver) {
   return solver.find('/') != solver.npos || solver.ends_with(".json");
 }
 
-ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid, int64_t nfe, const Model& model,
-                             double t_eps) {
+ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid, int64_t nfe,
+                             const Model& model, double t_eps) {
   if (!IsSolverFile(solver)) {
-    return {MakeSolverTable(solver, *model.schedule, grid, nfe, t_eps), solver + "-" + std::to_string(nfe), t_eps, {}};
+    return {MakeSolverTable(solver, *model.schedule, grid, nfe, t_eps),
+            solver + "-" + std::to_string(nfe),
+            t_eps,
+            {}};
   }
   const SolverFile file = ReadSolverFile(solver);
   GAS_CHECK(file.model_sha256.empty() || file.model_sha256 == model.sha256, Errc::kBadFile, solver,
-            ": made for model ", file.model, " with SHA-256 ", file.model_sha256, ", not for ", model.name, " with ",
-            model.sha256);
+            ": made for model ", file.model, " with SHA-256 ", file.model_sha256, ", not for ", model.name,
+            " with ", model.sha256);
   GAS_CHECK(file.prediction == model.denoiser->prediction_type(), Errc::kBadFile, solver, ": made for ",
             PredictionTypeName(file.prediction), " prediction, the model predicts ",
             PredictionTypeName(model.denoiser->prediction_type()));

@@ -1,6 +1,6 @@
-#include <fmt/format.h>
-
 #include <iostream>
+
+#include <fmt/format.h>
 
 #include "gas/cli/common.h"
 #include "gas/cli/quality.h"
@@ -21,21 +21,58 @@ namespace {
 std::vector<OptionRow> DemoRows() {
   return {
       kModelRow,
-      {.key = "demo.nfe", .flag = "--nfe", .type = OptType::kInt, .def = "4", .min = 2, .max = 20,
+      {.key = "demo.nfe",
+       .flag = "--nfe",
+       .type = OptType::kInt,
+       .def = "4",
+       .min = 2,
+       .max = 20,
        .help = "network evaluations of the student and of the solvers beside it"},
-      {.key = "demo.iterations", .flag = "--iterations", .type = OptType::kInt, .def = "150", .min = 1, .max = 1e6,
+      {.key = "demo.iterations",
+       .flag = "--iterations",
+       .type = OptType::kInt,
+       .def = "150",
+       .min = 1,
+       .max = 1e6,
        .help = "training steps"},
-      {.key = "demo.batch", .flag = "--batch", .type = OptType::kInt, .def = "16", .min = 1, .max = 4096,
+      {.key = "demo.batch",
+       .flag = "--batch",
+       .type = OptType::kInt,
+       .def = "16",
+       .min = 1,
+       .max = 4096,
        .help = "samples per training step"},
-      {.key = "demo.lr", .flag = "--lr", .type = OptType::kReal, .def = "2e-2", .min = 1e-9, .max = 1,
+      {.key = "demo.lr",
+       .flag = "--lr",
+       .type = OptType::kReal,
+       .def = "2e-2",
+       .min = 1e-9,
+       .max = 1,
        .help = "Adam step size, falling to zero along a cosine"},
-      {.key = "demo.training", .flag = "--training", .type = OptType::kInt, .def = "256", .min = 1, .max = 1e6,
+      {.key = "demo.training",
+       .flag = "--training",
+       .type = OptType::kInt,
+       .def = "256",
+       .min = 1,
+       .max = 1e6,
        .help = "teacher samples to train on"},
-      {.key = "demo.test", .flag = "--test", .type = OptType::kInt, .def = "256", .min = 16, .max = 1e6,
+      {.key = "demo.test",
+       .flag = "--test",
+       .type = OptType::kInt,
+       .def = "256",
+       .min = 16,
+       .max = 1e6,
        .help = "teacher samples, of other seeds, to measure on"},
-      {.key = "demo.gas", .flag = "--gas", .type = OptType::kFlag, .def = "false",
+      {.key = "demo.gas",
+       .flag = "--gas",
+       .type = OptType::kFlag,
+       .def = "false",
        .help = "goes on with an adversary beside the distance, and shows what it makes of the samples"},
-      {.key = "demo.out", .flag = "--out", .type = OptType::kText, .def = "runs/demo", .help = "folder to write"},
+      {.key = "demo.out",
+       .flag = "--out",
+       .type = OptType::kText,
+       .def = "runs/demo",
+       .help = "folder to write"},
       kTEpsRow,
       kGuidanceRow,
       kDtypeRow,
@@ -46,7 +83,8 @@ std::vector<OptionRow> DemoRows() {
 
 constexpr int64_t kTeacherNfe = 20;
 constexpr double kDemoAdversarialWeight = 0.01;
-constexpr Seed kTestSeed = 50000;  // test seeds are disjoint from training seeds, as everywhere in this project
+constexpr Seed kTestSeed =
+    50000;  // test seeds are disjoint from training seeds, as everywhere in this project
 
 Samples Draw(const char* what, const Model& model, const StepTable& table, const std::vector<Seed>& seeds) {
   Progress progress(what, "samples", static_cast<int64_t>(seeds.size()));
@@ -54,10 +92,16 @@ Samples Draw(const char* what, const Model& model, const StepTable& table, const
 }
 
 // Trains `student`, with an adversary if there is one, and describes the result.
-SolverEntry Trained(const Options& o, const char* method, Student& student, const Model& model, const Samples& training,
-                    int64_t iterations, double lr, std::shared_ptr<Adversary> adversary) {
-  const GsTrainOptions options{.run_folder = {}, .iterations = iterations, .batch = o.Int("demo.batch"), .lr = lr,
-                               .cosine = true, .ema_decay = 0.95, .gradient_checkpointing = false,
+SolverEntry Trained(const Options& o, const char* method, Student& student, const Model& model,
+                    const Samples& training, int64_t iterations, double lr,
+                    std::shared_ptr<Adversary> adversary) {
+  const GsTrainOptions options{.run_folder = {},
+                               .iterations = iterations,
+                               .batch = o.Int("demo.batch"),
+                               .lr = lr,
+                               .cosine = true,
+                               .ema_decay = 0.95,
+                               .gradient_checkpointing = false,
                                .device = model.device};
   GsTrainer trainer(student, model.denoiser, MakeDistance("l2"), options, std::move(adversary));
   Progress progress(method, "iterations", iterations);
@@ -70,27 +114,34 @@ SolverEntry Trained(const Options& o, const char* method, Student& student, cons
   entry.t_eps = student.config().t_eps;
   entry.student = student.config();
   entry.parameters = trainer.average();
-  entry.provenance = {{"options", o.ToJson()}, {"iterations", iterations}, {"training_samples", training.noise.size(0)}};
+  entry.provenance = {
+      {"options", o.ToJson()}, {"iterations", iterations}, {"training_samples", training.noise.size(0)}};
   return entry;
 }
 
 SolverEntry TrainStudent(const Options& o, const Model& model, const Samples& training, double t_eps) {
   const int64_t nfe = o.Int("demo.nfe");
-  Student student({.steps = nfe, .t_eps = t_eps}, model.schedule, MakeGrid("logsnr", *model.schedule, nfe, t_eps));
+  Student student({.steps = nfe, .t_eps = t_eps}, model.schedule,
+                  MakeGrid("logsnr", *model.schedule, nfe, t_eps));
   return Trained(o, "gs", student, model, training, o.Int("demo.iterations"), o.Real("demo.lr"), nullptr);
 }
 
-// Goes on from what the distance alone has reached, with heads on the model's own encoder as the discriminator.
-SolverEntry FinishWithAdversary(const Options& o, const Model& model, const Samples& training, const SolverEntry& from) {
-  GAS_CHECK(model.network, Errc::kBadOption, "demo.gas needs the encoder of an EDM network, which ", model.name, " has not");
+// Goes on from what the distance alone has reached, with heads on the model's own encoder as the
+// discriminator.
+SolverEntry FinishWithAdversary(const Options& o, const Model& model, const Samples& training,
+                                const SolverEntry& from) {
+  GAS_CHECK(model.network, Errc::kBadOption, "demo.gas needs the encoder of an EDM network, which ",
+            model.name, " has not");
   Student student(*from.student, model.schedule);
   student.SetParameters(from.parameters);
   torch::manual_seed(0);
-  const auto discriminator = std::make_shared<FeatureDiscriminator>(model.network, FeatureDiscriminatorConfig{});
+  const auto discriminator =
+      std::make_shared<FeatureDiscriminator>(model.network, FeatureDiscriminatorConfig{});
   discriminator->to(model.device);
-  const auto adversary =
-      std::make_shared<Adversary>(discriminator, AdversaryOptions{.weight = kDemoAdversarialWeight, .lr = 1e-3});
-  return Trained(o, "gas", student, model, training, o.Int("demo.iterations"), o.Real("demo.lr") / 4, adversary);
+  const auto adversary = std::make_shared<Adversary>(
+      discriminator, AdversaryOptions{.weight = kDemoAdversarialWeight, .lr = 1e-3});
+  return Trained(o, "gas", student, model, training, o.Int("demo.iterations"), o.Real("demo.lr") / 4,
+                 adversary);
 }
 
 void RunDemo(const Options& o) {
@@ -104,19 +155,24 @@ void RunDemo(const Options& o) {
   const FeatureModel features = ReadFeatureModel(EmbeddedFile("fashion-features"));
   Progress whole("demo", "steps", 1);
 
-  std::cout << fmt::format("1. teacher: {} training and {} test samples of {} by unipc-3-bh1 with {} evaluations\n",
-                           o.Int("demo.training"), o.Int("demo.test"), model.name, kTeacherNfe)
+  std::cout << fmt::format(
+                   "1. teacher: {} training and {} test samples of {} by unipc-3-bh1 with {} evaluations\n",
+                   o.Int("demo.training"), o.Int("demo.test"), model.name, kTeacherNfe)
             << std::flush;
   const StepTable teacher = MakeSolverTable("unipc-3-bh1", *model.schedule, "logsnr", kTeacherNfe, t_eps);
   const Samples training = Draw("teacher", model, teacher, SeedRange(0, o.Int("demo.training")));
   const std::vector<Seed> test_seeds = SeedRange(kTestSeed, o.Int("demo.test"));
   const Samples test = Draw("test", model, teacher, test_seeds);
 
-  std::cout << fmt::format("2. training of gs-{}: {} iterations on {} samples\n", nfe, o.Int("demo.iterations"),
-                           o.Int("demo.batch"))
+  std::cout << fmt::format("2. training of gs-{}: {} iterations on {} samples\n", nfe,
+                           o.Int("demo.iterations"), o.Int("demo.batch"))
             << std::flush;
-  SolverFile file{.schedule = model.schedule, .prediction = model.denoiser->prediction_type(),
-                  .guidance = o.Real("model.guidance"), .model = model.name, .model_sha256 = model.sha256, .entries = {}};
+  SolverFile file{.schedule = model.schedule,
+                  .prediction = model.denoiser->prediction_type(),
+                  .guidance = o.Real("model.guidance"),
+                  .model = model.name,
+                  .model_sha256 = model.sha256,
+                  .entries = {}};
   file.entries[nfe] = TrainStudent(o, model, training, t_eps);
 
   SolverFile adversarial = file;
@@ -129,7 +185,8 @@ void RunDemo(const Options& o) {
   std::cout << "3. the same unseen seeds with each solver\n" << std::flush;
   std::vector<Quality> rows;
   std::vector<LabelledRow> picture;
-  const auto add = [&](const std::string& name, int64_t count, const Tensor& images, const Tensor& reference) {
+  const auto add = [&](const std::string& name, int64_t count, const Tensor& images,
+                       const Tensor& reference) {
     rows.push_back(MeasureQuality(name, count, images, reference, test.labels, features));
     picture.push_back({name.substr(0, name.find(' ')) + " " + std::to_string(count), images.slice(0, 0, 12)});
   };
@@ -140,27 +197,31 @@ void RunDemo(const Options& o) {
   }
   add("gs (trained here)", nfe, Draw("gs", model, file.entries[nfe].table, test_seeds).images, test.images);
   if (with_adversary) {
-    add("gas (trained here)", nfe, Draw("gas", model, adversarial.entries[nfe].table, test_seeds).images, test.images);
+    add("gas (trained here)", nfe, Draw("gas", model, adversarial.entries[nfe].table, test_seeds).images,
+        test.images);
   }
   picture[0].label = "teacher " + std::to_string(kTeacherNfe);
   for (const Quality& q : rows) {
     file.entries[nfe].provenance["measured"][q.label] = QualityToJson({q})[0];
   }
-  std::cout << fmt::format("\n{} unseen seeds; distance: mean squared, to the teacher; Fréchet distance: to the data\n\n",
-                           test.noise.size(0))
-            << QualityTable(rows);
+  std::cout
+      << fmt::format(
+             "\n{} unseen seeds; distance: mean squared, to the teacher; Fréchet distance: to the data\n\n",
+             test.noise.size(0))
+      << QualityTable(rows);
   WritePng(folder / "demo.png", LabelledGrid(picture, 3));
   WriteSolverFile(folder / "solver.gas.json", file);
   if (with_adversary) WriteSolverFile(folder / "adversarial.gas.json", adversarial);
   std::cout << fmt::format("\npicture: {}\nsolver:  {}\n{:.0f} s in all. Next: gas inspect {}\n",
-                           (folder / "demo.png").string(), (folder / "solver.gas.json").string(), whole.seconds(),
-                           (folder / "solver.gas.json").string());
+                           (folder / "demo.png").string(), (folder / "solver.gas.json").string(),
+                           whole.seconds(), (folder / "solver.gas.json").string());
 }
 
 }  // namespace
 
 Verb DemoVerb() {
-  return {"demo", "The main job in minutes: teacher, training, samples, measured quality.", "gas demo", DemoRows(), RunDemo};
+  return {"demo", "The main job in minutes: teacher, training, samples, measured quality.", "gas demo",
+          DemoRows(), RunDemo};
 }
 
 }  // namespace gas::cli

@@ -1,7 +1,7 @@
-#include <fmt/format.h>
-
 #include <iostream>
 #include <numeric>
+
+#include <fmt/format.h>
 
 #include "gas/cli/common.h"
 #include "gas/cli/quality.h"
@@ -19,23 +19,54 @@ constexpr int64_t kNeighbours = 5;
 std::vector<OptionRow> EvalRows() {
   return {
       kModelRow,
-      {.key = "eval.teacher", .flag = "--teacher", .type = OptType::kText, .def = "runs/test",
+      {.key = "eval.teacher",
+       .flag = "--teacher",
+       .type = OptType::kText,
+       .def = "runs/test",
        .help = "folder of teacher data of unseen seeds (gas teacher --seeds 50000-...)"},
-      {.key = "eval.solvers", .flag = "--solver", .type = OptType::kText,
+      {.key = "eval.solvers",
+       .flag = "--solver",
+       .type = OptType::kText,
        .def = "ddim,dpmpp-2m,dpmpp-3m,unipc-3-bh1,unipc-3-bh2,ipndm-3,deis-3",
        .help = "solver names and solver files, separated by commas"},
-      {.key = "eval.grid", .flag = "--grid", .type = OptType::kText, .def = "",
+      {.key = "eval.grid",
+       .flag = "--grid",
+       .type = OptType::kText,
+       .def = "",
        .help = "time grid of the named solvers [each one's own]"},
-      {.key = "eval.nfe", .flag = "--nfe", .type = OptType::kText, .def = "4,5",
+      {.key = "eval.nfe",
+       .flag = "--nfe",
+       .type = OptType::kText,
+       .def = "4,5",
        .help = "network evaluations, such as 4,5"},
-      {.key = "eval.blocks", .flag = "--blocks", .type = OptType::kInt, .def = "1", .min = 1, .max = 1000,
+      {.key = "eval.blocks",
+       .flag = "--blocks",
+       .type = OptType::kInt,
+       .def = "1",
+       .min = 1,
+       .max = 1000,
        .help = "equal parts of the samples to measure apart: figures become means with standard deviations"},
-      {.key = "data.folder", .flag = "--data", .type = OptType::kText, .def = kFashionMnistFolder,
-       .help = "folder of the training images, for precision, recall, density, coverage; left out without it"},
-      {.key = "eval.real", .flag = "--real", .type = OptType::kInt, .def = "2000", .min = 0, .max = 1e7,
-       .help = "training images to compare with, evenly spread, or all if there are fewer; 0 for no comparison"},
+      {.key = "data.folder",
+       .flag = "--data",
+       .type = OptType::kText,
+       .def = kFashionMnistFolder,
+       .help =
+           "folder of the training images, for precision, recall, density, coverage; left out without it"},
+      {.key = "eval.real",
+       .flag = "--real",
+       .type = OptType::kInt,
+       .def = "2000",
+       .min = 0,
+       .max = 1e7,
+       .help =
+           "training images to compare with, evenly spread, or all if there are fewer; 0 for no comparison"},
       {.key = "eval.json", .flag = "--json", .type = OptType::kFlag, .def = "false", .help = "print JSON"},
-      {.key = "eval.batch", .flag = "--batch", .type = OptType::kInt, .def = "64", .min = 1, .max = 65536,
+      {.key = "eval.batch",
+       .flag = "--batch",
+       .type = OptType::kInt,
+       .def = "64",
+       .min = 1,
+       .max = 65536,
        .help = "samples at once"},
       kDtypeRow,
       kDeviceRow,
@@ -68,16 +99,18 @@ Tensor EvenlySpread(const Tensor& images, int64_t count) {
   return images.index_select(0, torch::div(torch::arange(kept) * size, kept, "floor"));
 }
 
-// The real images in the features; none, with a remark, where they cannot be had or a block has too few samples.
-std::optional<Neighbourhoods> RealImages(const Options& o, const FeatureModel& features, int64_t samples_per_block) {
+// The real images in the features; none, with a remark, where they cannot be had or a block has too few
+// samples.
+std::optional<Neighbourhoods> RealImages(const Options& o, const FeatureModel& features,
+                                         int64_t samples_per_block) {
   const auto without = [](const std::string& reason) {
     std::cerr << "gas eval: no precision, recall, density and coverage: " << reason << '\n';
     return std::nullopt;
   };
   if (o.Int("eval.real") == 0) return std::nullopt;
   if (samples_per_block <= kNeighbours) {
-    return without(fmt::format("{} samples in a block, must be more than the {} neighbours", samples_per_block,
-                               kNeighbours));
+    return without(fmt::format("{} samples in a block, must be more than the {} neighbours",
+                               samples_per_block, kNeighbours));
   }
   const std::string& folder = o.Text("data.folder");
   ImageSet data;
@@ -88,8 +121,9 @@ std::optional<Neighbourhoods> RealImages(const Options& o, const FeatureModel& f
     return without(e.what());
   }
   const ClassifierConfig& c = features.network->config();
-  GAS_CHECK(FitsFeatures(data.images, features), Errc::kBadFile, folder, ": images of shape ", data.images.sizes(),
-            ", must be [N, ", c.channels, ", ", c.resolution, ", ", c.resolution, "] for the features");
+  GAS_CHECK(FitsFeatures(data.images, features), Errc::kBadFile, folder, ": images of shape ",
+            data.images.sizes(), ", must be [N, ", c.channels, ", ", c.resolution, ", ", c.resolution,
+            "] for the features");
   const Tensor images = ToSigned(EvenlySpread(data.images, o.Int("eval.real")));
   return FindNeighbourhoods(FeaturesOfImages(*features.network, images).features, kNeighbours);
 }
@@ -124,14 +158,16 @@ void RunEval(const Options& o) {
     }
   }
   const int64_t blocks = o.Int("eval.blocks");
-  GAS_CHECK(data.size() >= 2 * blocks, Errc::kBadOption, "eval.blocks = ", blocks, ", must be at most half of ",
-            data.size(), ", the samples in ", o.Text("eval.teacher"));
+  GAS_CHECK(data.size() >= 2 * blocks, Errc::kBadOption, "eval.blocks = ", blocks,
+            ", must be at most half of ", data.size(), ", the samples in ", o.Text("eval.teacher"));
   QualityOptions options{.blocks = blocks};
   if (FitsFeatures(teacher.images, features)) options.real = RealImages(o, features, data.size() / blocks);
-  const auto measure = [&](const std::string& label, int64_t nfe, const Tensor& images, const Tensor& reference) {
+  const auto measure = [&](const std::string& label, int64_t nfe, const Tensor& images,
+                           const Tensor& reference) {
     return MeasureQuality(label, nfe, images, reference, teacher.labels, features, options);
   };
-  std::vector<Quality> rows = {measure(data.spec().solver + " (teacher)", data.spec().nfe, teacher.images, {})};
+  std::vector<Quality> rows = {
+      measure(data.spec().solver + " (teacher)", data.spec().nfe, teacher.images, {})};
   Progress progress("eval", "solvers", static_cast<int64_t>(resolved.size()));
   for (const ResolvedSolver& solver : resolved) {
     const Tensor images = RunTeacher(model, solver.table, data.seeds(), false, o.Int("eval.batch")).images;
@@ -143,7 +179,8 @@ void RunEval(const Options& o) {
     std::cout << QualityToJson(rows).dump(1) << '\n';
     return;
   }
-  std::cout << fmt::format("{} samples of {}, guidance {}", data.size(), o.Text("eval.teacher"), data.spec().guidance)
+  std::cout << fmt::format("{} samples of {}, guidance {}", data.size(), o.Text("eval.teacher"),
+                           data.spec().guidance)
             << (blocks > 1 ? fmt::format(", mean ± standard deviation over {} blocks", blocks) : "") << "\n\n"
             << QualityTable(rows) << '\n'
             << Legend(rows[0]);
@@ -153,7 +190,8 @@ void RunEval(const Options& o) {
 
 Verb EvalVerb() {
   return {"eval", "Measures solvers on teacher data of unseen seeds.",
-          "gas eval --teacher runs/test --solver dpmpp-3m,runs/gs/solver.gas.json --nfe 4", EvalRows(), RunEval};
+          "gas eval --teacher runs/test --solver dpmpp-3m,runs/gs/solver.gas.json --nfe 4", EvalRows(),
+          RunEval};
 }
 
 }  // namespace gas::cli

@@ -1,6 +1,6 @@
-#include <fmt/format.h>
-
 #include <iostream>
+
+#include <fmt/format.h>
 
 #include "gas/cli/common.h"
 #include "gas/cli/fit_problem.h"
@@ -19,37 +19,98 @@ namespace {
 std::vector<OptionRow> FitRows() {
   return {
       kModelRow,
-      {.key = "student.nfe", .flag = "--nfe", .type = OptType::kText, .def = "4",
+      {.key = "student.nfe",
+       .flag = "--nfe",
+       .type = OptType::kText,
+       .def = "4",
        .help = "network evaluations, or a list such as 3,4,5 (one file holds all)"},
-      {.key = "fit.teacher", .flag = "--teacher", .type = OptType::kText, .def = "",
+      {.key = "fit.teacher",
+       .flag = "--teacher",
+       .type = OptType::kText,
+       .def = "",
        .help = "folder of teacher data, best with states [made now, unipc-3-bh1 with 20 evaluations]"},
-      {.key = "fit.trajectories", .flag = "--trajectories", .type = OptType::kInt, .def = "256", .min = 8, .max = 1e7,
+      {.key = "fit.trajectories",
+       .flag = "--trajectories",
+       .type = OptType::kInt,
+       .def = "256",
+       .min = 8,
+       .max = 1e7,
        .help = "trajectories to fit (of seeds 0 up when made now)"},
-      {.key = "fit.held_out", .flag = "--held-out", .type = OptType::kInt, .def = "64", .min = 1, .max = 1e7,
+      {.key = "fit.held_out",
+       .flag = "--held-out",
+       .type = OptType::kInt,
+       .def = "64",
+       .min = 1,
+       .max = 1e7,
        .help = "further trajectories, which choose between candidates and whose error is reported"},
-      {.key = "fit.guidance", .flag = "--guidance", .type = OptType::kText, .def = "1",
+      {.key = "fit.guidance",
+       .flag = "--guidance",
+       .type = OptType::kText,
+       .def = "1",
        .help = "guidance of trajectories made now: a scale, or a range 1..3 that the solver is to serve"},
       kTEpsRow,
       {.key = "student.grid", .flag = "--grid", .type = OptType::kText, .def = "logsnr", .help = "time grid"},
-      {.key = "fit.bands", .flag = "--bands", .type = OptType::kInt, .def = "1", .min = 1, .max = 1000,
+      {.key = "fit.bands",
+       .flag = "--bands",
+       .type = OptType::kInt,
+       .def = "1",
+       .min = 1,
+       .max = 1000,
        .help = "frequency bands with coefficients of their own, 1 for a scalar table"},
-      {.key = "fit.start", .flag = "--start", .type = OptType::kText, .def = "1",
+      {.key = "fit.start",
+       .flag = "--start",
+       .type = OptType::kText,
+       .def = "1",
        .help = "time of the first evaluation, after a spectral jump from pure noise; 1 for no jump, or auto"},
-      {.key = "fit.budget", .flag = "--budget", .type = OptType::kInt, .def = "0", .min = 0, .max = 1e15,
-       .help = "network evaluations, each of one sample, that the search may spend for each nfe; 0 for no search"},
-      {.key = "fit.search_samples", .flag = "--search-samples", .type = OptType::kInt, .def = "64", .min = 8, .max = 1e7,
+      {.key = "fit.budget",
+       .flag = "--budget",
+       .type = OptType::kInt,
+       .def = "0",
+       .min = 0,
+       .max = 1e15,
+       .help = "network evaluations, each of one sample, that the search may spend for each nfe; 0 for no "
+               "search"},
+      {.key = "fit.search_samples",
+       .flag = "--search-samples",
+       .type = OptType::kInt,
+       .def = "64",
+       .min = 8,
+       .max = 1e7,
        .help = "trajectories that the search begins with; as far as the budget goes it ends with all"},
-      {.key = "fit.history", .flag = "--history", .type = OptType::kInt, .def = "0", .min = 0, .max = 1000,
+      {.key = "fit.history",
+       .flag = "--history",
+       .type = OptType::kInt,
+       .def = "0",
+       .min = 0,
+       .max = 1000,
        .help = "predictions that a row uses, 0 for all"},
-      {.key = "fit.preserve_constant", .flag = "--preserve-constant", .type = OptType::kFlag, .def = "false",
+      {.key = "fit.preserve_constant",
+       .flag = "--preserve-constant",
+       .type = OptType::kFlag,
+       .def = "false",
        .help = "keep constant predictions constant, exactly"},
-      {.key = "fit.equal_trajectories", .flag = "--equal-trajectories", .type = OptType::kFlag, .def = "false",
+      {.key = "fit.equal_trajectories",
+       .flag = "--equal-trajectories",
+       .type = OptType::kFlag,
+       .def = "false",
        .help = "weigh each trajectory by the inverse variance of its sample"},
-      {.key = "fit.loss", .flag = "--loss", .type = OptType::kText, .def = "l2",
+      {.key = "fit.loss",
+       .flag = "--loss",
+       .type = OptType::kText,
+       .def = "l2",
        .help = "what the last row minimises: l2, l1, huber or features"},
-      {.key = "fit.batch", .flag = "--batch", .type = OptType::kInt, .def = "64", .min = 4, .max = 65536,
+      {.key = "fit.batch",
+       .flag = "--batch",
+       .type = OptType::kInt,
+       .def = "64",
+       .min = 4,
+       .max = 65536,
        .help = "samples at once"},
-      {.key = "fit.out", .flag = "--out", .type = OptType::kText, .def = "runs/fit", .help = "folder for solver.gas.json"},
+      {.key = "fit.out",
+       .flag = "--out",
+       .type = OptType::kText,
+       .def = "runs/fit",
+       .help = "folder for solver.gas.json"},
       kDtypeRow,
       kDeviceRow,
       kThreadsRow,
@@ -69,7 +130,8 @@ ObjectivePtr ObjectiveOf(const std::string& loss) {
             NearestName(loss, known), "?");
   const std::shared_ptr<Classifier> network = ReadFeatureModel(EmbeddedFile("fashion-features")).network;
   network->to(torch::kFloat64);
-  return EmbeddingObjective([network](const Tensor& images) { return PerceptualEmbedding(*network, images); });
+  return EmbeddingObjective(
+      [network](const Tensor& images) { return PerceptualEmbedding(*network, images); });
 }
 
 // "2" or "1..3": the ends, and the middle of a range.
@@ -100,12 +162,16 @@ void ReadStart(const Options& o, const NoiseSchedule& schedule, FitSolverOptions
   fit.start_time = std::strtod(text.c_str(), &end);
   GAS_CHECK(!text.empty() && *end == 0, Errc::kBadOption, "fit.start = ", text, ", must be a time, or auto");
   // 1 is the start of every schedule whose time is not sigma, and means no jump in any.
-  fit.start = fit.start_time == 1.0 || fit.start_time == schedule.t_start() ? StartChoice::kNoise : StartChoice::kAt;
+  fit.start =
+      fit.start_time == 1.0 || fit.start_time == schedule.t_start() ? StartChoice::kNoise : StartChoice::kAt;
 }
 
-SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const SpectralBasisPtr& basis, const ObjectivePtr& objective,
-                   const InterruptGuard& interrupt) {
-  FitSolverOptions fit{.nfe = nfe, .grid = o.Text("student.grid"), .t_eps = p.t_eps, .budget = o.Int("fit.budget"),
+SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const SpectralBasisPtr& basis,
+                   const ObjectivePtr& objective, const InterruptGuard& interrupt) {
+  FitSolverOptions fit{.nfe = nfe,
+                       .grid = o.Text("student.grid"),
+                       .t_eps = p.t_eps,
+                       .budget = o.Int("fit.budget"),
                        .fit = {.history = o.Int("fit.history"),
                                .preserve_constant = o.Flag("fit.preserve_constant"),
                                .equal_trajectories = o.Flag("fit.equal_trajectories"),
@@ -124,11 +190,15 @@ SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const Spe
   entry.table = found.fit.table;
   entry.t_eps = p.t_eps;
   nlohmann::json rows = nlohmann::json::array();
-  for (const FitRow& row : found.fit.rows) rows.push_back({{"cross_validated_error", row.error}, {"ridge", row.ridge}});
+  for (const FitRow& row : found.fit.rows)
+    rows.push_back({{"cross_validated_error", row.error}, {"ridge", row.ridge}});
   nlohmann::json stages = nlohmann::json::array();
   for (const SearchStage& stage : found.stages) {
-    stages.push_back({{"what", stage.what}, {"trajectories", stage.trajectories}, {"rounds", stage.rounds},
-                      {"network_evaluations", stage.evaluations}, {"cross_validated_error", stage.error}});
+    stages.push_back({{"what", stage.what},
+                      {"trajectories", stage.trajectories},
+                      {"rounds", stage.rounds},
+                      {"network_evaluations", stage.evaluations},
+                      {"cross_validated_error", stage.error}});
   }
   entry.provenance = {{"teacher", p.teacher},
                       {"options", o.ToJson()},
@@ -143,18 +213,21 @@ SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const Spe
                       {"teacher_evaluations", p.teacher_evaluations},
                       {"seconds", seconds},
                       {"peak_mebibytes", PeakMebibytes()}};
-  std::cout << fmt::format("fit-{}: held-out distance {:.6f}, {:.3f} of dpmpp-3m on {}; start at t = {:.4g}{}; {} network "
-                           "evaluations, {:.1f} s\n",
-                           nfe, found.held_out, found.held_out / found.base_held_out, fit.grid, found.start_time,
-                           found.searched ? ", searched times" : "", found.evaluations, seconds)
-            << std::flush;
+  std::cout
+      << fmt::format(
+             "fit-{}: held-out distance {:.6f}, {:.3f} of dpmpp-3m on {}; start at t = {:.4g}{}; {} network "
+             "evaluations, {:.1f} s\n",
+             nfe, found.held_out, found.held_out / found.base_held_out, fit.grid, found.start_time,
+             found.searched ? ", searched times" : "", found.evaluations, seconds)
+      << std::flush;
   return entry;
 }
 
 void RunFit(const Options& o) {
   UseThreads(o);
   const std::vector<int64_t> counts = o.IntList("student.nfe");
-  const ObjectivePtr objective = ObjectiveOf(o.Text("fit.loss"));  // a wrong name is found before the teacher has run
+  const ObjectivePtr objective =
+      ObjectiveOf(o.Text("fit.loss"));  // a wrong name is found before the teacher has run
   const FitSizes sizes{o.Int("fit.trajectories"), o.Int("fit.held_out"), o.Int("fit.search_samples"),
                        o.Int("fit.batch")};
   const std::string& folder = o.Text("fit.teacher");
@@ -172,8 +245,11 @@ void RunFit(const Options& o) {
     basis = MakeSpectralBasis(model.shape, o.Int("fit.bands"), p.statistics->ChannelRotation());
   }
   PrepareRunFolder(o.Text("fit.out"), o);
-  SolverFile file{.schedule = model.schedule, .prediction = model.denoiser->prediction_type(),
-                  .guidance = p.guidance[p.guidance.size() / 2], .model = model.name, .model_sha256 = model.sha256,
+  SolverFile file{.schedule = model.schedule,
+                  .prediction = model.denoiser->prediction_type(),
+                  .guidance = p.guidance[p.guidance.size() / 2],
+                  .model = model.name,
+                  .model_sha256 = model.sha256,
                   .entries = {}};
   const std::filesystem::path path = std::filesystem::path(o.Text("fit.out")) / "solver.gas.json";
   const InterruptGuard interrupt;
@@ -189,7 +265,8 @@ void RunFit(const Options& o) {
 
 Verb FitVerb() {
   return {"fit", "Fits a solver in closed form: seconds, no backpropagation, any network that can be called.",
-          "gas fit --model fashion --nfe 3,4,5,6,8,10 --bands 25 --start auto --out runs/fit", FitRows(), RunFit};
+          "gas fit --model fashion --nfe 3,4,5,6,8,10 --bands 25 --start auto --out runs/fit", FitRows(),
+          RunFit};
 }
 
 }  // namespace gas::cli

@@ -25,9 +25,7 @@ class Parts {
     held_out_.push_back(source(count - sizes_.held_out, count));
   }
 
-  FitSources Sources() const {
-    return {Joined(training_), Joined(search_), Joined(held_out_)};
-  }
+  FitSources Sources() const { return {Joined(training_), Joined(search_), Joined(held_out_)}; }
 
  private:
   FitSizes sizes_;
@@ -36,13 +34,13 @@ class Parts {
 
 }  // namespace
 
-FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder, const Model& model,
-                          const FitSizes& asked) {
+FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder,
+                          const Model& model, const FitSizes& asked) {
   FitSizes sizes = asked;
   sizes.training = std::min(sizes.training, data->size() - sizes.held_out);
-  GAS_CHECK(sizes.training >= kLeastTrajectories, Errc::kBadOption, "fit.held_out = ", sizes.held_out, " leaves ",
-            sizes.training, " of ", data->size(), " trajectories in ", folder, ", must leave at least ",
-            kLeastTrajectories);
+  GAS_CHECK(sizes.training >= kLeastTrajectories, Errc::kBadOption, "fit.held_out = ", sizes.held_out,
+            " leaves ", sizes.training, " of ", data->size(), " trajectories in ", folder,
+            ", must leave at least ", kLeastTrajectories);
   sizes.search = std::min(sizes.search, sizes.training);
   FitProblem problem;
   problem.models = {model};
@@ -64,8 +62,9 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
     const Samples samples =
         RunTeacher(model, table, seeds, true, sizes.batch, [&](int64_t done) { progress.Update(done); });
     problem.teacher_evaluations = table.nfe() * count;
-    parts.Add([&](int64_t begin, int64_t end) { return SourceOf(samples, table, model, begin, end, sizes.batch); },
-              count);
+    parts.Add(
+        [&](int64_t begin, int64_t end) { return SourceOf(samples, table, model, begin, end, sizes.batch); },
+        count);
   }
   problem.sources = parts.Sources();
   return problem;
@@ -84,21 +83,29 @@ FitProblem FitProblemMadeNow(const Options& options, double t_eps, const std::ve
   Parts parts(sizes);
   Progress progress("teacher", "samples", count * scales);
   for (int64_t i = 0; i < scales; ++i) {
-    const Model model = OpenModel(options.Text("model.name"), {.t_eps = t_eps, .guidance = guidance[i],
+    const Model model = OpenModel(options.Text("model.name"), {.t_eps = t_eps,
+                                                               .guidance = guidance[i],
                                                                .bfloat16 = Bfloat16Of(options),
                                                                .device = DeviceOf(options)});
-    const StepTable table = MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, t_eps);
+    const StepTable table =
+        MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, t_eps);
     const std::vector<Seed> seeds = SeedRange(static_cast<Seed>(i * count), count);
     const Samples samples = RunTeacher(model, table, seeds, true, sizes.batch,
                                        [&](int64_t done) { progress.Update(i * count + done); });
-    parts.Add([&](int64_t begin, int64_t end) { return SourceOf(samples, table, model, begin, end, sizes.batch); },
-              count);
+    parts.Add(
+        [&](int64_t begin, int64_t end) { return SourceOf(samples, table, model, begin, end, sizes.batch); },
+        count);
     problem.models.push_back(model);
   }
   problem.sources = parts.Sources();
   problem.teacher_evaluations = kTeacherNfe * count * scales;
-  problem.teacher = {{"model", problem.models[0].name}, {"solver", kTeacherSolver}, {"grid", kTeacherGrid},
-                     {"nfe", kTeacherNfe}, {"t_eps", t_eps}, {"guidance", guidance}, {"trajectories", count * scales}};
+  problem.teacher = {{"model", problem.models[0].name},
+                     {"solver", kTeacherSolver},
+                     {"grid", kTeacherGrid},
+                     {"nfe", kTeacherNfe},
+                     {"t_eps", t_eps},
+                     {"guidance", guidance},
+                     {"trajectories", count * scales}};
   return problem;
 }
 

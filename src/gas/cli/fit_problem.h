@@ -1,4 +1,5 @@
-// What a fit needs to run, from a folder of teacher data or made on the spot: models, trajectories, statistics.
+// What a fit needs to run, from a folder of teacher data or made on the spot: models, trajectories,
+// statistics.
 #ifndef GAS_CLI_FIT_PROBLEM_H_
 #define GAS_CLI_FIT_PROBLEM_H_
 
@@ -22,16 +23,16 @@ struct FitProblem {
   std::vector<double> guidance;
   double t_eps = 1e-3;
   FitSources sources;
-  nlohmann::json teacher;  // for the provenance
-  int64_t teacher_evaluations = 0;  // spent now, each of one sample
+  nlohmann::json teacher;                   // for the provenance
+  int64_t teacher_evaluations = 0;          // spent now, each of one sample
   std::shared_ptr<const TeacherData> data;  // what the sources read from
   std::unique_ptr<SpectrumStatistics> statistics;
 };
 
-// The first samples of the folder are fitted, the last are held out. Trajectories of data without states are run again
-// from the same noise. Throws Error(kBadOption) if fewer than 8 are left to fit.
-FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder, const Model& model,
-                          const FitSizes& sizes);
+// The first samples of the folder are fitted, the last are held out. Trajectories of data without states are
+// run again from the same noise. Throws Error(kBadOption) if fewer than 8 are left to fit.
+FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder,
+                          const Model& model, const FitSizes& sizes);
 
 // Trajectories of seeds from 0 up by unipc-3-bh1 with 20 evaluations, shared out among the guidance scales.
 FitProblem FitProblemMadeNow(const Options& options, double t_eps, const std::vector<double>& guidance,

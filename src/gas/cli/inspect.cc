@@ -1,6 +1,6 @@
-#include <fmt/format.h>
-
 #include <iostream>
+
+#include <fmt/format.h>
 
 #include "gas/cli/common.h"
 #include "gas/cli/inspect_solver.h"
@@ -37,14 +37,15 @@ void InspectWeights(const std::string& path) {
 
 void InspectMixture(const std::string& path) {
   const Model model = OpenModel(path);
-  std::cout << fmt::format("Gaussian mixture {}: shape {}x{}x{}, exact data prediction, SHA-256 {}\n  schedule: {}\n", path,
-                           model.shape[0], model.shape[1], model.shape[2], model.sha256,
-                           model.schedule->ToJson().dump());
+  std::cout << fmt::format(
+      "Gaussian mixture {}: shape {}x{}x{}, exact data prediction, SHA-256 {}\n  schedule: {}\n", path,
+      model.shape[0], model.shape[1], model.shape[2], model.sha256, model.schedule->ToJson().dump());
 }
 
 void InspectTeacher(const std::string& path) {
   const TeacherData data(path);
-  std::cout << fmt::format("teacher data {}: {} samples, seeds {}\n", path, data.size(), FormatSeeds(data.seeds()));
+  std::cout << fmt::format("teacher data {}: {} samples, seeds {}\n", path, data.size(),
+                           FormatSeeds(data.seeds()));
   const nlohmann::json spec = data.spec().ToJson();  // items() refers to it
   for (const auto& [key, value] : spec.items()) std::cout << fmt::format("  {}: {}\n", key, value.dump());
 }
@@ -77,9 +78,15 @@ Verb InspectVerb() {
   return {"inspect",
           "Prints a solver file, a model or a teacher folder for people.",
           "gas inspect runs/gs/solver.gas.json",
-          {{.key = "inspect.file", .flag = "file", .type = OptType::kText, .def = "",
+          {{.key = "inspect.file",
+            .flag = "file",
+            .type = OptType::kText,
+            .def = "",
             .help = "solver file, model name or file, or folder of teacher data"},
-           {.key = "inspect.json", .flag = "--json", .type = OptType::kFlag, .def = "false",
+           {.key = "inspect.json",
+            .flag = "--json",
+            .type = OptType::kFlag,
+            .def = "false",
             .help = "lint of a solver file's tables as JSON"}},
           RunInspect};
 }

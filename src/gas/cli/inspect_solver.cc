@@ -1,9 +1,9 @@
 #include "gas/cli/inspect_solver.h"
 
-#include <fmt/format.h>
-
 #include <iostream>
 #include <optional>
+
+#include <fmt/format.h>
 
 #include "gas/solver/dpm_multistep.h"
 #include "gas/solver/lint.h"
@@ -15,8 +15,8 @@ using Json = nlohmann::json;
 
 double At(const Tensor& t, int64_t i) { return t[i].item<double>(); }
 
-// The base solver's table on this table's own times, to show what was learned. Samplers that evaluate twice at one
-// time or end at 0 have none.
+// The base solver's table on this table's own times, to show what was learned. Samplers that evaluate twice
+// at one time or end at 0 have none.
 std::optional<StepTable> TheoryOn(const StepTable& table, const NoiseSchedule& schedule) {
   if (!table.t.diff().lt(0).all().item<bool>() || At(table.t, -1) <= 0) return std::nullopt;
   const int64_t order = std::min<int64_t>(3, table.nfe());
@@ -30,13 +30,16 @@ void PrintTimes(const StepTable& table, const NoiseSchedule& schedule) {
                              At(table.t_eval, n), schedule.HalfLogSnr(At(table.t, n)), At(table.alpha, n),
                              At(table.sigma, n));
   }
-  std::cout << fmt::format("   end {:>12.6f} {:>23.4f}\n", At(table.t, -1), schedule.HalfLogSnr(At(table.t, -1)));
+  std::cout << fmt::format("   end {:>12.6f} {:>23.4f}\n", At(table.t, -1),
+                           schedule.HalfLogSnr(At(table.t, -1)));
 }
 
 void PrintBasis(const StepTable& table) {
   if (!table.basis) return;
-  std::cout << fmt::format("  {} components, {} bands with edges", table.basis->components(), table.basis->bands());
-  for (int64_t k = 0; k <= table.basis->bands(); ++k) std::cout << fmt::format(" {:.4g}", At(table.basis->edges, k));
+  std::cout << fmt::format("  {} components, {} bands with edges", table.basis->components(),
+                           table.basis->bands());
+  for (int64_t k = 0; k <= table.basis->bands(); ++k)
+    std::cout << fmt::format(" {:.4g}", At(table.basis->edges, k));
   std::cout << (table.start ? "; spectral start\n" : "; no spectral start\n");
 }
 
@@ -63,7 +66,8 @@ void PrintBands(const Tensor& learned) {
     std::cout << fmt::format("  {:>4}", n);
     for (int64_t j = 0; j <= n; ++j) {
       const Tensor values = learned[n][j][0];
-      std::cout << fmt::format("  {:>9.5f} / {:.5f} / {:.5f}", At(values, 0), At(values, bands / 2), At(values, -1));
+      std::cout << fmt::format("  {:>9.5f} / {:.5f} / {:.5f}", At(values, 0), At(values, bands / 2),
+                               At(values, -1));
     }
     std::cout << '\n';
   }
@@ -115,18 +119,20 @@ void PrintLint(const LintReport& report) {
     std::cout << "    other bands: contrast of the sample " << Percent(report, report.contrast)
               << ", of a state up to " << LargestRow(report, &LintRow::contrast, "{:+.4f}") << '\n';
   }
-  std::cout << "    coefficients: |a| up to " << LargestRow(report, &LintRow::max_a, "{:.4g}") << ", |b| up to "
-            << LargestRow(report, &LintRow::max_b, "{:.4g}") << ", cancellation of b up to "
+  std::cout << "    coefficients: |a| up to " << LargestRow(report, &LintRow::max_a, "{:.4g}")
+            << ", |b| up to " << LargestRow(report, &LintRow::max_b, "{:.4g}") << ", cancellation of b up to "
             << LargestRow(report, &LintRow::cancellation, "{:.4g}") << '\n';
-  std::cout << fmt::format("    noise: errors of predictions arrive {:.3g} times{}, dpmpp-3m {:.3g}; noise of x_0 "
-                           "{:.2g} times{}\n",
-                           report.noise_gain.value, LintPlace(report, report.noise_gain), report.reference_noise_gain,
-                           report.start_noise.value, LintPlace(report, report.start_noise));
+  std::cout << fmt::format(
+      "    noise: errors of predictions arrive {:.3g} times{}, dpmpp-3m {:.3g}; noise of x_0 "
+      "{:.2g} times{}\n",
+      report.noise_gain.value, LintPlace(report, report.noise_gain), report.reference_noise_gain,
+      report.start_noise.value, LintPlace(report, report.start_noise));
   std::cout << fmt::format("    float16: at most {:.2g} % of the sample{}\n", 100 * report.half_error.value,
                            LintPlace(report, report.half_error));
   if (!std::isnan(report.timestep_shift)) {
-    std::cout << fmt::format("    whole timesteps of {}: up to {:.2g} % of a step in lambda, at evaluation {}\n",
-                             kLintTimesteps, 100 * report.timestep_shift, report.timestep_row);
+    std::cout << fmt::format(
+        "    whole timesteps of {}: up to {:.2g} % of a step in lambda, at evaluation {}\n", kLintTimesteps,
+        100 * report.timestep_shift, report.timestep_row);
   }
   for (const LintFinding& finding : report.findings) {
     const bool note = finding.verdict == LintVerdict::kSafe;
@@ -168,10 +174,12 @@ Json ToJson(const LintReport& report) {
 }  // namespace
 
 void PrintSolver(const SolverFile& file) {
-  std::cout << fmt::format("solver file {}\n  model {} ({}), guidance {}, schedule {}\n", file.name, file.model,
-                           file.model_sha256.substr(0, 12), file.guidance, file.schedule->ToJson().dump());
+  std::cout << fmt::format("solver file {}\n  model {} ({}), guidance {}, schedule {}\n", file.name,
+                           file.model, file.model_sha256.substr(0, 12), file.guidance,
+                           file.schedule->ToJson().dump());
   for (const auto& [nfe, entry] : file.entries) {
-    std::cout << fmt::format("\n{} with {} network evaluations, t_eps {}\n", entry.table.method, nfe, entry.t_eps);
+    std::cout << fmt::format("\n{} with {} network evaluations, t_eps {}\n", entry.table.method, nfe,
+                             entry.t_eps);
     PrintTimes(entry.table, *file.schedule);
     PrintBasis(entry.table);
     PrintCoefficients(entry.table, *file.schedule);

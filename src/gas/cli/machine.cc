@@ -21,7 +21,8 @@ namespace {
 // The kernel set that this processor can run, or null if the choice is best left alone.
 const char* BestCore() {
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl")) {
     return "SkylakeX";
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "Haswell";
@@ -36,8 +37,8 @@ std::vector<std::string> CommandLine() {
   return arguments;
 }
 
-// OpenBLAS takes an old generic kernel for processors that it does not know. The choice is made when it is loaded, so the
-// program is started once more.
+// OpenBLAS takes an old generic kernel for processors that it does not know. The choice is made when it is
+// loaded, so the program is started once more.
 void MendOpenBlas() {
   using CoreName = char* (*)();
   const auto core_name = reinterpret_cast<CoreName>(dlsym(RTLD_DEFAULT, "openblas_get_corename"));
@@ -72,17 +73,20 @@ bool ConvolutionsAreRight(int64_t in, int64_t out) {
   return with.first.allclose(without.first, 1e-3, 1e-3) && with.second.allclose(without.second, 1e-3, 1e-3);
 }
 
-// oneDNN 3.6 as Debian 13 has it gives wrong convolutions and derivatives with AVX-512 and AVX2, by number of channels.
+// oneDNN 3.6 as Debian 13 has it gives wrong convolutions and derivatives with AVX-512 and AVX2, by number of
+// channels.
 void MendOneDnn() {
   if (ConvolutionsAreRight(24, 24) && ConvolutionsAreRight(16, 8)) return;
-  std::cerr << "gas: this oneDNN's convolutions are wrong; going on without it, slower (ONEDNN_MAX_CPU_ISA=AVX may be faster)\n";
+  std::cerr << "gas: this oneDNN's convolutions are wrong; going on without it, slower "
+               "(ONEDNN_MAX_CPU_ISA=AVX may be faster)\n";
   at::globalContext().setUserEnabledMkldnn(false);
 }
 
 }  // namespace
 
 void PrepareMachine() {
-  // Activations are tens of megabytes; returning them to the system after each layer costs more than the layer.
+  // Activations are tens of megabytes; returning them to the system after each layer costs more than the
+  // layer.
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   MendOpenBlas();

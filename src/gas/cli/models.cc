@@ -1,6 +1,6 @@
-#include <fmt/format.h>
-
 #include <iostream>
+
+#include <fmt/format.h>
 
 #include "gas/cli/run.h"
 #include "gas/models/model.h"
@@ -19,6 +19,8 @@ void RunModels(const Options&) {
 
 }  // namespace
 
-Verb ModelsVerb() { return {"models", "Lists the models that come with this program.", "gas models", {}, RunModels}; }
+Verb ModelsVerb() {
+  return {"models", "Lists the models that come with this program.", "gas models", {}, RunModels};
+}
 
 }  // namespace gas::cli

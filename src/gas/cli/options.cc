@@ -15,15 +15,15 @@ template <class Number>
 Number ParseNumber(std::string_view key, std::string_view text, const char* kind) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  GAS_CHECK(error == std::errc() && end == text.data() + text.size(), Errc::kBadOption, key, " = ", text, ", must be ",
-            kind);
+  GAS_CHECK(error == std::errc() && end == text.data() + text.size(), Errc::kBadOption, key, " = ", text,
+            ", must be ", kind);
   return value;
 }
 
 void CheckBounds(const OptionRow& row, double value, const std::string& text) {
   if (row.min == 0 && row.max == 0) return;
-  GAS_CHECK(value >= row.min && value <= row.max, Errc::kBadOption, row.key, " = ", text, ", must be in [", row.min, ", ",
-            row.max, "]");
+  GAS_CHECK(value >= row.min && value <= row.max, Errc::kBadOption, row.key, " = ", text, ", must be in [",
+            row.min, ", ", row.max, "]");
 }
 
 std::string JsonText(const nlohmann::json& value) {
@@ -57,14 +57,12 @@ void Options::Set(const std::string& key, const std::string& text, const std::st
     case OptType::kInt:
       CheckBounds(row, static_cast<double>(ParseNumber<int64_t>(key, text, "a whole number")), text);
       break;
-    case OptType::kReal:
-      CheckBounds(row, ParseNumber<double>(key, text, "a number"), text);
-      break;
+    case OptType::kReal: CheckBounds(row, ParseNumber<double>(key, text, "a number"), text); break;
     case OptType::kFlag:
-      GAS_CHECK(text == "true" || text == "false", Errc::kBadOption, key, " = ", text, ", must be true or false");
+      GAS_CHECK(text == "true" || text == "false", Errc::kBadOption, key, " = ", text,
+                ", must be true or false");
       break;
-    case OptType::kText:
-      break;
+    case OptType::kText: break;
   }
   values_[key] = {text, origin};
 }
@@ -73,17 +71,17 @@ void Options::ReadConfig(const std::string& path) {
   const Bytes bytes = ReadFile(path, 1 << 20);
   const auto json = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, /*allow_exceptions=*/false);
   GAS_CHECK(json.is_object(), Errc::kBadFile, path, ": not a JSON object");
-  const std::function<void(const nlohmann::json&, const std::string&)> visit = [&](const auto& node,
-                                                                                   const std::string& prefix) {
-    for (const auto& [name, value] : node.items()) {
-      const std::string key = prefix.empty() ? name : prefix + "." + name;
-      if (value.is_object()) {
-        visit(value, key);
-      } else if (At(key).origin != "command line") {
-        Set(key, JsonText(value), path);
-      }
-    }
-  };
+  const std::function<void(const nlohmann::json&, const std::string&)> visit =
+      [&](const auto& node, const std::string& prefix) {
+        for (const auto& [name, value] : node.items()) {
+          const std::string key = prefix.empty() ? name : prefix + "." + name;
+          if (value.is_object()) {
+            visit(value, key);
+          } else if (At(key).origin != "command line") {
+            Set(key, JsonText(value), path);
+          }
+        }
+      };
   visit(json, "");
 }
 
@@ -97,7 +95,9 @@ int64_t Options::Int(std::string_view key) const {
   return ParseNumber<int64_t>(key, At(key).text, "a whole number");
 }
 
-double Options::Real(std::string_view key) const { return ParseNumber<double>(key, At(key).text, "a number"); }
+double Options::Real(std::string_view key) const {
+  return ParseNumber<double>(key, At(key).text, "a number");
+}
 
 std::vector<int64_t> Options::IntList(std::string_view key) const {
   std::vector<int64_t> list;
@@ -117,7 +117,8 @@ std::string Options::Describe() const {
   std::string text;
   for (const OptionRow& row : rows_) {
     const Value& value = At(row.key);
-    text += fmt::format("{:<{}} = {}  ({})\n", row.key, width, value.text.empty() ? "(none)" : value.text, value.origin);
+    text += fmt::format("{:<{}} = {}  ({})\n", row.key, width, value.text.empty() ? "(none)" : value.text,
+                        value.origin);
   }
   return text;
 }

@@ -1,5 +1,5 @@
-// Options of the command line. An option is one row: parser, --help, docs/options.md, configuration file and run record
-// all come out of it.
+// Options of the command line. An option is one row: parser, --help, docs/options.md, configuration file and
+// run record all come out of it.
 #ifndef GAS_CLI_OPTIONS_H_
 #define GAS_CLI_OPTIONS_H_
 
@@ -20,7 +20,7 @@ struct OptionRow {
   const char* key;   // in configuration files and run records: "train.lr"
   const char* flag;  // "--lr"; without dashes it is a positional argument
   OptType type;
-  const char* def;  // default as text; "" for none
+  const char* def;          // default as text; "" for none
   double min = 0, max = 0;  // of numbers; both 0: no bound
   const char* help;
 };
@@ -40,7 +40,7 @@ class Options {
   int64_t Int(std::string_view key) const;
   double Real(std::string_view key) const;
   bool Flag(std::string_view key) const;
-  bool Given(std::string_view key) const;  // not the default
+  bool Given(std::string_view key) const;                    // not the default
   std::vector<int64_t> IntList(std::string_view key) const;  // "4,5,6"
 
   // "key = value   (origin)" lines, as --dry-run prints them.

@@ -1,7 +1,9 @@
-#include <fmt/format.h>
+#include "gas/train/pretrain.h"
 
 #include <fstream>
 #include <iostream>
+
+#include <fmt/format.h>
 
 #include "gas/cli/common.h"
 #include "gas/cli/run.h"
@@ -9,7 +11,6 @@
 #include "gas/metrics/frechet.h"
 #include "gas/models/features/classifier.h"
 #include "gas/models/state_dict.h"
-#include "gas/train/pretrain.h"
 
 namespace gas::cli {
 namespace {
@@ -19,35 +20,102 @@ constexpr const char* kClassNames =
 
 std::vector<OptionRow> PretrainRows() {
   return {
-      {.key = "pretrain.what", .flag = "--what", .type = OptType::kText, .def = "denoiser",
+      {.key = "pretrain.what",
+       .flag = "--what",
+       .type = OptType::kText,
+       .def = "denoiser",
        .help = "denoiser or classifier"},
-      {.key = "data.folder", .flag = "--data", .type = OptType::kText, .def = kFashionMnistFolder,
+      {.key = "data.folder",
+       .flag = "--data",
+       .type = OptType::kText,
+       .def = kFashionMnistFolder,
        .help = "folder with the four idx files of the MNIST family"},
-      {.key = "pretrain.run", .flag = "--run", .type = OptType::kText, .def = "runs/pretrain",
+      {.key = "pretrain.run",
+       .flag = "--run",
+       .type = OptType::kText,
+       .def = "runs/pretrain",
        .help = "run folder: checkpoint, log, options; an interrupted run continues from it"},
-      {.key = "pretrain.out", .flag = "--out", .type = OptType::kText, .def = "",
+      {.key = "pretrain.out",
+       .flag = "--out",
+       .type = OptType::kText,
+       .def = "",
        .help = "model file to write [RUN/model.safetensors]"},
-      {.key = "pretrain.images", .flag = "--images", .type = OptType::kInt, .def = "210000", .min = 1, .max = 1e12,
+      {.key = "pretrain.images",
+       .flag = "--images",
+       .type = OptType::kInt,
+       .def = "210000",
+       .min = 1,
+       .max = 1e12,
        .help = "training images in total"},
-      {.key = "pretrain.batch", .flag = "--batch", .type = OptType::kInt, .def = "64", .min = 1, .max = 65536,
+      {.key = "pretrain.batch",
+       .flag = "--batch",
+       .type = OptType::kInt,
+       .def = "64",
+       .min = 1,
+       .max = 65536,
        .help = "images per step"},
-      {.key = "pretrain.lr", .flag = "--lr", .type = OptType::kReal, .def = "1.5e-3", .min = 1e-9, .max = 1,
+      {.key = "pretrain.lr",
+       .flag = "--lr",
+       .type = OptType::kReal,
+       .def = "1.5e-3",
+       .min = 1e-9,
+       .max = 1,
        .help = "Adam step size after warm-up"},
-      {.key = "pretrain.cooldown", .flag = "--cooldown", .type = OptType::kReal, .def = "0.4", .min = 0, .max = 1,
+      {.key = "pretrain.cooldown",
+       .flag = "--cooldown",
+       .type = OptType::kReal,
+       .def = "0.4",
+       .min = 0,
+       .max = 1,
        .help = "last share of training over which the step size falls to zero"},
-      {.key = "pretrain.ema", .flag = "--ema", .type = OptType::kReal, .def = "0.999", .min = 0, .max = 0.999999,
+      {.key = "pretrain.ema",
+       .flag = "--ema",
+       .type = OptType::kReal,
+       .def = "0.999",
+       .min = 0,
+       .max = 0.999999,
        .help = "decay of the average of the weights"},
-      {.key = "pretrain.width", .flag = "--width", .type = OptType::kInt, .def = "32", .min = 4, .max = 1024,
+      {.key = "pretrain.width",
+       .flag = "--width",
+       .type = OptType::kInt,
+       .def = "32",
+       .min = 4,
+       .max = 1024,
        .help = "channels at full resolution"},
-      {.key = "pretrain.blocks", .flag = "--blocks", .type = OptType::kInt, .def = "1", .min = 1, .max = 16,
+      {.key = "pretrain.blocks",
+       .flag = "--blocks",
+       .type = OptType::kInt,
+       .def = "1",
+       .min = 1,
+       .max = 16,
        .help = "residual blocks per level"},
-      {.key = "pretrain.label_dropout", .flag = "--label-dropout", .type = OptType::kReal, .def = "0.1", .min = 0,
-       .max = 1, .help = "share of images trained without their label, for guidance"},
-      {.key = "pretrain.sigma_mean", .flag = "--sigma-mean", .type = OptType::kReal, .def = "-0.8", .min = -10, .max = 10,
+      {.key = "pretrain.label_dropout",
+       .flag = "--label-dropout",
+       .type = OptType::kReal,
+       .def = "0.1",
+       .min = 0,
+       .max = 1,
+       .help = "share of images trained without their label, for guidance"},
+      {.key = "pretrain.sigma_mean",
+       .flag = "--sigma-mean",
+       .type = OptType::kReal,
+       .def = "-0.8",
+       .min = -10,
+       .max = 10,
        .help = "mean of log sigma in training"},
-      {.key = "pretrain.sigma_std", .flag = "--sigma-std", .type = OptType::kReal, .def = "1.4", .min = 0, .max = 10,
+      {.key = "pretrain.sigma_std",
+       .flag = "--sigma-std",
+       .type = OptType::kReal,
+       .def = "1.4",
+       .min = 0,
+       .max = 10,
        .help = "standard deviation of log sigma in training"},
-      {.key = "pretrain.seed", .flag = "--seed", .type = OptType::kInt, .def = "0", .min = 0, .max = 9e15,
+      {.key = "pretrain.seed",
+       .flag = "--seed",
+       .type = OptType::kInt,
+       .def = "0",
+       .min = 0,
+       .max = 9e15,
        .help = "seed of weights, order and noise"},
       kDtypeRow,
       kDeviceRow,
@@ -90,8 +158,13 @@ class Reporter {
       : progress_("pretrain", "images", images), log_(o.Text("pretrain.run") + "/log.jsonl", std::ios::app) {}
   void operator()(const NetworkTrainReport& r) {
     progress_.Update(r.images, fmt::format("loss {:.4f}, {:.0f} images/s now", r.loss, r.images_per_second));
-    log_ << nlohmann::json{{"step", r.step}, {"images", r.images}, {"loss", r.loss},
-                           {"images_per_second", r.images_per_second}}.dump() << '\n' << std::flush;
+    log_ << nlohmann::json{{"step", r.step},
+                           {"images", r.images},
+                           {"loss", r.loss},
+                           {"images_per_second", r.images_per_second}}
+                .dump()
+         << '\n'
+         << std::flush;
   }
 
  private:
@@ -101,11 +174,13 @@ class Reporter {
 
 std::filesystem::path OutPath(const Options& o) {
   const std::string& out = o.Text("pretrain.out");
-  return out.empty() ? std::filesystem::path(o.Text("pretrain.run")) / "model.safetensors" : std::filesystem::path(out);
+  return out.empty() ? std::filesystem::path(o.Text("pretrain.run")) / "model.safetensors"
+                     : std::filesystem::path(out);
 }
 
 std::map<std::string, std::string> Recipe(const Options& o) {
-  return {{"recipe", o.ToJson().dump()}, {"class_names", kClassNames}, {"data", "Fashion-MNIST (MIT licence)"}};
+  return {
+      {"recipe", o.ToJson().dump()}, {"class_names", kClassNames}, {"data", "Fashion-MNIST (MIT licence)"}};
 }
 
 void PretrainDenoiser(const Options& o, const ImageSet& data) {
@@ -123,13 +198,15 @@ void PretrainDenoiser(const Options& o, const ImageSet& data) {
 
 void PretrainClassifier(const Options& o, const ImageSet& data) {
   torch::manual_seed(static_cast<uint64_t>(o.Int("pretrain.seed")));
-  auto network = std::make_shared<Classifier>(ClassifierConfig{
-      .resolution = data.images.size(2), .classes = data.labels.max().item<int64_t>() + 1,
-      .width = o.Int("pretrain.width")});
+  auto network =
+      std::make_shared<Classifier>(ClassifierConfig{.resolution = data.images.size(2),
+                                                    .classes = data.labels.max().item<int64_t>() + 1,
+                                                    .width = o.Int("pretrain.width")});
   UseChannelsLast(*network);
   Reporter report(o, o.Int("pretrain.images"));
   const NetworkLoss loss = [&](const Tensor& images, const Tensor& labels) {
-    return torch::cross_entropy_loss(network->forward(images).logits, labels, {}, at::Reduction::Mean, -100, 0.05);
+    return torch::cross_entropy_loss(network->forward(images).logits, labels, {}, at::Reduction::Mean, -100,
+                                     0.05);
   };
   const auto weights =
       TrainNetwork(*network, data, loss, TrainOptions(o), [&](const NetworkTrainReport& r) { report(r); });
@@ -141,7 +218,8 @@ void PretrainClassifier(const Options& o, const ImageSet& data) {
   metadata["test_accuracy"] = fmt::format("{:.4f}", accuracy);
   WriteFeatureModel(OutPath(o), {network, statistics.mean, statistics.covariance, metadata});
   const double floor = FrechetDistance(statistics, ImageStatistics(*network, ToSigned(test.images)));
-  std::cout << fmt::format("test accuracy {:.2f} %, Fréchet distance of the test images {:.3f}\n", accuracy * 100, floor);
+  std::cout << fmt::format("test accuracy {:.2f} %, Fréchet distance of the test images {:.3f}\n",
+                           accuracy * 100, floor);
 }
 
 void RunPretrain(const Options& o) {

@@ -1,8 +1,8 @@
 #include "gas/cli/quality.h"
 
-#include <fmt/format.h>
-
 #include <functional>
+
+#include <fmt/format.h>
 
 #include "gas/metrics/prdc.h"
 #include "gas/models/features/perceptual.h"
@@ -93,9 +93,11 @@ FeatureStatistics StatisticsOf(const Tensor& features) {
   return statistics.Finish();
 }
 
-void AddPrdc(const std::vector<Block>& blocks, const Tensor& features, const Neighbourhoods& real, Quality& q) {
+void AddPrdc(const std::vector<Block>& blocks, const Tensor& features, const Neighbourhoods& real,
+             Quality& q) {
   std::vector<Prdc> parts;
-  for (const Block& block : blocks) parts.push_back(MeasurePrdc(real, FindNeighbourhoods(block.Of(features), real.k)));
+  for (const Block& block : blocks)
+    parts.push_back(MeasurePrdc(real, FindNeighbourhoods(block.Of(features), real.k)));
   const std::pair<const char*, double Prdc::*> members[] = {{"precision", &Prdc::precision},
                                                             {"recall", &Prdc::recall},
                                                             {"density", &Prdc::density},
@@ -165,7 +167,8 @@ std::string QualityTable(const std::vector<Quality>& rows) {
   std::vector<std::string> lines;
   for (const Quality& q : rows) lines.push_back(fmt::format("| {} | {} |", q.label, q.nfe));
   const auto add = [&](const Column& column, std::string (*cell)(const Quality&, const Column&)) {
-    const bool empty = std::all_of(rows.begin(), rows.end(), [&](const Quality& q) { return cell(q, column).empty(); });
+    const bool empty =
+        std::all_of(rows.begin(), rows.end(), [&](const Quality& q) { return cell(q, column).empty(); });
     if (empty && !column.always) return;
     head += fmt::format(" {} |", column.heading);
     rule += "---|";

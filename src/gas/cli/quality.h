@@ -23,9 +23,10 @@ struct Figure {
 struct Quality {
   std::string label;
   int64_t nfe = 0;
-  // By key, as in JSON; what could not be measured is absent. To the teacher, so not in its own row: distance (mean
-  // squared difference), perceptual (models/features/perceptual.h). To the data: frechet, and precision, recall,
-  // density, coverage (metrics/prdc.h). agreement: share of samples that the classifier gives the class asked for.
+  // By key, as in JSON; what could not be measured is absent. To the teacher, so not in its own row: distance
+  // (mean squared difference), perceptual (models/features/perceptual.h). To the data: frechet, and
+  // precision, recall, density, coverage (metrics/prdc.h). agreement: share of samples that the classifier
+  // gives the class asked for.
   std::map<std::string, Figure> figures = {};
   int64_t real_images = 0, neighbours = 0;  // what precision, recall, density and coverage were measured with
   // Of making the solver: network_evaluations, seconds, peak_mebibytes; null where nothing was made.
@@ -34,21 +35,22 @@ struct Quality {
 
 struct QualityOptions {
   int64_t blocks = 1;  // equal parts of the samples, on each of which every figure is measured
-  // Real images in the features; without them no precision, recall, density and coverage. A block must have more than k
-  // samples.
+  // Real images in the features; without them no precision, recall, density and coverage. A block must have
+  // more than k samples.
   std::optional<Neighbourhoods> real = {};
 };
 
 // Whether images [N,C,H,W] have the shape that the features are made for.
 bool FitsFeatures(const Tensor& images, const FeatureModel& features);
 
-// images, teacher [N,C,H,W] in [-1,1]; teacher undefined for the teacher's own row; labels [N], undefined without
-// classes. Images that do not fit the features have no figures in them.
+// images, teacher [N,C,H,W] in [-1,1]; teacher undefined for the teacher's own row; labels [N], undefined
+// without classes. Images that do not fit the features have no figures in them.
 Quality MeasureQuality(const std::string& label, int64_t nfe, const Tensor& images, const Tensor& teacher,
-                       const Tensor& labels, const FeatureModel& features, const QualityOptions& options = {});
+                       const Tensor& labels, const FeatureModel& features,
+                       const QualityOptions& options = {});
 
-// A Markdown table, one row each, with spreads where there are several blocks. Distances have three significant digits;
-// precision, recall, density, coverage and costs are columns only if a row has them.
+// A Markdown table, one row each, with spreads where there are several blocks. Distances have three
+// significant digits; precision, recall, density, coverage and costs are columns only if a row has them.
 std::string QualityTable(const std::vector<Quality>& rows);
 // All digits; the keys are those of Quality.
 nlohmann::json QualityToJson(const std::vector<Quality>& rows);

@@ -1,9 +1,9 @@
 #include "gas/cli/run.h"
 
-#include <fmt/format.h>
+#include <iostream>
 
 #include <CLI/CLI.hpp>
-#include <iostream>
+#include <fmt/format.h>
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
@@ -36,14 +36,17 @@ void AddRows(CLI::App& app, const Verb& verb, Parsed& parsed) {
     const OptionRow& row = verb.rows[i];
     const std::string help = row.help + DefaultText(row);
     if (row.type == OptType::kFlag) {
-      app.add_flag_callback(row.flag, [&parsed, i] { parsed.flag[i] = 1; }, help);
+      app.add_flag_callback(
+          row.flag, [&parsed, i] { parsed.flag[i] = 1; }, help);
     } else {
-      app.add_option(row.flag, parsed.text[i], help)->option_text(row.type == OptType::kText  ? "TEXT"
-                                                                  : row.type == OptType::kInt ? "INT"
-                                                                                              : "REAL");
+      app.add_option(row.flag, parsed.text[i], help)
+          ->option_text(row.type == OptType::kText  ? "TEXT"
+                        : row.type == OptType::kInt ? "INT"
+                                                    : "REAL");
     }
   }
-  app.add_option("--config", parsed.config, "JSON file of options by key; the command line wins")->option_text("FILE");
+  app.add_option("--config", parsed.config, "JSON file of options by key; the command line wins")
+      ->option_text("FILE");
   app.add_flag("--dry-run", parsed.dry_run, "print the resolved options with where each came from, and stop");
   app.footer(std::string("Example: ") + verb.example);
 }
@@ -104,13 +107,14 @@ void RunVerb(const Verb& verb, int argc, char** argv) {
 }  // namespace
 
 std::vector<Verb> AllVerbs() {
-  return {DemoVerb(), ModelsVerb(), PretrainVerb(), TeacherVerb(), FitVerb(), TrainVerb(), SampleVerb(), EvalVerb(),
-          InspectVerb(), BenchVerb()};
+  return {DemoVerb(),  ModelsVerb(), PretrainVerb(), TeacherVerb(), FitVerb(),
+          TrainVerb(), SampleVerb(), EvalVerb(),     InspectVerb(), BenchVerb()};
 }
 
 std::string OptionsAsMarkdown() {
   std::string text =
-      "# Options\n\nMade by `gas help --markdown` from the rows that the parser itself uses. Every verb also has\n"
+      "# Options\n\nMade by `gas help --markdown` from the rows that the parser itself uses. Every verb also "
+      "has\n"
       "`--config FILE` (JSON by key), `--dry-run` and `--help`.\n";
   for (const Verb& verb : AllVerbs()) {
     text += fmt::format("\n## gas {}\n\n{}\n\n    {}\n\n", verb.name, verb.summary, verb.example);

@@ -1,6 +1,6 @@
-#include <fmt/format.h>
-
 #include <iostream>
+
+#include <fmt/format.h>
 
 #include "gas/cli/common.h"
 #include "gas/cli/run.h"
@@ -18,24 +18,59 @@ std::vector<OptionRow> SampleRows() {
   return {
       kModelRow,
       kGuidanceRow,
-      {.key = "sample.solver", .flag = "--solver", .type = OptType::kText, .def = "dpmpp-3m",
+      {.key = "sample.solver",
+       .flag = "--solver",
+       .type = OptType::kText,
+       .def = "dpmpp-3m",
        .help = "solver name, or solver file with its path"},
-      {.key = "sample.grid", .flag = "--grid", .type = OptType::kText, .def = "",
+      {.key = "sample.grid",
+       .flag = "--grid",
+       .type = OptType::kText,
+       .def = "",
        .help = "time grid, by name or as a list of times [the solver's own]"},
-      {.key = "sample.nfe", .flag = "--nfe", .type = OptType::kInt, .def = "4", .min = 1, .max = 10000,
+      {.key = "sample.nfe",
+       .flag = "--nfe",
+       .type = OptType::kInt,
+       .def = "4",
+       .min = 1,
+       .max = 10000,
        .help = "network evaluations per sample"},
       kTEpsRow,
-      {.key = "sample.seeds", .flag = "--seeds", .type = OptType::kText, .def = "0-63",
+      {.key = "sample.seeds",
+       .flag = "--seeds",
+       .type = OptType::kText,
+       .def = "0-63",
        .help = "seeds, such as 0-63,100; each sample depends on its seed alone"},
-      {.key = "sample.class", .flag = "--class", .type = OptType::kInt, .def = "-2", .min = -2, .max = 1e9,
+      {.key = "sample.class",
+       .flag = "--class",
+       .type = OptType::kInt,
+       .def = "-2",
+       .min = -2,
+       .max = 1e9,
        .help = "class of every sample; -1 for none, -2 for one drawn per seed"},
-      {.key = "sample.out", .flag = "--out", .type = OptType::kText, .def = "runs/samples",
+      {.key = "sample.out",
+       .flag = "--out",
+       .type = OptType::kText,
+       .def = "runs/samples",
        .help = "folder for png; file for grid and safetensors"},
-      {.key = "sample.format", .flag = "--format", .type = OptType::kText, .def = "png",
+      {.key = "sample.format",
+       .flag = "--format",
+       .type = OptType::kText,
+       .def = "png",
        .help = "png (a file per seed), grid (one PNG), or safetensors"},
-      {.key = "sample.columns", .flag = "--columns", .type = OptType::kInt, .def = "16", .min = 1, .max = 10000,
+      {.key = "sample.columns",
+       .flag = "--columns",
+       .type = OptType::kInt,
+       .def = "16",
+       .min = 1,
+       .max = 10000,
        .help = "images in a row of a grid"},
-      {.key = "sample.batch", .flag = "--batch", .type = OptType::kInt, .def = "64", .min = 1, .max = 65536,
+      {.key = "sample.batch",
+       .flag = "--batch",
+       .type = OptType::kInt,
+       .def = "64",
+       .min = 1,
+       .max = 65536,
        .help = "samples at once"},
       kDtypeRow,
       kDeviceRow,
@@ -46,7 +81,8 @@ std::vector<OptionRow> SampleRows() {
 Tensor LabelsOf(const Options& o, const Model& model, const std::vector<Seed>& seeds) {
   const int64_t chosen = o.Int("sample.class");
   if (model.classes == 0) {
-    GAS_CHECK(chosen < 0, Errc::kBadOption, "sample.class = ", chosen, ", must be -1 for a model without classes");
+    GAS_CHECK(chosen < 0, Errc::kBadOption, "sample.class = ", chosen,
+              ", must be -1 for a model without classes");
     return {};
   }
   if (chosen == -2) return LabelsFor(seeds, model.classes);
@@ -76,13 +112,13 @@ void SampleAll(const Options& o, const Model& model, const StepTable& table, con
 void RunSample(const Options& o) {
   const std::vector<Seed> seeds = ParseSeeds(o.Text("sample.seeds"));
   const std::string& format = o.Text("sample.format");
-  GAS_CHECK(format == "png" || format == "grid" || format == "safetensors", Errc::kBadOption, "sample.format = ", format,
-            ", must be png, grid or safetensors");
+  GAS_CHECK(format == "png" || format == "grid" || format == "safetensors", Errc::kBadOption,
+            "sample.format = ", format, ", must be png, grid or safetensors");
   UseThreads(o);
   double t_eps = o.Real("solver.t_eps");
   Model model = OpenModelFrom(o, t_eps);
-  const ResolvedSolver solver = ResolveSolver(o.Text("sample.solver"), o.Text("sample.grid"), o.Int("sample.nfe"), model,
-                                              t_eps);
+  const ResolvedSolver solver =
+      ResolveSolver(o.Text("sample.solver"), o.Text("sample.grid"), o.Int("sample.nfe"), model, t_eps);
   const std::filesystem::path out = o.Text("sample.out");
   if (format == "png") {
     MakeDirectory(out);
@@ -94,24 +130,27 @@ void RunSample(const Options& o) {
     });
   } else {
     std::vector<Tensor> all;
-    SampleAll(o, model, solver.table, seeds, [&](const Tensor& images, const auto&) { all.push_back(images); });
+    SampleAll(o, model, solver.table, seeds,
+              [&](const Tensor& images, const auto&) { all.push_back(images); });
     const Tensor images = torch::cat(all);
     if (out.has_parent_path()) MakeDirectory(out.parent_path());
     if (format == "grid") {
       WritePng(out, PlainGrid(images, o.Int("sample.columns")));
     } else {
-      WriteSafetensors(out, {{"images", images.contiguous()}}, {{"seeds", FormatSeeds(seeds)}, {"solver", solver.label}});
+      WriteSafetensors(out, {{"images", images.contiguous()}},
+                       {{"seeds", FormatSeeds(seeds)}, {"solver", solver.label}});
     }
   }
-  std::cout << fmt::format("{}: {} images by {}, {} network evaluations each\n", out.string(), seeds.size(), solver.label,
-                           solver.table.nfe());
+  std::cout << fmt::format("{}: {} images by {}, {} network evaluations each\n", out.string(), seeds.size(),
+                           solver.label, solver.table.nfe());
 }
 
 }  // namespace
 
 Verb SampleVerb() {
   return {"sample", "Draws samples with any solver, by name or from a file.",
-          "gas sample --solver unipc-3-bh2 --nfe 5 --seeds 0-15 --format grid --out runs/grid.png", SampleRows(), RunSample};
+          "gas sample --solver unipc-3-bh2 --nfe 5 --seeds 0-15 --format grid --out runs/grid.png",
+          SampleRows(), RunSample};
 }
 
 }  // namespace gas::cli

@@ -1,7 +1,7 @@
-#include <fmt/format.h>
-
 #include <fstream>
 #include <iostream>
+
+#include <fmt/format.h>
 
 #include "gas/cli/adversary_options.h"
 #include "gas/cli/common.h"
@@ -21,58 +21,158 @@ namespace {
 std::vector<OptionRow> TrainRows() {
   std::vector<OptionRow> rows = {
       kModelRow,
-      {.key = "train.method", .flag = "--method", .type = OptType::kText, .def = "gs",
+      {.key = "train.method",
+       .flag = "--method",
+       .type = OptType::kText,
+       .def = "gs",
        .help = "gs, or gas: with an adversary beside the distance"},
-      {.key = "train.teacher", .flag = "--teacher", .type = OptType::kText, .def = "runs/teacher",
+      {.key = "train.teacher",
+       .flag = "--teacher",
+       .type = OptType::kText,
+       .def = "runs/teacher",
        .help = "folder of teacher data (gas teacher)"},
-      {.key = "train.held_out", .flag = "--held-out", .type = OptType::kInt, .def = "200", .min = 0, .max = 1e9,
+      {.key = "train.held_out",
+       .flag = "--held-out",
+       .type = OptType::kInt,
+       .def = "200",
+       .min = 0,
+       .max = 1e9,
        .help = "last samples of the folder, kept for validation"},
-      {.key = "student.nfe", .flag = "--nfe", .type = OptType::kText, .def = "4",
+      {.key = "student.nfe",
+       .flag = "--nfe",
+       .type = OptType::kText,
+       .def = "4",
        .help = "network evaluations, one number or several such as 4,5,6"},
-      {.key = "student.order", .flag = "--order", .type = OptType::kInt, .def = "0", .min = 0, .max = 1000,
+      {.key = "student.order",
+       .flag = "--order",
+       .type = OptType::kInt,
+       .def = "0",
+       .min = 0,
+       .max = 1000,
        .help = "earlier evaluations that a step uses, at most nfe; 0 for all"},
-      {.key = "student.base", .flag = "--base", .type = OptType::kText, .def = "published",
+      {.key = "student.base",
+       .flag = "--base",
+       .type = OptType::kText,
+       .def = "published",
        .help = "third-order base: published, or corrected"},
-      {.key = "student.parametrization", .flag = "--parametrization", .type = OptType::kText, .def = "theory",
-       .help = "what is trained: theory (corrections to the base solver), times (alone), lms (free coefficients), lms-pc (with "
+      {.key = "student.parametrization",
+       .flag = "--parametrization",
+       .type = OptType::kText,
+       .def = "theory",
+       .help = "what is trained: theory (corrections to the base solver), times (alone), lms (free "
+               "coefficients), lms-pc (with "
                "a corrector), or reference-free"},
-      {.key = "student.grid", .flag = "--grid", .type = OptType::kText, .def = "uniform",
+      {.key = "student.grid",
+       .flag = "--grid",
+       .type = OptType::kText,
+       .def = "uniform",
        .help = "time grid at the start of training"},
-      {.key = "student.init", .flag = "--init", .type = OptType::kText, .def = "",
-       .help = "where to start: a solver file, whose tables are reproduced exactly, or fit for a closed-form fit to the "
+      {.key = "student.init",
+       .flag = "--init",
+       .type = OptType::kText,
+       .def = "",
+       .help = "where to start: a solver file, whose tables are reproduced exactly, or fit for a closed-form "
+               "fit to the "
                "first 256 samples on --grid [the base solver on --grid]"},
-      {.key = "student.per_band", .flag = "--per-band", .type = OptType::kFlag, .def = "false",
+      {.key = "student.per_band",
+       .flag = "--per-band",
+       .type = OptType::kFlag,
+       .def = "false",
        .help = "train corrections of each band of a spectral table"},
-      {.key = "train.loss", .flag = "--loss", .type = OptType::kText, .def = "l2",
-       .help = "l2, l1, huber, features, self, ms-ssim, lpips-vgg, lpips-alex, lpips-squeeze, or a sum such as "
-               "l1+0.5*ms-ssim"},
-      {.key = "train.lpips_trunk", .flag = "--lpips-trunk", .type = OptType::kText, .def = "",
+      {.key = "train.loss",
+       .flag = "--loss",
+       .type = OptType::kText,
+       .def = "l2",
+       .help =
+           "l2, l1, huber, features, self, ms-ssim, lpips-vgg, lpips-alex, lpips-squeeze, or a sum such as "
+           "l1+0.5*ms-ssim"},
+      {.key = "train.lpips_trunk",
+       .flag = "--lpips-trunk",
+       .type = OptType::kText,
+       .def = "",
        .help = "weights of the trunk of lpips losses, a safetensors file (docs/lpips.md)"},
-      {.key = "train.lpips_heads", .flag = "--lpips-heads", .type = OptType::kText, .def = "",
+      {.key = "train.lpips_heads",
+       .flag = "--lpips-heads",
+       .type = OptType::kText,
+       .def = "",
        .help = "their linear heads [in the trunk's file]"},
-      {.key = "train.loss_cache", .flag = "--loss-cache", .type = OptType::kInt, .def = "2048", .min = 0, .max = 1e7,
+      {.key = "train.loss_cache",
+       .flag = "--loss-cache",
+       .type = OptType::kInt,
+       .def = "2048",
+       .min = 0,
+       .max = 1e7,
        .help = "MiB in which losses keep features of the teacher's samples"},
-      {.key = "train.iterations", .flag = "--iterations", .type = OptType::kInt, .def = "1000", .min = 1, .max = 1e9,
+      {.key = "train.iterations",
+       .flag = "--iterations",
+       .type = OptType::kInt,
+       .def = "1000",
+       .min = 1,
+       .max = 1e9,
        .help = "steps of Adam"},
-      {.key = "train.batch", .flag = "--batch", .type = OptType::kInt, .def = "24", .min = 1, .max = 65536,
+      {.key = "train.batch",
+       .flag = "--batch",
+       .type = OptType::kInt,
+       .def = "24",
+       .min = 1,
+       .max = 65536,
        .help = "samples per step"},
-      {.key = "train.lr", .flag = "--lr", .type = OptType::kReal, .def = "1e-3", .min = 1e-9, .max = 1,
+      {.key = "train.lr",
+       .flag = "--lr",
+       .type = OptType::kReal,
+       .def = "1e-3",
+       .min = 1e-9,
+       .max = 1,
        .help = "Adam step size"},
-      {.key = "train.cosine", .flag = "--cosine", .type = OptType::kFlag, .def = "false",
+      {.key = "train.cosine",
+       .flag = "--cosine",
+       .type = OptType::kFlag,
+       .def = "false",
        .help = "let the step size fall to zero along a cosine"},
-      {.key = "train.ema", .flag = "--ema", .type = OptType::kReal, .def = "0.999", .min = 0, .max = 0.999999,
+      {.key = "train.ema",
+       .flag = "--ema",
+       .type = OptType::kReal,
+       .def = "0.999",
+       .min = 0,
+       .max = 0.999999,
        .help = "decay of the average, which is the result"},
-      {.key = "train.max_grad_norm", .flag = "--max-grad-norm", .type = OptType::kReal, .def = "1", .min = 1e-9,
-       .max = 1e9, .help = "norm to which gradients are clipped"},
-      {.key = "train.validate_every", .flag = "--validate-every", .type = OptType::kInt, .def = "100", .min = 0,
-       .max = 1e9, .help = "iterations between validations, 0 for the end alone"},
-      {.key = "train.checkpoint_every", .flag = "--checkpoint-every", .type = OptType::kInt, .def = "100", .min = 0,
-       .max = 1e9, .help = "iterations between checkpoints, 0 for the end alone"},
-      {.key = "train.keep_activations", .flag = "--keep-activations", .type = OptType::kFlag, .def = "false",
+      {.key = "train.max_grad_norm",
+       .flag = "--max-grad-norm",
+       .type = OptType::kReal,
+       .def = "1",
+       .min = 1e-9,
+       .max = 1e9,
+       .help = "norm to which gradients are clipped"},
+      {.key = "train.validate_every",
+       .flag = "--validate-every",
+       .type = OptType::kInt,
+       .def = "100",
+       .min = 0,
+       .max = 1e9,
+       .help = "iterations between validations, 0 for the end alone"},
+      {.key = "train.checkpoint_every",
+       .flag = "--checkpoint-every",
+       .type = OptType::kInt,
+       .def = "100",
+       .min = 0,
+       .max = 1e9,
+       .help = "iterations between checkpoints, 0 for the end alone"},
+      {.key = "train.keep_activations",
+       .flag = "--keep-activations",
+       .type = OptType::kFlag,
+       .def = "false",
        .help = "faster, but memory grows with the number of evaluations"},
-      {.key = "train.seed", .flag = "--seed", .type = OptType::kInt, .def = "0", .min = 0, .max = 9e15,
+      {.key = "train.seed",
+       .flag = "--seed",
+       .type = OptType::kInt,
+       .def = "0",
+       .min = 0,
+       .max = 9e15,
        .help = "seed of the data order"},
-      {.key = "train.out", .flag = "--out", .type = OptType::kText, .def = "runs/gs",
+      {.key = "train.out",
+       .flag = "--out",
+       .type = OptType::kText,
+       .def = "runs/gs",
        .help = "run folder: solver.gas.json, checkpoints, log; an interrupted run continues from it"},
       kDtypeRow,
       kDeviceRow,
@@ -119,22 +219,28 @@ Distance DistanceOf(const Options& o, const Model& model) {
 }
 
 // The student before training.
-Student StartOf(const Options& o, int64_t nfe, const Model& model, const std::shared_ptr<const TeacherData>& data) {
+Student StartOf(const Options& o, int64_t nfe, const Model& model,
+                const std::shared_ptr<const TeacherData>& data) {
   const std::string& base = o.Text("student.base");
   GAS_CHECK(base == "published" || base == "corrected", Errc::kBadOption, "student.base = ", base,
             ", must be published or corrected");
   const double t_eps = data->spec().t_eps;
   const StudentConfig config{
-      .steps = nfe, .order = o.Int("student.order"),
+      .steps = nfe,
+      .order = o.Int("student.order"),
       .parametrization = ParametrizationFromName(o.Text("student.parametrization")),
-      .base = base == "published" ? ThirdOrderBase::kPublished : ThirdOrderBase::kCorrected, .t_eps = t_eps,
+      .base = base == "published" ? ThirdOrderBase::kPublished : ThirdOrderBase::kCorrected,
+      .t_eps = t_eps,
       .per_band = o.Flag("student.per_band")};
   const std::string &init = o.Text("student.init"), &grid = o.Text("student.grid");
   if (init.empty()) return Student(config, model.schedule, MakeGrid(grid, *model.schedule, nfe, t_eps));
-  if (init != "fit") return Student::FromTable(ResolveSolver(init, grid, nfe, model, t_eps).table, model.schedule, config);
-  const FitProblem problem = FitProblemFrom(data, o.Text("train.teacher"), model, {.held_out = o.Int("train.held_out")});
+  if (init != "fit")
+    return Student::FromTable(ResolveSolver(init, grid, nfe, model, t_eps).table, model.schedule, config);
+  const FitProblem problem =
+      FitProblemFrom(data, o.Text("train.teacher"), model, {.held_out = o.Int("train.held_out")});
   const FitSolverOptions fit{.nfe = nfe, .grid = grid, .t_eps = t_eps};
-  return Student::FromTable(FitSolver(fit, model.schedule, problem.sources, nullptr).fit.table, model.schedule, config);
+  return Student::FromTable(FitSolver(fit, model.schedule, problem.sources, nullptr).fit.table,
+                            model.schedule, config);
 }
 
 bool IsAdversarial(const Options& o) { return o.Text("train.method") == "gas"; }
@@ -147,30 +253,33 @@ nlohmann::json LogLine(const GsStep& step) {
   if (step.coverage >= 0) line["coverage"] = step.coverage;
   if (step.discriminator) {
     const DiscriminatorStep& d = *step.discriminator;
-    line["discriminator"] = {{"loss", d.loss}, {"r1", d.r1}, {"r2", d.r2}, {"real_above_fake", d.real_above_fake},
+    line["discriminator"] = {{"loss", d.loss},
+                             {"r1", d.r1},
+                             {"r2", d.r2},
+                             {"real_above_fake", d.real_above_fake},
                              {"grad_norm", d.grad_norm}};
   }
   if (!step.trouble.empty()) line["trouble"] = step.trouble;
   return line;
 }
 
-// Evaluations of one sample, forwards; a backward pass counts as two, and without kept activations the forward pass is
-// made twice. The discriminator's fakes cost a forward pass each.
+// Evaluations of one sample, forwards; a backward pass counts as two, and without kept activations the
+// forward pass is made twice. The discriminator's fakes cost a forward pass each.
 int64_t Evaluations(const Options& o, int64_t nfe, int64_t iterations) {
   const int64_t passes = o.Flag("train.keep_activations") ? 3 : 4;
   const int64_t samples = iterations * o.Int("train.batch");
   return nfe * (samples * passes + (IsAdversarial(o) ? samples / o.Int("adversary.every") : 0));
 }
 
-SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const std::shared_ptr<const TeacherData>& shared,
-                     const Distance& distance) {
+SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model,
+                     const std::shared_ptr<const TeacherData>& shared, const Distance& distance) {
   const TeacherData& data = *shared;
   const std::filesystem::path folder =
       std::filesystem::path(o.Text("train.out")) / ("nfe-" + std::to_string(nfe));
   Student student = StartOf(o, nfe, model, shared);
   const int64_t held_out = o.Int("train.held_out");
-  GAS_CHECK(held_out < data.size(), Errc::kBadOption, "train.held_out = ", held_out, ", must be below ", data.size(),
-            ", the samples in ", o.Text("train.teacher"));
+  GAS_CHECK(held_out < data.size(), Errc::kBadOption, "train.held_out = ", held_out, ", must be below ",
+            data.size(), ", the samples in ", o.Text("train.teacher"));
   const std::string& method = o.Text("train.method");
   const uint64_t seed = static_cast<uint64_t>(o.Int("train.seed"));
   const std::shared_ptr<Adversary> adversary = IsAdversarial(o) ? MakeAdversary(o, model, seed) : nullptr;
@@ -183,10 +292,12 @@ SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const st
   double validated = -1;
   trainer.Run(training, validation, [&](const GsStep& step) {
     if (step.validation >= 0) validated = step.validation;
-    if (!step.trouble.empty()) std::cerr << "gas train: iteration " << step.iteration << ": " << step.trouble << '\n';
+    if (!step.trouble.empty())
+      std::cerr << "gas train: iteration " << step.iteration << ": " << step.trouble << '\n';
     log << LogLine(step).dump() << '\n' << std::flush;
-    progress.Update(step.iteration, validated < 0 ? fmt::format("loss {:.5f}", step.loss)
-                                                  : fmt::format("loss {:.5f}, held out {:.5f}", step.loss, validated));
+    progress.Update(step.iteration, validated < 0
+                                        ? fmt::format("loss {:.5f}", step.loss)
+                                        : fmt::format("loss {:.5f}, held out {:.5f}", step.loss, validated));
   });
   const double seconds = progress.seconds();
   if (held_out > 0 && validated < 0) validated = trainer.Validate(validation).distance;
@@ -208,16 +319,16 @@ SolverEntry TrainOne(const Options& o, int64_t nfe, const Model& model, const st
   if (adversary) entry.provenance["adversary"] = adversary->options().ToJson();
   if (!distance.source().is_null()) entry.provenance["loss"] = distance.source();
   if (validated >= 0) {
-    std::cout << fmt::format("{}-{}: held-out {} distance {:.6f} after {} iterations\n", method, nfe, o.Text("train.loss"),
-                             validated, trainer.iteration());
+    std::cout << fmt::format("{}-{}: held-out {} distance {:.6f} after {} iterations\n", method, nfe,
+                             o.Text("train.loss"), validated, trainer.iteration());
   }
   return entry;
 }
 
 void RunTrain(const Options& o) {
   UseThreads(o);
-  GAS_CHECK(o.Text("train.method") == "gs" || IsAdversarial(o), Errc::kBadOption, "train.method = ",
-            o.Text("train.method"), ", must be gs or gas");
+  GAS_CHECK(o.Text("train.method") == "gs" || IsAdversarial(o), Errc::kBadOption,
+            "train.method = ", o.Text("train.method"), ", must be gs or gas");
   for (const OptionRow& row : AdversaryRows()) {
     GAS_CHECK(IsAdversarial(o) || !o.Given(row.key), Errc::kBadOption, row.key, " = ", o.Text(row.key),
               ": has no effect without --method gas");
@@ -227,8 +338,12 @@ void RunTrain(const Options& o) {
   CheckTrainable(model);
   const Distance distance = DistanceOf(o, model);
   PrepareRunFolder(o.Text("train.out"), o);
-  SolverFile file{.schedule = model.schedule, .prediction = model.denoiser->prediction_type(), .guidance = data->spec().guidance,
-                  .model = model.name, .model_sha256 = model.sha256, .entries = {}};
+  SolverFile file{.schedule = model.schedule,
+                  .prediction = model.denoiser->prediction_type(),
+                  .guidance = data->spec().guidance,
+                  .model = model.name,
+                  .model_sha256 = model.sha256,
+                  .entries = {}};
   const std::filesystem::path path = std::filesystem::path(o.Text("train.out")) / "solver.gas.json";
   for (const int64_t nfe : o.IntList("student.nfe")) {
     file.entries[nfe] = TrainOne(o, nfe, model, data, distance);

@@ -38,8 +38,8 @@ template <class... Parts>
 }  // namespace gas
 
 // For input: one sentence that names thing, value and bound.
-#define GAS_CHECK(condition, code, ...)               \
-  do {                                                \
+#define GAS_CHECK(condition, code, ...)                 \
+  do {                                                  \
     if (!(condition)) ::gas::Fail((code), __VA_ARGS__); \
   } while (false)
 

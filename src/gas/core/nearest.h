@@ -8,10 +8,12 @@
 
 namespace gas {
 
-// Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment).
+// Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string
+// alignment).
 size_t EditDistance(std::string_view a, std::string_view b);
 
-// The entry of `known` with the smallest edit distance to `name`, the first of equals; "" if `known` is empty.
+// The entry of `known` with the smallest edit distance to `name`, the first of equals; "" if `known` is
+// empty.
 std::string NearestName(std::string_view name, std::span<const std::string> known);
 
 }  // namespace gas

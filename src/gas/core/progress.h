@@ -1,4 +1,5 @@
-// Progress of a step that a user waits for: rate and time left on one line of stderr; silent when that is no terminal.
+// Progress of a step that a user waits for: rate and time left on one line of stderr; silent when that is no
+// terminal.
 #ifndef GAS_CORE_PROGRESS_H_
 #define GAS_CORE_PROGRESS_H_
 

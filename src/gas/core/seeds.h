@@ -24,8 +24,9 @@ std::string FormatSeeds(std::span<const Seed> seeds);
 // first, first + 1, ..., `count` of them.
 std::vector<Seed> SeedRange(Seed first, int64_t count);
 
-// Standard normal noise [B, shape...] float32 on the CPU, row i from a CPU generator seeded with seeds[i]. Equal to
-// the per-seed noise of the EDM and GAS programs, and independent of batching, rank and earlier draws.
+// Standard normal noise [B, shape...] float32 on the CPU, row i from a CPU generator seeded with seeds[i].
+// Equal to the per-seed noise of the EDM and GAS programs, and independent of batching, rank and earlier
+// draws.
 Tensor NoiseFor(std::span<const Seed> seeds, at::IntArrayRef shape);
 
 // Class labels [B] int64 in [0, classes): a function of each seed alone, independent of its noise.

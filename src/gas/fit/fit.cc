@@ -9,7 +9,8 @@
 namespace gas {
 namespace {
 
-// What one piece of the trajectories says about a row, in the coordinates of the coefficients (pixels or spectrum).
+// What one piece of the trajectories says about a row, in the coordinates of the coefficients (pixels or
+// spectrum).
 struct RowPiece {
   Tensor columns;  // [B,p,...] x_n, m_n, m_{n-1}, ...; float64 on the CPU
   Tensor target;   // [B,...]
@@ -18,7 +19,8 @@ struct RowPiece {
 
 class Fitter {
  public:
-  Fitter(const FitTimes& times, SchedulePtr schedule, const TrajectorySource& source, const FitOptions& options)
+  Fitter(const FitTimes& times, SchedulePtr schedule, const TrajectorySource& source,
+         const FitOptions& options)
       : schedule_(std::move(schedule)), source_(source), o_(options), cache_(source.pieces) {
     GAS_CHECK(source.pieces >= 1, Errc::kBadOption, "fit: no trajectories");
     GAS_CHECK(o_.folds >= 2, Errc::kBadOption, "fit.folds = ", o_.folds, ", must be at least 2");
@@ -51,7 +53,8 @@ class Fitter {
   // Takes the rows of `table`, which has the same times.
   void UseRows(const StepTable& table) {
     const auto like = [&](const Tensor& given) {
-      return table.spectral() || !Spectral() ? given.clone() : given.unsqueeze(2).unsqueeze(3).expand_as(table_.a).clone();
+      return table.spectral() || !Spectral() ? given.clone()
+                                             : given.unsqueeze(2).unsqueeze(3).expand_as(table_.a).clone();
     };
     table_.a = like(table.a);
     table_.b = like(table.b);
@@ -84,7 +87,8 @@ class Fitter {
     const Trajectories part = Read(piece);
     std::vector<Tensor> uncached;
     const uint64_t bytes = static_cast<uint64_t>(part.noise.numel()) * part.noise.element_size();
-    const bool keep = cached_bytes_ + bytes <= o_.cache_bytes && static_cast<int64_t>(cache_[piece].size()) >= n;
+    const bool keep =
+        cached_bytes_ + bytes <= o_.cache_bytes && static_cast<int64_t>(cache_[piece].size()) >= n;
     ReplayDenoiser network(part.denoiser, keep ? cache_[piece] : uncached);
     if (!keep) uncached = cache_[piece];  // what was kept before the cache was full
     std::vector<Tensor> columns(1);
@@ -99,8 +103,8 @@ class Fitter {
     evaluations_ += network.evaluations();
     if (keep) cached_bytes_ += network.evaluations() * (bytes / part.noise.size(0));
     for (const Tensor& column : columns) {
-      GAS_CHECK(column.isfinite().all().item<bool>(), Errc::kNumeric, "fit: states or predictions of step ", n,
-                " are not finite");
+      GAS_CHECK(column.isfinite().all().item<bool>(), Errc::kNumeric, "fit: states or predictions of step ",
+                n, " are not finite");
     }
     RowPiece row;
     row.target = Double(part.state(table_.t[n + 1].item<double>()));
@@ -138,16 +142,20 @@ class Fitter {
       const RowPiece row = Collect(n, piece);
       const Tensor weight = row.weight.view({-1, 1, 1});
       // Frequencies of one band side by side.
-      const auto flat = [&](const Tensor& v) { return order_.defined() ? v.flatten(-2).index_select(-1, order_) : v.flatten(-2); };
+      const auto flat = [&](const Tensor& v) {
+        return order_.defined() ? v.flatten(-2).index_select(-1, order_) : v.flatten(-2);
+      };
       const Tensor columns = flat(row.columns).permute({0, 2, 3, 1}) * weight.unsqueeze(3);  // [B,C,HW,p]
-      const Tensor target = flat(row.target) * weight;                                      // [B,C,HW]
+      const Tensor target = flat(row.target) * weight;                                       // [B,C,HW]
       AddByFold(whole, columns.flatten(1, 2), target.flatten(1));
       int64_t begin = 0;
       for (size_t g = 0; g < groups.size(); ++g) {
-        const int64_t c = static_cast<int64_t>(g) / o_.basis->bands(), k = static_cast<int64_t>(g) % o_.basis->bands();
+        const int64_t c = static_cast<int64_t>(g) / o_.basis->bands(),
+                      k = static_cast<int64_t>(g) % o_.basis->bands();
         if (k == 0) begin = 0;
         const int64_t end = begin + counts_[k].item<int64_t>();
-        AddByFold(groups[g], columns.select(1, c).slice(1, begin, end), target.select(1, c).slice(1, begin, end));
+        AddByFold(groups[g], columns.select(1, c).slice(1, begin, end),
+                  target.select(1, c).slice(1, begin, end));
         begin = end;
       }
     }
@@ -159,7 +167,8 @@ class Fitter {
       std::vector<Tensor> rows;
       double sum = 0, equations = 0;
       for (const auto& folds : groups) {
-        const CrossValidated band = SolveCrossValidated(folds, scalar.w, o_.ridges, constraint, RidgeChoice::kOneStandardError);
+        const CrossValidated band =
+            SolveCrossValidated(folds, scalar.w, o_.ridges, constraint, RidgeChoice::kOneStandardError);
         rows.push_back(band.w);
         for (const EquationSystem& fold : folds) {
           sum += band.error * static_cast<double>(fold.equations());
@@ -200,20 +209,24 @@ class Fitter {
     for (int64_t i = 1; i < w.size(1); ++i) table_.b[n][n + 1 - i] = entry(i);
   }
 
-  // Minimises the objective from w on: linear problems in all coefficients of the row at once, since it couples bands.
+  // Minimises the objective from w on: linear problems in all coefficients of the row at once, since it
+  // couples bands.
   Tensor Refined(int64_t n, Tensor w) {
     for (int64_t iteration = 0; iteration < o_.objective->iterations(); ++iteration) {
       std::vector<EquationSystem> folds(o_.folds, EquationSystem(w.numel()));
       for (int64_t piece = 0; piece < source_.pieces; ++piece) {
         const RowPiece row = Collect(n, piece);
         const Tensor weight = row.weight.view({-1, 1, 1});
-        // Bounded memory whatever the number of bands; a multiple of the folds, so that trajectories keep theirs.
+        // Bounded memory whatever the number of bands; a multiple of the folds, so that trajectories keep
+        // theirs.
         const int64_t entries = row.target[0].numel() * w.numel();
         const int64_t step = o_.folds * std::max<int64_t>(1, kEntriesAtOnce / (entries * o_.folds));
         for (int64_t from = 0; from < row.target.size(0); from += step) {
           const Tensor columns = Pixels(row.columns.slice(0, from, from + step));
-          const Tensor target = Spectral() ? SpectralTransform(*o_.basis, row.target).Inverse(row.target.slice(0, from, from + step))
-                                           : row.target.slice(0, from, from + step);
+          const Tensor target =
+              Spectral()
+                  ? SpectralTransform(*o_.basis, row.target).Inverse(row.target.slice(0, from, from + step))
+                  : row.target.slice(0, from, from + step);
           const Objective::Equations e = o_.objective->Linearise(columns, w.flatten(), target);
           const Tensor part = weight.slice(0, from, from + step);
           AddByFold(folds, e.columns * part, e.target * part.squeeze(2));

@@ -14,10 +14,11 @@ namespace {
 constexpr double kStartShifts[] = {0.7, 1.4, 2.1};
 // The search for times has this part of the budget, refinement of all together the rest.
 constexpr int64_t kSearchShare = 8;
-// Refinement goes from few trajectories to all that half of its budget can afford a round on, this many times as many
-// each time: few tell where to go, many where to end.
+// Refinement goes from few trajectories to all that half of its budget can afford a round on, this many times
+// as many each time: few tell where to go, many where to end.
 constexpr int64_t kGrowth = 4;
-// Rounds go on while they gain this share of the error; on a part that is not the last, as long as they gain much.
+// Rounds go on while they gain this share of the error; on a part that is not the last, as long as they gain
+// much.
 constexpr double kLeastGain = 1e-3, kLeastGainOfPart = 0.05;
 constexpr const char* kSearchGrids[] = {"logsnr", "edm", "uniform"};
 
@@ -26,13 +27,14 @@ class Solver {
   Solver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources,
          const SpectrumStatistics* statistics)
       : o_(options), schedule_(std::move(schedule)), sources_(sources), statistics_(statistics) {
-    GAS_CHECK(o_.nfe >= 1 && o_.nfe <= 1000, Errc::kBadOption, "fit.nfe = ", o_.nfe, ", must be in [1, 1000]");
+    GAS_CHECK(o_.nfe >= 1 && o_.nfe <= 1000, Errc::kBadOption, "fit.nfe = ", o_.nfe,
+              ", must be in [1, 1000]");
     if (o_.start == StartChoice::kAt) {
       GAS_CHECK(o_.start_time > o_.t_eps && o_.start_time <= schedule_->t_start(), Errc::kBadOption,
                 "fit.start = ", o_.start_time, ", must be in (", o_.t_eps, ", ", schedule_->t_start(), "]");
     }
-    GAS_CHECK(o_.start == StartChoice::kNoise || (statistics_ != nullptr && o_.fit.basis != nullptr), Errc::kInternal,
-              "a spectral start needs statistics and a basis");
+    GAS_CHECK(o_.start == StartChoice::kNoise || (statistics_ != nullptr && o_.fit.basis != nullptr),
+              Errc::kInternal, "a spectral start needs statistics and a basis");
   }
 
   FittedSolver Run() {
@@ -57,7 +59,8 @@ class Solver {
     std::vector<FitTimes> times = {GridFrom(grid, schedule_->t_start())};
     if (o_.start == StartChoice::kAuto) {
       const double noise = schedule_->HalfLogSnr(schedule_->t_start());
-      for (const double shift : kStartShifts) times.push_back(GridFrom(grid, schedule_->TimeOfHalfLogSnr(noise + shift)));
+      for (const double shift : kStartShifts)
+        times.push_back(GridFrom(grid, schedule_->TimeOfHalfLogSnr(noise + shift)));
     }
     return times;
   }
@@ -112,12 +115,15 @@ class Solver {
       const RefineResult refined =
           RefineTable(rows.table, schedule_, part,
                       {.budget = o_.budget - before - each * later,  // each part has at least a round
-                       .fit = fit, .step = o_.step, .least_gain = later > 0 ? kLeastGainOfPart : kLeastGain,
+                       .fit = fit,
+                       .step = o_.step,
+                       .least_gain = later > 0 ? kLeastGainOfPart : kLeastGain,
                        .report = [&](int64_t spent, double best) { return Report(before + spent, best); }});
       rows = refined.fit;
       evaluations_ += rows.evaluations;
       searched_ += rows.evaluations;
-      best_.stages.push_back({"all at once", count, refined.rounds, rows.evaluations, rows.rows.back().error});
+      best_.stages.push_back(
+          {"all at once", count, refined.rounds, rows.evaluations, rows.rows.back().error});
       best_.interrupted = refined.stopped;
       if (refined.stopped) break;
     }
@@ -129,8 +135,8 @@ class Solver {
     const TrajectorySource& all = sources_.training;
     const int64_t count = CountOf(all), least = CountOf(sources_.search);
     std::vector<TrajectorySource> parts;
-    for (int64_t pieces = std::min(all.pieces, most * all.pieces / count); pieces * count > least * all.pieces;
-         pieces /= kGrowth) {
+    for (int64_t pieces = std::min(all.pieces, most * all.pieces / count);
+         pieces * count > least * all.pieces; pieces /= kGrowth) {
       parts.push_back(Thinned(all, pieces));
     }
     parts.push_back(sources_.search);

@@ -26,7 +26,7 @@ struct FitSolverOptions {
   StartChoice start = StartChoice::kNoise;
   double start_time = 0;
   int64_t budget = 0;  // network evaluations that the time search may spend, each of one sample; 0: no search
-  FitOptions fit = {};  // its basis is the bands; start is set here
+  FitOptions fit = {};        // its basis is the bands; start is set here
   double step = kSingleStep;  // of differences, RefineOptions::step
   // Called during the search; false ends it with the best so far.
   std::function<bool(int64_t spent, double best)> report = {};
@@ -48,20 +48,21 @@ struct SearchStage {
 
 struct FittedSolver {
   FitResult fit;
-  double start_time = 0;    // schedule's start without a spectral start
-  bool searched = false;    // whether searched times won on held-out trajectories
+  double start_time = 0;  // schedule's start without a spectral start
+  bool searched = false;  // whether searched times won on held-out trajectories
   bool interrupted = false;
-  double held_out = 0;      // mean squared distance to the teacher on held-out trajectories
+  double held_out = 0;       // mean squared distance to the teacher on held-out trajectories
   double base_held_out = 0;  // of DPM-Solver++(3M) on the grid
-  int64_t evaluations = 0;  // of all that was tried
+  int64_t evaluations = 0;   // of all that was tried
   std::vector<SearchStage> stages;
 };
 
-// Candidates are: pure noise and, as `start` says, spectral starts, each on the grid; with a budget also times searched
-// from several grids over the cross-validated error of the last row on the search part, and what RefineTable makes of
-// them, first on that part, then on growing parts of the training trajectories as far as the budget goes. Each is fitted to the training
-// part, and the least held-out error wins. `statistics` may be null when start is kNoise. Throws Error(kBadOption) for
-// unknown grids and a start outside (t_eps, schedule start].
+// Candidates are: pure noise and, as `start` says, spectral starts, each on the grid; with a budget also
+// times searched from several grids over the cross-validated error of the last row on the search part, and
+// what RefineTable makes of them, first on that part, then on growing parts of the training trajectories as
+// far as the budget goes. Each is fitted to the training part, and the least held-out error wins.
+// `statistics` may be null when start is kNoise. Throws Error(kBadOption) for unknown grids and a start
+// outside (t_eps, schedule start].
 FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources,
                        const SpectrumStatistics* statistics);
 

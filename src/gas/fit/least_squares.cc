@@ -20,7 +20,8 @@ Tensor Complement(const Tensor& normal) {
 
 }  // namespace
 
-EquationSystem::EquationSystem(int64_t unknowns) : factor_(torch::zeros({0, unknowns + 1}, torch::kFloat64)) {}
+EquationSystem::EquationSystem(int64_t unknowns)
+    : factor_(torch::zeros({0, unknowns + 1}, torch::kFloat64)) {}
 
 void EquationSystem::Add(const Tensor& columns, const Tensor& target) {
   factor_ = TriangularFactor(torch::cat({factor_, torch::cat({columns, target.unsqueeze(1)}, 1)}));
@@ -65,7 +66,8 @@ Tensor RidgeSolver::Solve(double ridge) const {
 CrossValidated SolveCrossValidated(const std::vector<EquationSystem>& folds, const Tensor& prior,
                                    const std::vector<double>& ridges,
                                    const std::optional<LinearConstraint>& constraint, RidgeChoice choice) {
-  GAS_CHECK(folds.size() >= 2, Errc::kBadOption, "cross-validation with ", folds.size(), " folds, must be at least 2");
+  GAS_CHECK(folds.size() >= 2, Errc::kBadOption, "cross-validation with ", folds.size(),
+            " folds, must be at least 2");
   std::vector<double> errors(ridges.size(), 0);
   EquationSystem all(prior.size(0));
   for (size_t left_out = 0; left_out < folds.size(); ++left_out) {
@@ -76,7 +78,8 @@ CrossValidated SolveCrossValidated(const std::vector<EquationSystem>& folds, con
       if (f != left_out) rest.Add(folds[f]);
     }
     const RidgeSolver solver(rest, prior, constraint);
-    for (size_t i = 0; i < ridges.size(); ++i) errors[i] += folds[left_out].SquaredError(solver.Solve(ridges[i]));
+    for (size_t i = 0; i < ridges.size(); ++i)
+      errors[i] += folds[left_out].SquaredError(solver.Solve(ridges[i]));
   }
   size_t best = std::min_element(errors.begin(), errors.end()) - errors.begin();
   if (choice == RidgeChoice::kOneStandardError) {

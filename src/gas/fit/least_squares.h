@@ -1,4 +1,5 @@
-// Linear least squares with many equations in few unknowns, accumulated in a stream (docs/math/fit.md, section 2).
+// Linear least squares with many equations in few unknowns, accumulated in a stream (docs/math/fit.md,
+// section 2).
 #ifndef GAS_FIT_LEAST_SQUARES_H_
 #define GAS_FIT_LEAST_SQUARES_H_
 
@@ -9,8 +10,9 @@
 
 namespace gas {
 
-// Equations columns * w = target, kept as the triangular factor R of the QR decomposition of [columns | target]: as well
-// conditioned as the equations themselves (normal equations would square the condition number), and of fixed size.
+// Equations columns * w = target, kept as the triangular factor R of the QR decomposition of [columns |
+// target]: as well conditioned as the equations themselves (normal equations would square the condition
+// number), and of fixed size.
 class EquationSystem {
  public:
   explicit EquationSystem(int64_t unknowns);
@@ -37,13 +39,14 @@ struct LinearConstraint {
   Tensor normal;
 };
 
-// Minimises |columns * w - target|^2 + ridge |scale (w - prior)|^2 where scale is the norm of each column, so that ridge
-// is a pure number; infinity gives the prior. With ridge 0 directions that the equations do not determine to rounding
-// keep the prior.
+// Minimises |columns * w - target|^2 + ridge |scale (w - prior)|^2 where scale is the norm of each column, so
+// that ridge is a pure number; infinity gives the prior. With ridge 0 directions that the equations do not
+// determine to rounding keep the prior.
 class RidgeSolver {
  public:
   // prior [p] float64.
-  RidgeSolver(const EquationSystem& system, const Tensor& prior, const std::optional<LinearConstraint>& constraint = {});
+  RidgeSolver(const EquationSystem& system, const Tensor& prior,
+              const std::optional<LinearConstraint>& constraint = {});
   Tensor Solve(double ridge) const;  // [p]
 
  private:
@@ -51,18 +54,19 @@ class RidgeSolver {
 };
 
 struct CrossValidated {
-  Tensor w;               // [p]
-  double ridge = 0;       // of ridges, the one chosen
-  double error = 0;       // mean over equations of the squared error of each fold under the solution of the others
+  Tensor w;          // [p]
+  double ridge = 0;  // of ridges, the one chosen
+  double error = 0;  // mean over equations of the squared error of each fold under the solution of the others
 };
 
 enum class RidgeChoice {
   kLeast,             // least error on folds left out
-  kOneStandardError,  // the largest ridge whose error is within one standard error, a share sqrt(2 / equations), of that
+  kOneStandardError,  // the largest ridge whose error is within one standard error, a share sqrt(2 /
+                      // equations), of that
 };
 
-// Chooses the ridge, from an ascending list, by leaving each fold out once, then solves with all of them. Throws
-// Error(kBadOption) with fewer than two folds.
+// Chooses the ridge, from an ascending list, by leaving each fold out once, then solves with all of them.
+// Throws Error(kBadOption) with fewer than two folds.
 CrossValidated SolveCrossValidated(const std::vector<EquationSystem>& folds, const Tensor& prior,
                                    const std::vector<double>& ridges,
                                    const std::optional<LinearConstraint>& constraint = {},

@@ -3,7 +3,9 @@
 namespace gas {
 namespace {
 
-Tensor Combined(const Tensor& columns, const Tensor& w) { return torch::einsum("bpchw,p->bchw", {columns, w}); }
+Tensor Combined(const Tensor& columns, const Tensor& w) {
+  return torch::einsum("bpchw,p->bchw", {columns, w});
+}
 
 class Huber : public Objective {
  public:
@@ -12,7 +14,8 @@ class Huber : public Objective {
 
   Equations Linearise(const Tensor& columns, const Tensor& w, const Tensor& teacher) const override {
     const Tensor difference = Combined(columns, w) - teacher;
-    // sqrt of the weight 1 / sqrt(d^2 + delta^2), whose weighted square majorises the distance at this difference.
+    // sqrt of the weight 1 / sqrt(d^2 + delta^2), whose weighted square majorises the distance at this
+    // difference.
     const Tensor weight = (difference.square() + delta_ * delta_).pow(-0.25);
     return {(columns * weight.unsqueeze(1)).flatten(2).transpose(1, 2), (teacher * weight).flatten(1)};
   }
@@ -34,7 +37,8 @@ class Embedding : public Objective {
     std::vector<Tensor> derivatives;
     for (int64_t p = 0; p < columns.size(1); ++p) {
       const Tensor direction = columns.select(1, p);
-      // A step that moves pixels by about 1e-4: in float64 both errors, of rounding and of curvature, stay near 1e-8.
+      // A step that moves pixels by about 1e-4: in float64 both errors, of rounding and of curvature, stay
+      // near 1e-8.
       const double step = 1e-4 / (direction.square().mean().sqrt().item<double>() + 1e-12);
       derivatives.push_back((embedding_(sample + step * direction) - embedding_(sample - step * direction)) /
                             (2 * step));
@@ -50,7 +54,9 @@ class Embedding : public Objective {
 
 }  // namespace
 
-ObjectivePtr HuberObjective(double delta, int64_t iterations) { return std::make_shared<Huber>(delta, iterations); }
+ObjectivePtr HuberObjective(double delta, int64_t iterations) {
+  return std::make_shared<Huber>(delta, iterations);
+}
 
 ObjectivePtr EmbeddingObjective(std::function<Tensor(const Tensor&)> embedding, int64_t iterations) {
   return std::make_shared<Embedding>(std::move(embedding), iterations);

@@ -10,16 +10,16 @@
 namespace gas {
 namespace {
 
-constexpr double kLeastGap = 0.1;          // a trial may shrink no lambda-step below this share of itself
-constexpr double kMostOffset = 0.9;        // of the lambda-step after the node, as in the time search
+constexpr double kLeastGap = 0.1;    // a trial may shrink no lambda-step below this share of itself
+constexpr double kMostOffset = 0.9;  // of the lambda-step after the node, as in the time search
 constexpr double kFirstDamping = 1e-3, kLeastDamping = 1e-8, kMostDamping = 1e3;
-constexpr double kStepGain = 0.005;        // a step that gains less calls for new derivatives
-constexpr int kMostFailures = 2;           // as do so many steps in a row that gain nothing
+constexpr double kStepGain = 0.005;  // a step that gains less calls for new derivatives
+constexpr int kMostFailures = 2;     // as do so many steps in a row that gain nothing
 
 // A table as times and what it has beyond DPM-Solver++ on them.
 struct Point {
-  Tensor lambda;       // [N+1] of t
-  Tensor offset;       // [N] lambda of t_eval minus that of t
+  Tensor lambda;            // [N+1] of t
+  Tensor offset;            // [N] lambda of t_eval minus that of t
   Tensor extra_a, extra_b;  // like the table's a, b
 
   Point Clone() const { return {lambda.clone(), offset.clone(), extra_a.clone(), extra_b.clone()}; }
@@ -27,8 +27,8 @@ struct Point {
 
 struct Variable {
   enum class Kind { kTime, kOffset, kState, kPrediction } kind;
-  int64_t n, j;        // node, or row and column
-  int64_t first;       // evaluations before this one do not depend on it
+  int64_t n, j;   // node, or row and column
+  int64_t first;  // evaluations before this one do not depend on it
 };
 
 // What a refinement changes besides the last row.
@@ -49,9 +49,15 @@ std::vector<Variable> VariablesOf(int64_t steps, const FitOptions& fit) {
 
 class Refiner {
  public:
-  Refiner(const StepTable& table, SchedulePtr schedule, const TrajectorySource& source, const RefineOptions& options)
-      : schedule_(std::move(schedule)), source_(source), o_(options), like_(table), steps_(table.nfe()),
-        variables_(VariablesOf(steps_, options.fit)), samples_(CountOf(source)) {
+  Refiner(const StepTable& table, SchedulePtr schedule, const TrajectorySource& source,
+          const RefineOptions& options)
+      : schedule_(std::move(schedule)),
+        source_(source),
+        o_(options),
+        like_(table),
+        steps_(table.nfe()),
+        variables_(VariablesOf(steps_, options.fit)),
+        samples_(CountOf(source)) {
     at_ = PointOf(table);
   }
 
@@ -61,7 +67,8 @@ class Refiner {
     at_ = PointOf(best_.fit.table);
     Report();
     double damping = kFirstDamping;
-    for (int small = 0; small < 2 && !result_.stopped && spent_ + RoundCost() <= o_.budget && !variables_.empty();) {
+    for (int small = 0;
+         small < 2 && !result_.stopped && spent_ + RoundCost() <= o_.budget && !variables_.empty();) {
       const double before = Best();
       Differentiate();
       ++result_.rounds;
@@ -98,8 +105,8 @@ class Refiner {
   Point PointOf(const StepTable& table) const {
     const StepTable base = FitBase(*schedule_, table.t, o_.fit.history);
     const Tensor lambda = schedule_->HalfLogSnr(table.t);
-    return {lambda, schedule_->HalfLogSnr(table.t_eval) - lambda.slice(0, 0, steps_), table.a - Spread(base.a),
-            table.b - Spread(base.b)};
+    return {lambda, schedule_->HalfLogSnr(table.t_eval) - lambda.slice(0, 0, steps_),
+            table.a - Spread(base.a), table.b - Spread(base.b)};
   }
 
   StepTable TableOf(const Point& p) const {
@@ -136,7 +143,8 @@ class Refiner {
     return 2 * o_.step * (at_.lambda[v.n + 1] - at_.lambda[v.n]).item<double>();
   }
 
-  // The one number of the point that the variable stands for (of a spectral table's bands, which move together).
+  // The one number of the point that the variable stands for (of a spectral table's bands, which move
+  // together).
   static Tensor At(const Point& p, const Variable& v) {
     switch (v.kind) {
       case Variable::Kind::kTime: return p.lambda[v.n];
@@ -158,13 +166,15 @@ class Refiner {
 
   int64_t RoundCost() const { return RefineRoundCost(steps_, o_.fit) * samples_; }
 
-  // The last row fitted anew. Counts what the network was asked, also when its outputs are not finite, which throws.
+  // The last row fitted anew. Counts what the network was asked, also when its outputs are not finite, which
+  // throws.
   Fitted Fit(const StepTable& table) {
     Fitted fitted;
     fitted.outputs.resize(source_.pieces);
     const TrajectorySource recorded{source_.pieces, [&](int64_t piece) {
                                       Trajectories part = source_.read(piece);
-                                      part.denoiser = std::make_shared<ReplayDenoiser>(part.denoiser, fitted.outputs[piece]);
+                                      part.denoiser = std::make_shared<ReplayDenoiser>(part.denoiser,
+                                                                                       fitted.outputs[piece]);
                                       return part;
                                     }};
     const auto count = [&] {
@@ -193,7 +203,8 @@ class Refiner {
 
   // Columns are kept, so in no more than the network's own precision.
   static Tensor Flat(const Tensor& x) {
-    return x.to(torch::kCPU, x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32).flatten();
+    return x.to(torch::kCPU, x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32)
+        .flatten();
   }
 
   // What the best table's samples lack, and the columns of its last row.
@@ -230,8 +241,8 @@ class Refiner {
     }
   }
 
-  // What a trial shows of the derivatives along its change (Broyden's update, in units of the columns' norms): of the
-  // samples' difference, that part which is not the last row's own.
+  // What a trial shows of the derivatives along its change (Broyden's update, in units of the columns'
+  // norms): of the samples' difference, that part which is not the last row's own.
   void Learn(Fitted& trial, const Tensor& change) {
     Tensor squares = torch::zeros({static_cast<int64_t>(variables_.size())}, torch::kFloat64);
     for (const Piece& piece : pieces_) squares += piece.derivatives.square().sum(0).to(torch::kFloat64);
@@ -245,7 +256,8 @@ class Refiner {
     same_row.b[steps_ - 1] = trial.fit.table.b[steps_ - 1];
     for (int64_t i = 0; i < source_.pieces; ++i) {
       const Trajectories part = source_.read(i);
-      Tensor surprise = Flat(Sample(trial.fit.table, part, trial.outputs[i]) - Sample(same_row, part, best_.outputs[i]));
+      Tensor surprise =
+          Flat(Sample(trial.fit.table, part, trial.outputs[i]) - Sample(same_row, part, best_.outputs[i]));
       Tensor& derivatives = pieces_[i].derivatives;
       surprise -= torch::mv(derivatives, change.to(derivatives.dtype()));
       derivatives.addr_(surprise, direction.to(derivatives.dtype()));
@@ -256,7 +268,8 @@ class Refiner {
   EquationSystem Equations() const {
     EquationSystem system(pieces_[0].derivatives.size(1) + pieces_[0].last_row.size(1));
     for (const Piece& piece : pieces_) {
-      system.Add(torch::cat({piece.derivatives, piece.last_row}, 1).to(torch::kFloat64), piece.missing.to(torch::kFloat64));
+      system.Add(torch::cat({piece.derivatives, piece.last_row}, 1).to(torch::kFloat64),
+                 piece.missing.to(torch::kFloat64));
     }
     return system;
   }
@@ -264,7 +277,8 @@ class Refiner {
   // Steps with the derivatives at hand until they lead no further; returns the damping for the next ones.
   double Descend(double damping) {
     bool moved = false;
-    for (int failures = 0; damping <= kMostDamping && !result_.stopped && spent_ + steps_ * samples_ <= o_.budget;) {
+    for (int failures = 0;
+         damping <= kMostDamping && !result_.stopped && spent_ + steps_ * samples_ <= o_.budget;) {
       const EquationSystem equations = Equations();
       const RidgeSolver solver(equations, torch::zeros({equations.unknowns()}, torch::kFloat64));
       const std::optional<Point> point = Moved(solver.Solve(damping));
@@ -303,7 +317,8 @@ class Refiner {
   // The present point moved by a solution; nothing if its times would not be in order.
   std::optional<Point> Moved(const Tensor& change) const {
     Point p = at_.Clone();
-    for (size_t i = 0; i < variables_.size(); ++i) Move(p, variables_[i], change[static_cast<int64_t>(i)].item<double>());
+    for (size_t i = 0; i < variables_.size(); ++i)
+      Move(p, variables_[i], change[static_cast<int64_t>(i)].item<double>());
     const Tensor widths = p.lambda.diff();
     if ((widths < kLeastGap * at_.lambda.diff()).any().item<bool>()) return std::nullopt;
     p.offset = p.offset.clamp(-kMostOffset * widths, kMostOffset * widths);

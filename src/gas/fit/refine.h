@@ -1,5 +1,5 @@
-// Levenberg-Marquardt over a whole table: times, offsets and rows at once, without backpropagation (docs/math/fit.md,
-// section 7).
+// Levenberg-Marquardt over a whole table: times, offsets and rows at once, without backpropagation
+// (docs/math/fit.md, section 7).
 #ifndef GAS_FIT_REFINE_H_
 #define GAS_FIT_REFINE_H_
 
@@ -12,20 +12,22 @@ namespace gas {
 constexpr double kSingleStep = 0.01, kBfloat16Step = 0.04;
 
 struct RefineOptions {
-  int64_t budget = 0;   // network evaluations, each of one sample; a round that would exceed it is not begun
-  FitOptions fit = {};  // of the last row, which is a regression in every trial; history and constraint hold for all rows
-  // Change of a coefficient in a difference, and half that of a time in units of the lambda-step beside. It has to stand
-  // out of the network's rounding.
+  int64_t budget = 0;  // network evaluations, each of one sample; a round that would exceed it is not begun
+  FitOptions fit =
+      {};  // of the last row, which is a regression in every trial; history and constraint hold for all rows
+  // Change of a coefficient in a difference, and half that of a time in units of the lambda-step beside. It
+  // has to stand out of the network's rounding.
   double step = kSingleStep;
-  double least_gain = 1e-3;  // two rounds in a row that gain less than this share of the error end the refinement
+  double least_gain =
+      1e-3;  // two rounds in a row that gain less than this share of the error end the refinement
   // Called after each trial; false ends the refinement with the best so far.
   std::function<bool(int64_t spent, double best)> report = {};
 };
 
 struct RefineResult {
-  FitResult fit;          // the table, its last row's error, and all evaluations spent
-  int64_t rounds = 0;     // derivatives taken
-  bool stopped = false;   // by report
+  FitResult fit;         // the table, its last row's error, and all evaluations spent
+  int64_t rounds = 0;    // derivatives taken
+  bool stopped = false;  // by report
 };
 
 // Evaluations, of one sample each, that a round takes for each trajectory: derivatives and one trial.
@@ -34,10 +36,11 @@ int64_t RefineRoundCost(int64_t nfe, const FitOptions& fit);
 // Minimises the mean squared difference between the table's samples and the teacher's over
 //   the inner times, in lambda, and the network's times t_eval,
 //   a[n][n] and b[n][j] of every row but the last (one number for all bands of a spectral table),
-// with the last row fitted anew in each trial. Rows follow the times: a change of times changes DPM-Solver++'s row, and
-// what the table has beyond that stays. Derivatives are differences of samples, so the network is only called. Intermediate states need no longer be the teacher's: they become those that
-// serve the sample best, which row after row cannot see. Never worse than `table` on `source`, by the cross-validated
-// error of the last row. Throws what FitTable throws.
+// with the last row fitted anew in each trial. Rows follow the times: a change of times changes
+// DPM-Solver++'s row, and what the table has beyond that stays. Derivatives are differences of samples, so
+// the network is only called. Intermediate states need no longer be the teacher's: they become those that
+// serve the sample best, which row after row cannot see. Never worse than `table` on `source`, by the
+// cross-validated error of the last row. Throws what FitTable throws.
 RefineResult RefineTable(const StepTable& table, SchedulePtr schedule, const TrajectorySource& source,
                          const RefineOptions& options);
 

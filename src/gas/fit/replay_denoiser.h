@@ -10,8 +10,8 @@
 
 namespace gas {
 
-// Gives the outputs of earlier evaluations again before it asks the network, so that a table whose first rows have been
-// run costs the evaluations of the others alone. For one run of one table.
+// Gives the outputs of earlier evaluations again before it asks the network, so that a table whose first rows
+// have been run costs the evaluations of the others alone. For one run of one table.
 class ReplayDenoiser : public Denoiser {
  public:
   // New outputs are added to `outputs`, which must outlive this.

@@ -30,8 +30,8 @@ Tensor SpectrumStatistics::Mean(const SpectralBasis& basis) const {
 }
 
 Tensor SpectrumStatistics::Variance(const SpectralBasis& basis) const {
-  const Tensor second =
-      torch::einsum("dc,de,cehw->dhw", {basis.rotation, basis.rotation, product_ / static_cast<double>(count_)});
+  const Tensor second = torch::einsum(
+      "dc,de,cehw->dhw", {basis.rotation, basis.rotation, product_ / static_cast<double>(count_)});
   return (second - Mean(basis).square()).clamp_min(0);
 }
 
@@ -43,7 +43,8 @@ SpectralStartPtr MakeSpectralStart(const SpectrumStatistics& statistics, const S
   const Tensor gain = ((alpha_to * alpha_to * variance + sigma_to * sigma_to) /
                        (alpha_from * alpha_from * variance + sigma_from * sigma_from))
                           .sqrt();
-  return std::make_shared<SpectralStart>(SpectralStart{gain, (alpha_to - gain * alpha_from) * statistics.Mean(basis)});
+  return std::make_shared<SpectralStart>(
+      SpectralStart{gain, (alpha_to - gain * alpha_from) * statistics.Mean(basis)});
 }
 
 }  // namespace gas

@@ -1,9 +1,9 @@
 #include "gas/fit/time_search.h"
 
-#include <nlopt.h>
-
 #include <exception>
 #include <memory>
+
+#include <nlopt.h>
 
 #include "gas/core/error.h"
 
@@ -22,8 +22,11 @@ constexpr double kBad = 1e10;  // stands for infinity in quadratic models
 class TimeCoordinates {
  public:
   TimeCoordinates(const NoiseSchedule& schedule, const FitTimes& around, const TimeSearchOptions& options)
-      : schedule_(schedule), t_first_(around.t[0].item<double>()), t_last_(around.t[-1].item<double>()),
-        offsets_(options.offsets), start_(options.start) {
+      : schedule_(schedule),
+        t_first_(around.t[0].item<double>()),
+        t_last_(around.t[-1].item<double>()),
+        offsets_(options.offsets),
+        start_(options.start) {
     lambda_ = schedule.HalfLogSnr(around.t);
     first_ = lambda_[0].item<double>();
     noise_ = schedule.HalfLogSnr(schedule.t_start());
@@ -117,7 +120,8 @@ class Search {
     std::vector<double> x, lower, upper, step;
     space.Describe(x, lower, upper, step);
     if (x.empty() || candidates < 1 || Done()) return;
-    const std::unique_ptr<nlopt_opt_s, void (*)(nlopt_opt)> opt(nlopt_create(algorithm, x.size()), nlopt_destroy);
+    const std::unique_ptr<nlopt_opt_s, void (*)(nlopt_opt)> opt(nlopt_create(algorithm, x.size()),
+                                                                nlopt_destroy);
     space_ = &space;
     opt_ = opt.get();
     nlopt_set_lower_bounds(opt_, lower.data());
@@ -162,8 +166,9 @@ class Search {
 TimeSearchResult SearchTimes(const NoiseSchedule& schedule, const std::vector<FitTimes>& initial,
                              const std::function<double(const FitTimes&)>& objective,
                              const TimeSearchOptions& options) {
-  GAS_CHECK(!initial.empty() && options.max_candidates >= 1, Errc::kBadOption, "time search: ", initial.size(),
-            " initial grids and ", options.max_candidates, " candidates, must be at least one each");
+  GAS_CHECK(!initial.empty() && options.max_candidates >= 1, Errc::kBadOption,
+            "time search: ", initial.size(), " initial grids and ", options.max_candidates,
+            " candidates, must be at least one each");
   Search search(schedule, objective, options);
   for (const FitTimes& times : initial) {
     if (!search.Done()) search.Try(times);

@@ -15,8 +15,8 @@ std::vector<double> Doubles(const Tensor& values) {
 }
 
 Trajectories FromSamples(const Samples& samples, const Tensor& times, const Model& model) {
-  const auto path = std::make_shared<TeacherPath>(model.schedule, times, samples.states, samples.data_predictions,
-                                                  samples.images);
+  const auto path = std::make_shared<TeacherPath>(model.schedule, times, samples.states,
+                                                  samples.data_predictions, samples.images);
   const torch::Device device = model.device;
   return {samples.noise.to(device),
           {samples.labels.defined() ? samples.labels.to(device) : Tensor()},
@@ -45,7 +45,8 @@ TrajectorySource Thinned(const TrajectorySource& source, int64_t pieces) {
   return {pieces, [source, pieces](int64_t piece) { return source.read(piece * source.pieces / pieces); }};
 }
 
-TeacherPath::TeacherPath(SchedulePtr schedule, const Tensor& times, Tensor states, Tensor predictions, Tensor samples)
+TeacherPath::TeacherPath(SchedulePtr schedule, const Tensor& times, Tensor states, Tensor predictions,
+                         Tensor samples)
     : schedule_(std::move(schedule)),
       times_(Doubles(times)),
       kappa_(Doubles(schedule_->HalfLogSnr(times).exp())),
@@ -54,15 +55,15 @@ TeacherPath::TeacherPath(SchedulePtr schedule, const Tensor& times, Tensor state
       predictions_(std::move(predictions)),
       samples_(std::move(samples)) {
   CheckGrid(times);
-  GAS_CHECK(states_.size(1) + 1 == times.size(0), Errc::kInternal, "teacher path of ", states_.size(1), " states and ",
-            times.size(0), " times");
+  GAS_CHECK(states_.size(1) + 1 == times.size(0), Errc::kInternal, "teacher path of ", states_.size(1),
+            " states and ", times.size(0), " times");
 }
 
 Tensor TeacherPath::State(double t) const {
   const int64_t last = static_cast<int64_t>(times_.size()) - 1;
   const double slack = 1e-9 * times_[0];
-  GAS_CHECK(t <= times_[0] + slack && t >= times_[last] - slack, Errc::kBadOption, "teacher state at time ", t,
-            ", must be in [", times_[last], ", ", times_[0], "]");
+  GAS_CHECK(t <= times_[0] + slack && t >= times_[last] - slack, Errc::kBadOption, "teacher state at time ",
+            t, ", must be in [", times_[last], ", ", times_[0], "]");
   const auto at = [&](int64_t i) { return i == last ? samples_ : states_.select(1, i); };
   int64_t i = 0;
   while (i + 1 < last && times_[i + 1] >= t) ++i;
@@ -71,14 +72,16 @@ Tensor TeacherPath::State(double t) const {
   }
   const double sigma = schedule_->Sigma(t), width = kappa_[i + 1] - kappa_[i];
   const double s = (std::exp(schedule_->HalfLogSnr(t)) - kappa_[i]) / width;
-  const Tensor from = at(i) * (1 / sigma_[i]), to = at(i + 1) * (1 / sigma_[i + 1]), slope = predictions_.select(1, i);
+  const Tensor from = at(i) * (1 / sigma_[i]), to = at(i + 1) * (1 / sigma_[i + 1]),
+               slope = predictions_.select(1, i);
   if (i + 1 == last) return sigma * ((1 - s * s) * from + (s - s * s) * width * slope + s * s * to);
   const double s2 = s * s, s3 = s2 * s;
   return sigma * ((2 * s3 - 3 * s2 + 1) * from + (s3 - 2 * s2 + s) * width * slope + (3 * s2 - 2 * s3) * to +
                   (s3 - s2) * width * predictions_.select(1, i + 1));
 }
 
-TrajectorySource SourceOf(const TeacherData& data, const Model& model, int64_t begin, int64_t end, int64_t batch) {
+TrajectorySource SourceOf(const TeacherData& data, const Model& model, int64_t begin, int64_t end,
+                          int64_t batch) {
   const TeacherSpec& spec = data.spec();
   GAS_CHECK(spec.states, Errc::kBadFile, "teacher data of ", spec.model,
             ": keep no states along the trajectory, make them with gas teacher --states");
@@ -92,14 +95,16 @@ TrajectorySource SourceOf(const TeacherData& data, const Model& model, int64_t b
           }};
 }
 
-TrajectorySource SourceOf(const Samples& samples, const StepTable& table, const Model& model, int64_t begin, int64_t end,
-                          int64_t batch) {
+TrajectorySource SourceOf(const Samples& samples, const StepTable& table, const Model& model, int64_t begin,
+                          int64_t end, int64_t batch) {
   CheckGrid(table.t);
   return {(end - begin + batch - 1) / batch, [=, times = table.t](int64_t piece) {
             const int64_t from = begin + piece * batch, to = std::min(end, from + batch);
-            const auto rows = [&](const Tensor& all) { return all.defined() ? all.slice(0, from, to) : Tensor(); };
-            return FromSamples({rows(samples.noise), rows(samples.images), rows(samples.labels), rows(samples.states),
-                                rows(samples.data_predictions)},
+            const auto rows = [&](const Tensor& all) {
+              return all.defined() ? all.slice(0, from, to) : Tensor();
+            };
+            return FromSamples({rows(samples.noise), rows(samples.images), rows(samples.labels),
+                                rows(samples.states), rows(samples.data_predictions)},
                                times, model);
           }};
 }

@@ -10,7 +10,8 @@ namespace {
 
 constexpr int64_t kMaxSteps = 10'000;
 constexpr double kEdmRho = 7;
-// GITS levels are rounded to four digits: their first time may lie this much beyond the start of the schedule.
+// GITS levels are rounded to four digits: their first time may lie this much beyond the start of the
+// schedule.
 constexpr double kGitsSlack = 1e-3;
 
 Tensor WithEnds(const Tensor& grid, double t_from, double t_to) {
@@ -51,8 +52,8 @@ Tensor ParseGrid(std::string_view list, const NoiseSchedule& schedule, int64_t s
             " times in the list, must be ", steps + 1, " for ", steps, " steps");
   const Tensor grid = torch::tensor(times, torch::kFloat64);
   CheckGrid(grid);
-  GAS_CHECK(times[0] <= schedule.t_start(), Errc::kBadOption, "grid: first time ", times[0], ", must be at most ",
-            schedule.t_start(), ", where the schedule starts");
+  GAS_CHECK(times[0] <= schedule.t_start(), Errc::kBadOption, "grid: first time ", times[0],
+            ", must be at most ", schedule.t_start(), ", where the schedule starts");
   return grid;
 }
 
@@ -63,8 +64,8 @@ std::vector<std::string> GridNames() {
 }
 
 void CheckSteps(int64_t steps) {
-  GAS_CHECK(steps >= 1 && steps <= kMaxSteps, Errc::kBadOption, "grid: ", steps, " steps, must be in [1, ", kMaxSteps,
-            "]");
+  GAS_CHECK(steps >= 1 && steps <= kMaxSteps, Errc::kBadOption, "grid: ", steps, " steps, must be in [1, ",
+            kMaxSteps, "]");
 }
 
 }  // namespace
@@ -81,13 +82,14 @@ const std::vector<GridInfo>& ListGrids() {
 }
 
 Tensor PolynomialGrid(double rho, int64_t steps, double t_from, double t_to) {
-  const Tensor root = torch::linspace(std::pow(t_from, 1 / rho), std::pow(t_to, 1 / rho), steps + 1, torch::kFloat64);
+  const Tensor root =
+      torch::linspace(std::pow(t_from, 1 / rho), std::pow(t_to, 1 / rho), steps + 1, torch::kFloat64);
   return WithEnds(torch::pow(root, rho), t_from, t_to);
 }
 
 Tensor LogSnrGrid(const NoiseSchedule& schedule, int64_t steps, double t_from, double t_to) {
-  const Tensor lambda = torch::linspace(schedule.HalfLogSnr(t_from), schedule.HalfLogSnr(t_to), steps + 1,
-                                        torch::kFloat64);
+  const Tensor lambda =
+      torch::linspace(schedule.HalfLogSnr(t_from), schedule.HalfLogSnr(t_to), steps + 1, torch::kFloat64);
   return WithEnds(schedule.TimeOfHalfLogSnr(lambda), t_from, t_to);
 }
 
@@ -116,8 +118,8 @@ void CheckGrid(const Tensor& grid) {
   for (int64_t i = 0; i < times.size(0); ++i) {
     GAS_CHECK(std::isfinite(t[i]) && t[i] > 0, Errc::kBadOption, "grid: time ", i, " is ", t[i],
               ", must be finite and above 0");
-    GAS_CHECK(i == 0 || t[i] < t[i - 1], Errc::kBadOption, "grid: time ", i, " is ", t[i], ", must be below time ",
-              i - 1, " = ", t[i - 1]);
+    GAS_CHECK(i == 0 || t[i] < t[i - 1], Errc::kBadOption, "grid: time ", i, " is ", t[i],
+              ", must be below time ", i - 1, " = ", t[i - 1]);
   }
 }
 
@@ -130,7 +132,8 @@ Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int
   if (name == "quadratic") return PolynomialGrid(2, steps, t_from, t_to);
   if (name == "logsnr") return LogSnrGrid(schedule, steps, t_from, t_to);
   if (name == "edm") return EdmGrid(kEdmRho, schedule, steps, t_from, t_to);
-  GAS_CHECK(name != "gits", Errc::kBadOption, "grid gits: brings its own ends, it cannot divide a part of the range");
+  GAS_CHECK(name != "gits", Errc::kBadOption,
+            "grid gits: brings its own ends, it cannot divide a part of the range");
   Fail(Errc::kBadOption, "grid \"", name.substr(0, 80), "\" is unknown, did you mean ",
        NearestName(name, GridNames()), "?");
 }

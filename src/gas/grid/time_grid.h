@@ -18,16 +18,16 @@ struct GridInfo {
 // The grids that MakeGrid knows by name.
 const std::vector<GridInfo>& ListGrids();
 
-// The grid `name` with `steps` steps: [steps + 1] float64, strictly descending from schedule.t_start() to t_eps.
-// name is one of
+// The grid `name` with `steps` steps: [steps + 1] float64, strictly descending from schedule.t_start() to
+// t_eps. name is one of
 //   uniform    equal steps in t
 //   quadratic  equal steps in sqrt(t)
 //   logsnr     equal steps in lambda
 //   edm        equal steps in (sigma / alpha)^(1/7) (Karras et al. 2022, eq. 5)
 //   gits       the noise levels of GITS (Chen et al. 2024) for 5 to 8 steps; they bring their own ends
-// or a list "1,0.6,0.2,0.001" of steps + 1 times, used as it is.
-// Throws Error(kBadOption) naming the value and its bound for an unknown name (with the nearest known one), steps
-// outside [1, 10000], t_eps outside (0, t_start), and lists that are not finite, descending and in (0, t_start].
+// or a list "1,0.6,0.2,0.001" of steps + 1 times, used as it is. Throws Error(kBadOption) naming the value
+// and its bound for an unknown name (with the nearest known one), steps outside [1, 10000], t_eps outside (0,
+// t_start), and lists that are not finite, descending and in (0, t_start].
 Tensor MakeGrid(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_eps);
 
 // The same between two times of the schedule, t_from > t_to > 0; not for gits and lists.
@@ -42,8 +42,8 @@ Tensor EdmGrid(double rho, const NoiseSchedule& schedule, int64_t steps, double 
 // The noise levels sigma / alpha [steps + 1] of GITS for steps in [5, 8], for Stable Diffusion.
 std::vector<double> GitsSigmas(int64_t steps);
 
-// [N+1] float64. Throws Error(kBadOption) unless there are at least two times, all finite, strictly descending and
-// above 0.
+// [N+1] float64. Throws Error(kBadOption) unless there are at least two times, all finite, strictly
+// descending and above 0.
 void CheckGrid(const Tensor& grid);
 
 }  // namespace gas

@@ -20,10 +20,11 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kTimeToQuit{2000};  // after its input has ended
-constexpr milliseconds kTimeToDie{1000};   // after SIGTERM, and for the status of a process that closed its pipes
+constexpr milliseconds kTimeToDie{
+    1000};  // after SIGTERM, and for the status of a process that closed its pipes
 
-// Writing to a process that has ended raises SIGPIPE, whose default is to end this program as well. How the program
-// treats signals is not ours to change, so this thread holds the signal back and takes it away again.
+// Writing to a process that has ended raises SIGPIPE, whose default is to end this program as well. How the
+// program treats signals is not ours to change, so this thread holds the signal back and takes it away again.
 class WithoutSigpipe {
  public:
   WithoutSigpipe() {
@@ -64,7 +65,8 @@ pid_t Spawn(const std::string& name, const std::string& command, int input, int 
   ::posix_spawnattr_setsigdefault(&attributes, &sigpipe);
   // A group of its own, so that what the shell started can be ended together with the shell.
   ::posix_spawnattr_setpgroup(&attributes, 0);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  ::posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   std::string shell = "sh", option = "-c", text = command;
   char* arguments[] = {shell.data(), option.data(), text.data(), nullptr};
   pid_t pid = -1;
@@ -77,8 +79,8 @@ pid_t Spawn(const std::string& name, const std::string& command, int input, int 
 
 struct Pipe {
   explicit Pipe(const std::string& name) {
-    GAS_CHECK(::pipe2(ends, O_CLOEXEC) == 0, Errc::kUnavailable, name, ": no pipe to the process: ",
-              std::strerror(errno));
+    GAS_CHECK(::pipe2(ends, O_CLOEXEC) == 0, Errc::kUnavailable, name,
+              ": no pipe to the process: ", std::strerror(errno));
   }
   int ends[2] = {-1, -1};  // to read from, to write to
 };
@@ -100,7 +102,8 @@ ChildProcess::ChildProcess(std::string name, const std::string& command) : name_
   Descriptor its_output(reply.ends[1]);
   from_ = Descriptor(reply.ends[0]);
   for (const Descriptor* ours : {&to_, &from_}) {
-    GAS_CHECK(::fcntl(ours->get(), F_SETFL, O_NONBLOCK) == 0, Errc::kIo, name_, ": pipe: ", std::strerror(errno));
+    GAS_CHECK(::fcntl(ours->get(), F_SETFL, O_NONBLOCK) == 0, Errc::kIo, name_,
+              ": pipe: ", std::strerror(errno));
   }
   pid_ = Spawn(name_, command, its_input.get(), its_output.get());
 }
@@ -155,8 +158,8 @@ std::string ChildProcess::ReadLine(size_t max_bytes) {
     if (n == 0) FailGone("after " + std::to_string(line.size()) + " bytes of its first line");
     const char* end = std::find(part, part + n, '\n');
     line.append(part, static_cast<size_t>(end - part));
-    GAS_CHECK(line.size() <= max_bytes, Errc::kBadFile, name_, ": the first line of the process is longer than ",
-              max_bytes, " bytes");
+    GAS_CHECK(line.size() <= max_bytes, Errc::kBadFile, name_,
+              ": the first line of the process is longer than ", max_bytes, " bytes");
     if (end == part + n) continue;
     unasked_ = end + 1 != part + n;  // said later: if the line is wrong too, that explains more
     return line;
@@ -182,8 +185,8 @@ void ChildProcess::Exchange(std::vector<std::span<const char>> request, std::spa
   }
 }
 
-// Reads and writes in turn as the pipes allow: a process that begins its reply before it has read the whole request
-// would otherwise wait for us, and we for it.
+// Reads and writes in turn as the pipes allow: a process that begins its reply before it has read the whole
+// request would otherwise wait for us, and we for it.
 void ChildProcess::Converse(std::vector<std::span<const char>>& request, std::span<char> reply) {
   const WithoutSigpipe held_back;
   size_t got = 0, part = 0;
@@ -195,16 +198,18 @@ void ChildProcess::Converse(std::vector<std::span<const char>>& request, std::sp
     WaitFor(both, name_);
     if (both[0].revents != 0) {
       const ssize_t n = ::read(from_.get(), reply.data() + got, reply.size() - got);
-      GAS_CHECK(n >= 0 || Again(), Errc::kIo, name_, ": cannot read from the process: ", std::strerror(errno));
+      GAS_CHECK(n >= 0 || Again(), Errc::kIo, name_,
+                ": cannot read from the process: ", std::strerror(errno));
       if (n == 0) {
-        FailGone("after " + std::to_string(got) + " of " + std::to_string(reply.size()) + " bytes of a reply");
+        FailGone("after " + std::to_string(got) + " of " + std::to_string(reply.size()) +
+                 " bytes of a reply");
       }
       got += static_cast<size_t>(std::max<ssize_t>(n, 0));
     }
     if (both[1].revents != 0) {
       const ssize_t n = ::write(to_.get(), request[part].data(), request[part].size());
-      GAS_CHECK(n >= 0 || Again() || errno == EPIPE, Errc::kIo, name_, ": cannot write to the process: ",
-                std::strerror(errno));
+      GAS_CHECK(n >= 0 || Again() || errno == EPIPE, Errc::kIo, name_,
+                ": cannot write to the process: ", std::strerror(errno));
       if (n < 0 && errno == EPIPE) FailGone("before it read a whole request");
       request[part] = request[part].subspan(static_cast<size_t>(std::max<ssize_t>(n, 0)));
     }

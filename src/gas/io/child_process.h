@@ -13,14 +13,16 @@
 
 namespace gas {
 
-// Bytes come only when they are asked for; what the process prints beyond that is an error. After an error it is not
-// asked again. Not for several threads at once.
+// Bytes come only when they are asked for; what the process prints beyond that is an error. After an error it
+// is not asked again. Not for several threads at once.
 class ChildProcess {
  public:
-  // Starts `/bin/sh -c command`; its standard error is ours. Messages begin with `name`. Throws Error(kUnavailable) if
-  // the system starts no process; a command that does not exist is noticed when the process is first asked.
+  // Starts `/bin/sh -c command`; its standard error is ours. Messages begin with `name`. Throws
+  // Error(kUnavailable) if the system starts no process; a command that does not exist is noticed when the
+  // process is first asked.
   ChildProcess(std::string name, const std::string& command);
-  // Closes the pipes, which asks the process to end, waits, and then ends it by signals. Takes 4 seconds at most.
+  // Closes the pipes, which asks the process to end, waits, and then ends it by signals. Takes 4 seconds at
+  // most.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
@@ -30,8 +32,8 @@ class ChildProcess {
   std::string ReadLine(size_t max_bytes);
 
   // Writes all of `request` and fills `reply`, in whatever order the process reads and writes. Throws
-  // Error(kUnavailable), with the exit status, if the process ends before, Error(kBadFile) if it prints more than that,
-  // or has printed more before.
+  // Error(kUnavailable), with the exit status, if the process ends before, Error(kBadFile) if it prints more
+  // than that, or has printed more before.
   void Exchange(std::vector<std::span<const char>> request, std::span<char> reply);
 
  private:
@@ -43,8 +45,8 @@ class ChildProcess {
   std::string name_;
   Descriptor to_{-1}, from_{-1};
   bool unasked_ = false;  // something came after the first line
-  pid_t pid_ = -1;   // -1: reaped
-  int status_ = -1;  // of waitpid, once reaped; -1 if the system did not keep it
+  pid_t pid_ = -1;        // -1: reaped
+  int status_ = -1;       // of waitpid, once reaped; -1 if the system did not keep it
 };
 
 }  // namespace gas

@@ -48,8 +48,8 @@ class TemporaryFile {
  private:
   fs::path Parent() const { return target_.has_parent_path() ? target_.parent_path() : fs::path("."); }
 
-  // The name does not contain the target's, which may already be as long as names can be. O_CREAT with 0666 rather
-  // than mkstemp, so that the file gets the mode that the user's umask asks for.
+  // The name does not contain the target's, which may already be as long as names can be. O_CREAT with 0666
+  // rather than mkstemp, so that the file gets the mode that the user's umask asks for.
   int Create() {
     static std::atomic<unsigned> counter{0};
     for (;;) {
@@ -98,7 +98,8 @@ Bytes ReadFile(const fs::path& path, uint64_t max_bytes) {
     const ssize_t n = ::read(fd.get(), bytes.data() + have, bytes.size() - have);
     if (n < 0 && errno == EINTR) continue;
     GAS_CHECK(n >= 0, Errc::kIo, path.string(), ": cannot read it: ", std::strerror(errno));
-    GAS_CHECK(n > 0, Errc::kBadFile, path.string(), ": ended at byte ", have, " of ", size, " while it was read");
+    GAS_CHECK(n > 0, Errc::kBadFile, path.string(), ": ended at byte ", have, " of ", size,
+              " while it was read");
     have += static_cast<size_t>(n);
   }
   return bytes;

@@ -15,14 +15,15 @@ using Bytes = std::vector<char>;
 
 inline constexpr uint64_t kMaxFileBytes = uint64_t{64} << 30;
 
-// Whether what people give for a model or a discriminator is a file, by a '/' or a '.' in it, or else a name of ours.
+// Whether what people give for a model or a discriminator is a file, by a '/' or a '.' in it, or else a name
+// of ours.
 bool LooksLikeFile(std::string_view text);
 
 // Throws Error(kBadFile) if the file is missing, not a regular file, or larger than max_bytes.
 Bytes ReadFile(const std::filesystem::path& path, uint64_t max_bytes = kMaxFileBytes);
 
-// Writes to a temporary name beside `path`, syncs, renames. On failure (Error(kIo), naming path and cause, such as a
-// full disk) `path` is as before and the temporary file is gone.
+// Writes to a temporary name beside `path`, syncs, renames. On failure (Error(kIo), naming path and cause,
+// such as a full disk) `path` is as before and the temporary file is gone.
 void WriteFile(const std::filesystem::path& path, std::span<const char> bytes);
 
 // Like WriteFile for a producer that writes in pieces: `produce` gets a function that appends bytes.

@@ -32,8 +32,8 @@ struct Header {
 Header ReadHeader(std::string_view name, const std::function<void(std::span<char>)>& read) {
   unsigned char magic[kMagicBytes];
   read({reinterpret_cast<char*>(magic), kMagicBytes});
-  GAS_CHECK(magic[0] == 0 && magic[1] == 0, Errc::kBadFile, name, " @0: an idx file begins with two zero bytes, not ",
-            int{magic[0]}, " ", int{magic[1]});
+  GAS_CHECK(magic[0] == 0 && magic[1] == 0, Errc::kBadFile, name,
+            " @0: an idx file begins with two zero bytes, not ", int{magic[0]}, " ", int{magic[1]});
   const auto type = TypeOfCode(magic[2]);
   GAS_CHECK(type, Errc::kBadFile, name, " @2: unknown element type ", int{magic[2]});
   const size_t rank = magic[3];
@@ -53,7 +53,8 @@ Header ReadHeader(std::string_view name, const std::function<void(std::span<char
 void ReverseEachElement(std::span<char> bytes, size_t element_size) {
   if (element_size == 1) return;
   for (size_t i = 0; i < bytes.size(); i += element_size) {
-    std::reverse(bytes.begin() + static_cast<ptrdiff_t>(i), bytes.begin() + static_cast<ptrdiff_t>(i + element_size));
+    std::reverse(bytes.begin() + static_cast<ptrdiff_t>(i),
+                 bytes.begin() + static_cast<ptrdiff_t>(i + element_size));
   }
 }
 
@@ -79,8 +80,8 @@ Tensor ParseCompressed(std::string_view name, std::span<const char> bytes) {
 Tensor ParsePlain(std::string_view name, std::span<const char> bytes) {
   std::span<const char> rest = bytes;
   const auto read = [&](std::span<char> to) {
-    GAS_CHECK(to.size() <= rest.size(), Errc::kBadFile, name, " @", bytes.size() - rest.size(), ": needs ", to.size(),
-              " bytes, ", rest.size(), " left");
+    GAS_CHECK(to.size() <= rest.size(), Errc::kBadFile, name, " @", bytes.size() - rest.size(), ": needs ",
+              to.size(), " bytes, ", rest.size(), " left");
     std::copy_n(rest.begin(), to.size(), to.begin());
     rest = rest.subspan(to.size());
   };

@@ -37,10 +37,10 @@ size_t Inflater::Step(std::span<char> out) {
   produced_ += given;
   ended_ = status == Z_STREAM_END;
   GAS_CHECK(status == Z_OK || ended_ || status == Z_BUF_ERROR, Errc::kBadFile, name_,
-            ": damaged compressed data after ", produced_, " bytes: ",
-            stream_.msg != nullptr ? stream_.msg : "no reason given");
-  GAS_CHECK(ended_ || taken + given > 0, Errc::kBadFile, name_, ": the compressed data stop after ", produced_,
-            " bytes");
+            ": damaged compressed data after ", produced_,
+            " bytes: ", stream_.msg != nullptr ? stream_.msg : "no reason given");
+  GAS_CHECK(ended_ || taken + given > 0, Errc::kBadFile, name_, ": the compressed data stop after ",
+            produced_, " bytes");
   return given;
 }
 
@@ -55,8 +55,8 @@ void Inflater::Read(std::span<char> out) {
 void Inflater::Finish() {
   char extra = 0;
   while (!ended_) {
-    GAS_CHECK(Step({&extra, 1}) == 0, Errc::kBadFile, name_, ": decompresses to more than the ", produced_ - 1,
-              " bytes declared");
+    GAS_CHECK(Step({&extra, 1}) == 0, Errc::kBadFile, name_, ": decompresses to more than the ",
+              produced_ - 1, " bytes declared");
   }
   GAS_CHECK(rest_.empty(), Errc::kBadFile, name_, ": ", rest_.size(), " bytes follow the compressed data");
 }

@@ -17,14 +17,17 @@ std::optional<uint64_t> ByteSize(std::span<const int64_t> shape, size_t element_
   return empty ? 0 : static_cast<uint64_t>(bytes);
 }
 
-bool CanInflateTo(uint64_t compressed_size, uint64_t size) { return size / kMaxDeflateRatio <= compressed_size; }
+bool CanInflateTo(uint64_t compressed_size, uint64_t size) {
+  return size / kMaxDeflateRatio <= compressed_size;
+}
 
 void CheckBooleans(const Tensor& tensor, std::string_view name) {
   if (tensor.scalar_type() != torch::kBool) return;
   const auto* bytes = static_cast<const unsigned char*>(tensor.data_ptr());
   const auto* end = bytes + tensor.numel();
   const auto* bad = std::find_if(bytes, end, [](unsigned char b) { return b > 1; });
-  GAS_CHECK(bad == end, Errc::kBadFile, name, ": boolean ", bad - bytes, " is ", int{*bad}, ", must be 0 or 1");
+  GAS_CHECK(bad == end, Errc::kBadFile, name, ": boolean ", bad - bytes, " is ", int{*bad},
+            ", must be 0 or 1");
 }
 
 }  // namespace gas

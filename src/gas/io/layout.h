@@ -26,16 +26,17 @@ T LoadLittleEndian(const char* from) {
 // Most dimensions that LibTorch's iterators support.
 inline constexpr size_t kMaxRank = 64;
 
-// Bytes of a tensor of this shape; nothing if a dimension is negative, there are more than kMaxRank, or the product
-// overflows. A zero does not excuse the other dimensions: LibTorch multiplies them to strides.
+// Bytes of a tensor of this shape; nothing if a dimension is negative, there are more than kMaxRank, or the
+// product overflows. A zero does not excuse the other dimensions: LibTorch multiplies them to strides.
 std::optional<uint64_t> ByteSize(std::span<const int64_t> shape, size_t element_size);
 
-// A deflate stream expands each byte to at most 1032 (two bits stand for 258 bytes). A file that claims more is
-// lying, and is refused before the memory for its claim is allocated.
+// A deflate stream expands each byte to at most 1032 (two bits stand for 258 bytes). A file that claims more
+// is lying, and is refused before the memory for its claim is allocated.
 inline constexpr uint64_t kMaxDeflateRatio = 1032;
 bool CanInflateTo(uint64_t compressed_size, uint64_t size);
 
-// Throws Error(kBadFile) if `tensor` is a bool tensor with bytes other than 0 and 1, which C++ may not read as bool.
+// Throws Error(kBadFile) if `tensor` is a bool tensor with bytes other than 0 and 1, which C++ may not read
+// as bool.
 void CheckBooleans(const Tensor& tensor, std::string_view name);
 
 }  // namespace gas

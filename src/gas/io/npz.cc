@@ -28,8 +28,8 @@ struct Header {
   std::optional<std::vector<int64_t>> shape;
 };
 
-// The header is a Python literal: a dictionary of exactly the keys descr, fortran_order and shape. This reads that
-// and no other Python.
+// The header is a Python literal: a dictionary of exactly the keys descr, fortran_order and shape. This reads
+// that and no other Python.
 class HeaderParser {
  public:
   HeaderParser(std::string_view name, std::string_view text) : name_(name), text_(text) {}
@@ -73,7 +73,8 @@ class HeaderParser {
     SkipSpace();
     GAS_CHECK(Peek() != '[', Errc::kBadFile, name_, ": an array of records; only numbers are read");
     const std::string_view text = TakeString();
-    GAS_CHECK(!text.ends_with('O'), Errc::kBadFile, name_, ": an array of Python objects; only numbers are read");
+    GAS_CHECK(!text.ends_with('O'), Errc::kBadFile, name_,
+              ": an array of Python objects; only numbers are read");
     for (const Descr& descr : kDescrs) {
       if (text == descr.text) return descr.type;
     }
@@ -174,13 +175,13 @@ Layout Split(std::string_view name, std::span<const char> bytes) {
   GAS_CHECK(text.starts_with(kMagic), Errc::kBadFile, name, " @0: not an npy array");
   GAS_CHECK(text.size() >= kMagic.size() + 2, Errc::kBadFile, name, " @6: ends before its version");
   const int major = static_cast<unsigned char>(text[6]), minor = static_cast<unsigned char>(text[7]);
-  GAS_CHECK(major >= 1 && major <= 3 && minor == 0, Errc::kBadFile, name, " @6: npy version ", major, ".", minor,
-            ", must be 1.0, 2.0 or 3.0");
+  GAS_CHECK(major >= 1 && major <= 3 && minor == 0, Errc::kBadFile, name, " @6: npy version ", major, ".",
+            minor, ", must be 1.0, 2.0 or 3.0");
   const size_t length_bytes = major == 1 ? 2 : 4;
   const size_t begin = kMagic.size() + 2 + length_bytes;
   GAS_CHECK(text.size() >= begin, Errc::kBadFile, name, " @8: ends before its header");
-  const size_t length = major == 1 ? LoadLittleEndian<uint16_t>(text.data() + 8)
-                                   : LoadLittleEndian<uint32_t>(text.data() + 8);
+  const size_t length =
+      major == 1 ? LoadLittleEndian<uint16_t>(text.data() + 8) : LoadLittleEndian<uint32_t>(text.data() + 8);
   GAS_CHECK(length <= text.size() - begin, Errc::kBadFile, name, " @8: header of ", length, " bytes, ",
             text.size() - begin, " left");
   return {.header = text.substr(begin, length), .data = bytes.subspan(begin + length)};
@@ -201,8 +202,8 @@ Tensor ParseNpy(std::string_view name, std::span<const char> bytes) {
   std::vector<int64_t> shape = *header.shape;
   const auto size = ByteSize(shape, torch::elementSize(*header.type));
   GAS_CHECK(size, Errc::kBadFile, name, ": its shape ", at::IntArrayRef(shape), " overflows");
-  GAS_CHECK(*size == layout.data.size(), Errc::kBadFile, name, ": its shape ", at::IntArrayRef(shape), " needs ",
-            *size, " bytes, ", layout.data.size(), " follow the header");
+  GAS_CHECK(*size == layout.data.size(), Errc::kBadFile, name, ": its shape ", at::IntArrayRef(shape),
+            " needs ", *size, " bytes, ", layout.data.size(), " follow the header");
   // Column-major bytes are the row-major bytes of the transpose.
   if (*header.fortran_order) std::reverse(shape.begin(), shape.end());
   Tensor tensor = torch::empty(shape, *header.type);

@@ -13,8 +13,8 @@
 
 namespace gas {
 
-// name without ".npy" -> CPU tensor, row-major. Stored and deflated entries, ZIP64; sizes are those of the central
-// directory. Throws Error(kBadFile) naming file and entry.
+// name without ".npy" -> CPU tensor, row-major. Stored and deflated entries, ZIP64; sizes are those of the
+// central directory. Throws Error(kBadFile) naming file and entry.
 std::map<std::string, Tensor> ReadNpz(const std::filesystem::path& path);
 std::map<std::string, Tensor> ParseNpz(std::string_view name, std::span<const char> bytes);
 

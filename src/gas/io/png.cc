@@ -9,8 +9,8 @@
 #include "gas/io/file.h"
 #include "gas/io/layout.h"
 
-// libpng reports errors by longjmp. Each function with a setjmp below therefore has nothing to destroy between the
-// setjmp and the calls, and returns false; its caller throws.
+// libpng reports errors by longjmp. Each function with a setjmp below therefore has nothing to destroy
+// between the setjmp and the calls, and returns false; its caller throws.
 
 namespace gas {
 namespace {
@@ -131,7 +131,8 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  bool Write(png_uint_32 width, png_uint_32 height, int color_type, std::span<png_text> texts, png_bytepp rows) {
+  bool Write(png_uint_32 width, png_uint_32 height, int color_type, std::span<png_text> texts,
+             png_bytepp rows) {
     if (info_ == nullptr || setjmp(png_jmpbuf(png_)) != 0) return false;
     png_set_IHDR(png_, info_, width, height, 8, color_type, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
                  PNG_FILTER_TYPE_DEFAULT);
@@ -163,10 +164,10 @@ std::vector<png_bytep> RowPointers(const Tensor& pixels) {
 std::vector<png_text> TextChunks(const std::string& file, const std::map<std::string, std::string>& text) {
   std::vector<png_text> chunks;
   for (const auto& [key, value] : text) {
-    GAS_CHECK(!key.empty() && key.size() <= kMaxKeyword, Errc::kBadOption, file, ": text keyword '", key, "' has ",
-              key.size(), " characters, must be in [1, ", kMaxKeyword, "]");
-    GAS_CHECK(key.find('\0') == key.npos && value.find('\0') == value.npos, Errc::kBadOption, file, ": text '", key,
-              "' has a zero byte, which a PNG cannot hold");
+    GAS_CHECK(!key.empty() && key.size() <= kMaxKeyword, Errc::kBadOption, file, ": text keyword '", key,
+              "' has ", key.size(), " characters, must be in [1, ", kMaxKeyword, "]");
+    GAS_CHECK(key.find('\0') == key.npos && value.find('\0') == value.npos, Errc::kBadOption, file,
+              ": text '", key, "' has a zero byte, which a PNG cannot hold");
     png_text chunk{};
     chunk.compression = PNG_TEXT_COMPRESSION_NONE;
     // libpng only reads both, though its interface is not const.
@@ -183,19 +184,21 @@ std::vector<png_text> TextChunks(const std::string& file, const std::map<std::st
 void WritePng(const std::filesystem::path& path, const Tensor& image,
               const std::map<std::string, std::string>& text) {
   const std::string name = path.string();
-  GAS_CHECK(image.dim() == 3 && (image.size(0) == 1 || image.size(0) == 3) && image.scalar_type() == torch::kUInt8,
-            Errc::kInternal, name, ": a PNG is made from a [1 or 3,H,W] uint8 tensor, not from ", image.sizes(), " ",
-            c10::toString(image.scalar_type()));
+  GAS_CHECK(
+      image.dim() == 3 && (image.size(0) == 1 || image.size(0) == 3) && image.scalar_type() == torch::kUInt8,
+      Errc::kInternal, name, ": a PNG is made from a [1 or 3,H,W] uint8 tensor, not from ", image.sizes(),
+      " ", c10::toString(image.scalar_type()));
   for (const int64_t side : image.sizes().slice(1)) {
-    GAS_CHECK(side >= 1 && side <= kMaxSide, Errc::kBadOption, name, ": a side of ", side, " pixels, must be in [1, ",
-              kMaxSide, "]");
+    GAS_CHECK(side >= 1 && side <= kMaxSide, Errc::kBadOption, name, ": a side of ", side,
+              " pixels, must be in [1, ", kMaxSide, "]");
   }
   const Tensor pixels = image.to(torch::kCPU).permute({1, 2, 0}).contiguous();
   std::vector<png_bytep> rows = RowPointers(pixels);
   std::vector<png_text> texts = TextChunks(name, text);
   Writer writer;
-  const bool ok = writer.Write(static_cast<png_uint_32>(pixels.size(1)), static_cast<png_uint_32>(pixels.size(0)),
-                               pixels.size(2) == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, texts, rows.data());
+  const bool ok =
+      writer.Write(static_cast<png_uint_32>(pixels.size(1)), static_cast<png_uint_32>(pixels.size(0)),
+                   pixels.size(2) == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, texts, rows.data());
   GAS_CHECK(ok, Errc::kInternal, name, ": ", writer.message());
   WriteFile(path, std::span<const char>(writer.bytes()));
 }
@@ -211,12 +214,13 @@ Tensor ParsePng(std::string_view name, std::span<const char> bytes) {
             " pixels, at most ", kMaxSide, " on a side");
   // Of the file's own rows, before palettes are expanded.
   const uint64_t packed = static_cast<uint64_t>(height) * reader.row_bytes();
-  GAS_CHECK(CanInflateTo(bytes.size(), packed), Errc::kBadFile, name, ": claims ", packed, " bytes of pixels, which ",
-            bytes.size(), " compressed bytes cannot hold");
+  GAS_CHECK(CanInflateTo(bytes.size(), packed), Errc::kBadFile, name, ": claims ", packed,
+            " bytes of pixels, which ", bytes.size(), " compressed bytes cannot hold");
   GAS_CHECK(reader.Start(), Errc::kBadFile, name, ": ", reader.message());
   const int64_t channels = reader.channels();
   GAS_CHECK((channels == 1 || channels == 3) && reader.row_bytes() == static_cast<size_t>(width * channels),
-            Errc::kInternal, name, ": libpng gives ", channels, " channels, ", reader.row_bytes(), " bytes in a row");
+            Errc::kInternal, name, ": libpng gives ", channels, " channels, ", reader.row_bytes(),
+            " bytes in a row");
   const Tensor pixels = torch::empty({height, width, channels}, torch::kUInt8);
   std::vector<png_bytep> rows = RowPointers(pixels);
   GAS_CHECK(reader.ReadPixels(rows.data()), Errc::kBadFile, name, ": ", reader.message());
@@ -228,7 +232,8 @@ Tensor ReadPng(const std::filesystem::path& path) { return ParsePng(path.string(
 Tensor ToBytes(const Tensor& images) {
   const Tensor x = images.detach().to(torch::kFloat32);
   GAS_CHECK(!x.isnan().any().item<bool>(), Errc::kNumeric, "an image has a pixel that is not a number");
-  // round-half-up of (x + 1) * 127.5 in the very arithmetic of the EDM program: its images compare byte for byte.
+  // round-half-up of (x + 1) * 127.5 in the very arithmetic of the EDM program: its images compare byte for
+  // byte.
   return (x * 127.5 + 128).clamp(0, 255).to(torch::kUInt8);
 }
 

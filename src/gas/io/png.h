@@ -16,8 +16,8 @@ namespace gas {
 void WritePng(const std::filesystem::path& path, const Tensor& image,
               const std::map<std::string, std::string>& text = {});
 
-// Returns [C,H,W] uint8, C = 1 for grey, 3 otherwise (palettes expanded, alpha dropped, 16 bits reduced to 8).
-// Throws Error(kBadFile) naming the file, also for images larger than 2^15 on a side.
+// Returns [C,H,W] uint8, C = 1 for grey, 3 otherwise (palettes expanded, alpha dropped, 16 bits reduced to
+// 8). Throws Error(kBadFile) naming the file, also for images larger than 2^15 on a side.
 Tensor ReadPng(const std::filesystem::path& path);
 Tensor ParsePng(std::string_view name, std::span<const char> bytes);
 

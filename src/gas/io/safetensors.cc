@@ -22,10 +22,10 @@ struct DtypeName {
   const char* name;
   torch::ScalarType type;
 };
-constexpr DtypeName kDtypes[] = {{"F64", torch::kFloat64}, {"F32", torch::kFloat32},   {"F16", torch::kFloat16},
-                                 {"BF16", torch::kBFloat16}, {"I64", torch::kInt64},   {"I32", torch::kInt32},
-                                 {"I16", torch::kInt16},   {"I8", torch::kInt8},       {"U8", torch::kUInt8},
-                                 {"BOOL", torch::kBool}};
+constexpr DtypeName kDtypes[] = {
+    {"F64", torch::kFloat64}, {"F32", torch::kFloat32}, {"F16", torch::kFloat16}, {"BF16", torch::kBFloat16},
+    {"I64", torch::kInt64},   {"I32", torch::kInt32},   {"I16", torch::kInt16},   {"I8", torch::kInt8},
+    {"U8", torch::kUInt8},    {"BOOL", torch::kBool}};
 
 struct Entry {
   std::string name;
@@ -34,8 +34,8 @@ struct Entry {
   uint64_t begin, end;  // within the data
 };
 
-// Takes the header's JSON as events: nothing is built that the format does not have, so nesting costs nothing, and
-// duplicate keys are seen.
+// Takes the header's JSON as events: nothing is built that the format does not have, so nesting costs
+// nothing, and duplicate keys are seen.
 class HeaderReader final : public nlohmann::json_sax<Json> {
  public:
   HeaderReader(std::string_view file, std::map<std::string, std::string>& metadata)
@@ -168,12 +168,12 @@ void CheckRanges(std::string_view file, std::vector<Entry>& entries, uint64_t da
               "' has bytes [", e.begin, ", ", e.end, ") of ", data_bytes);
     GAS_CHECK(e.begin >= covered, Errc::kBadFile, file, ": tensor '", e.name, "' begins at ", e.begin,
               " and overlaps another that ends at ", covered);
-    GAS_CHECK(e.begin == covered, Errc::kBadFile, file, ": bytes [", covered, ", ", e.begin, ") before tensor '",
-              e.name, "' belong to no tensor");
+    GAS_CHECK(e.begin == covered, Errc::kBadFile, file, ": bytes [", covered, ", ", e.begin,
+              ") before tensor '", e.name, "' belong to no tensor");
     covered = e.end;
     const std::optional<uint64_t> bytes = ByteSize(e.shape, torch::elementSize(e.type));
-    GAS_CHECK(bytes, Errc::kBadFile, file, ": tensor '", e.name, "' has a shape that overflows: ",
-              at::IntArrayRef(e.shape));
+    GAS_CHECK(bytes, Errc::kBadFile, file, ": tensor '", e.name,
+              "' has a shape that overflows: ", at::IntArrayRef(e.shape));
     GAS_CHECK(*bytes == e.end - e.begin, Errc::kBadFile, file, ": tensor '", e.name, "' of shape ",
               at::IntArrayRef(e.shape), " needs ", *bytes, " bytes, its data_offsets give ", e.end - e.begin);
   }
@@ -190,8 +190,8 @@ Safetensors Load(std::string_view file, uint64_t size, const ReadAt& read) {
   char length[kLengthBytes];
   read(0, length);
   const auto header_bytes = LoadLittleEndian<uint64_t>(length);
-  GAS_CHECK(header_bytes <= size - kLengthBytes, Errc::kBadFile, file, " @0: header of ", header_bytes, " bytes, ",
-            size - kLengthBytes, " left");
+  GAS_CHECK(header_bytes <= size - kLengthBytes, Errc::kBadFile, file, " @0: header of ", header_bytes,
+            " bytes, ", size - kLengthBytes, " left");
   GAS_CHECK(header_bytes <= kMaxHeaderBytes, Errc::kBadFile, file, " @0: header of ", header_bytes,
             " bytes, at most ", kMaxHeaderBytes);
   std::string header(header_bytes, '\0');
@@ -237,8 +237,8 @@ std::vector<Item> ItemsInOrder(const std::string& file, const std::map<std::stri
   std::vector<Item> items;
   for (const auto& [name, tensor] : tensors) {
     GAS_CHECK(name != kMetadataKey, Errc::kBadOption, file, ": no tensor may be called ", kMetadataKey);
-    GAS_CHECK(tensor.defined() && tensor.layout() == torch::kStrided, Errc::kBadOption, file, ": tensor '", name,
-              "' is undefined or not dense");
+    GAS_CHECK(tensor.defined() && tensor.layout() == torch::kStrided, Errc::kBadOption, file, ": tensor '",
+              name, "' is undefined or not dense");
     const char* dtype = NameOf(tensor.scalar_type());
     GAS_CHECK(dtype != nullptr, Errc::kBadOption, file, ": tensor '", name, "' has dtype ",
               c10::toString(tensor.scalar_type()), ", which safetensors cannot hold");
@@ -268,8 +268,8 @@ std::string MakeHeader(const std::string& file, const std::vector<Item>& items,
     Fail(Errc::kBadOption, file, ": the header cannot be written: ", e.what());
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  GAS_CHECK(text.size() <= kMaxHeaderBytes, Errc::kBadOption, file, ": header of ", text.size(), " bytes, at most ",
-            kMaxHeaderBytes);
+  GAS_CHECK(text.size() <= kMaxHeaderBytes, Errc::kBadOption, file, ": header of ", text.size(),
+            " bytes, at most ", kMaxHeaderBytes);
   return text;
 }
 
@@ -277,7 +277,8 @@ std::string MakeHeader(const std::string& file, const std::vector<Item>& items,
 
 const Tensor& Safetensors::at(const std::string& tensor) const {
   const auto found = tensors.find(tensor);
-  GAS_CHECK(found != tensors.end(), Errc::kBadFile, name, ": no tensor '", tensor, "' among its ", tensors.size());
+  GAS_CHECK(found != tensors.end(), Errc::kBadFile, name, ": no tensor '", tensor, "' among its ",
+            tensors.size());
   return found->second;
 }
 
@@ -293,8 +294,8 @@ Safetensors ReadSafetensors(const fs::path& path) {
   std::error_code error;
   GAS_CHECK(fs::is_regular_file(path, error), Errc::kBadFile, name, ": not there, or not a regular file");
   const uint64_t size = fs::file_size(path, error);
-  GAS_CHECK(!error && size <= kMaxFileBytes, Errc::kBadFile, name, ": ", size, " bytes, at most ", kMaxFileBytes,
-            " are read");
+  GAS_CHECK(!error && size <= kMaxFileBytes, Errc::kBadFile, name, ": ", size, " bytes, at most ",
+            kMaxFileBytes, " are read");
   std::ifstream in(path, std::ios::binary);
   GAS_CHECK(in, Errc::kBadFile, name, ": cannot open it");
   return Load(name, size, [&](uint64_t offset, std::span<char> to) {

@@ -22,9 +22,9 @@ struct Safetensors {
   std::string name = "safetensors";  // for messages: the file's path
 };
 
-// Throws Error(kBadFile), naming file and offset or tensor, for anything the format does not allow: a header that is
-// longer than the file or is not JSON, unknown dtypes, negative or overflowing shapes, ranges that overlap, leave gaps
-// or end beyond the file.
+// Throws Error(kBadFile), naming file and offset or tensor, for anything the format does not allow: a header
+// that is longer than the file or is not JSON, unknown dtypes, negative or overflowing shapes, ranges that
+// overlap, leave gaps or end beyond the file.
 Safetensors ReadSafetensors(const std::filesystem::path& path);
 Safetensors ParseSafetensors(std::string_view name, std::span<const char> bytes);
 

@@ -103,7 +103,8 @@ std::string Sha256OfFile(const std::filesystem::path& path) {
   while (const size_t n = std::fread(piece.data(), 1, piece.size(), file.get())) {
     hasher.Update(std::span<const char>(piece).first(n));
   }
-  GAS_CHECK(std::ferror(file.get()) == 0, Errc::kIo, path.string(), ": cannot read it: ", std::strerror(errno));
+  GAS_CHECK(std::ferror(file.get()) == 0, Errc::kIo, path.string(),
+            ": cannot read it: ", std::strerror(errno));
   return hasher.Finish();
 }
 

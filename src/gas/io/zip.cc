@@ -64,7 +64,8 @@ struct Directory {
   uint64_t limit = 0;  // the first byte after which no entry or directory may reach
 };
 
-// The end record is the last thing in the archive but for its comment, whose length must lead to the archive's end.
+// The end record is the last thing in the archive but for its comment, whose length must lead to the
+// archive's end.
 uint64_t FindEndRecord(std::string_view archive, std::span<const char> bytes) {
   GAS_CHECK(bytes.size() >= kEndBytes, Errc::kBadFile, archive, ": ", bytes.size(),
             " bytes, a zip archive has at least ", kEndBytes);
@@ -86,12 +87,13 @@ Directory Read64(std::string_view archive, std::span<const char> bytes, uint64_t
   locator.Take<uint32_t>();
   Directory directory;
   directory.limit = locator.Take<uint64_t>();
-  GAS_CHECK(directory.limit <= end - kLocator64Bytes && end - kLocator64Bytes - directory.limit >= kEnd64Bytes,
-            Errc::kBadFile, archive, ": the ZIP64 end record at ", directory.limit, " lies beyond its locator at ",
-            end - kLocator64Bytes);
+  GAS_CHECK(
+      directory.limit <= end - kLocator64Bytes && end - kLocator64Bytes - directory.limit >= kEnd64Bytes,
+      Errc::kBadFile, archive, ": the ZIP64 end record at ", directory.limit, " lies beyond its locator at ",
+      end - kLocator64Bytes);
   Cursor in(archive, bytes, directory.limit);
   in.Expect(kEnd64Signature, "ZIP64 end record");
-  in.Take(20);  // record size, versions, disk numbers
+  in.Take(20);          // record size, versions, disk numbers
   in.Take<uint64_t>();  // entries on this disk
   directory.entries = in.Take<uint64_t>();
   directory.size = in.Take<uint64_t>();
@@ -126,7 +128,8 @@ struct Sizes {
 
 // Takes from the ZIP64 extra field those of the values that do not fit their 32 bits, in its fixed order.
 void Widen(std::string_view where, std::span<const char> extra, Sizes& sizes) {
-  if (sizes.size != kElsewhere32 && sizes.compressed != kElsewhere32 && sizes.local_offset != kElsewhere32) return;
+  if (sizes.size != kElsewhere32 && sizes.compressed != kElsewhere32 && sizes.local_offset != kElsewhere32)
+    return;
   Cursor in(where, extra, 0);
   while (in.offset() < extra.size()) {
     const auto id = in.Take<uint16_t>();
@@ -162,7 +165,8 @@ ZipEntry ReadEntry(std::string_view archive, std::span<const char> bytes, uint64
   Sizes sizes;
   sizes.compressed = in.Take<uint32_t>();
   sizes.size = in.Take<uint32_t>();
-  const auto name_bytes = in.Take<uint16_t>(), extra_bytes = in.Take<uint16_t>(), comment_bytes = in.Take<uint16_t>();
+  const auto name_bytes = in.Take<uint16_t>(), extra_bytes = in.Take<uint16_t>(),
+             comment_bytes = in.Take<uint16_t>();
   in.Take(8);  // disk number, attributes
   sizes.local_offset = in.Take<uint32_t>();
   const auto name = in.Take(name_bytes);
@@ -172,8 +176,8 @@ ZipEntry ReadEntry(std::string_view archive, std::span<const char> bytes, uint64
 
   const std::string where = std::string(archive) + ": entry '" + entry.name + "'";
   GAS_CHECK((flags & kEncryptedFlag) == 0, Errc::kBadFile, where, " is encrypted");
-  GAS_CHECK(method == kStored || method == kDeflated, Errc::kBadFile, where, " is compressed by method ", method,
-            ", only stored (0) and deflated (8) are read");
+  GAS_CHECK(method == kStored || method == kDeflated, Errc::kBadFile, where, " is compressed by method ",
+            method, ", only stored (0) and deflated (8) are read");
   Widen(where, extra, sizes);
   entry.deflated = method == kDeflated;
   entry.size = sizes.size;
@@ -192,8 +196,8 @@ void CheckDisjoint(std::string_view archive, const std::vector<ZipEntry>& entrie
             [](const ZipEntry* a, const ZipEntry* b) { return a->data.data() < b->data.data(); });
   for (size_t i = 1; i < by_place.size(); ++i) {
     const ZipEntry &a = *by_place[i - 1], &b = *by_place[i];
-    GAS_CHECK(a.data.data() + a.data.size() <= b.data.data(), Errc::kBadFile, archive, ": the entries '", a.name,
-              "' and '", b.name, "' overlap");
+    GAS_CHECK(a.data.data() + a.data.size() <= b.data.data(), Errc::kBadFile, archive, ": the entries '",
+              a.name, "' and '", b.name, "' overlap");
   }
 }
 

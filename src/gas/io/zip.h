@@ -20,9 +20,9 @@ struct ZipEntry {
   std::span<const char> data;  // as in the archive: `size` bytes of content unless deflated
 };
 
-// Entries in the order of the central directory, with its sizes. Throws Error(kBadFile), naming `archive` and the
-// entry, for anything else than stored and deflated entries in one unencrypted part, for names that occur twice, and
-// for entries that share bytes (a small archive could otherwise unfold to any size).
+// Entries in the order of the central directory, with its sizes. Throws Error(kBadFile), naming `archive` and
+// the entry, for anything else than stored and deflated entries in one unencrypted part, for names that occur
+// twice, and for entries that share bytes (a small archive could otherwise unfold to any size).
 std::vector<ZipEntry> ReadZipDirectory(std::string_view archive, std::span<const char> bytes);
 
 // The content, checked against the entry's CRC-32. Throws Error(kBadFile).

@@ -24,7 +24,8 @@ void ForEachBatch(const Tensor& images, int64_t batch, Use&& use) {
 }  // namespace
 
 StatisticsAccumulator::StatisticsAccumulator(int64_t features)
-    : sum_(torch::zeros({features}, torch::kFloat64)), outer_(torch::zeros({features, features}, torch::kFloat64)) {}
+    : sum_(torch::zeros({features}, torch::kFloat64)),
+      outer_(torch::zeros({features, features}, torch::kFloat64)) {}
 
 void StatisticsAccumulator::Add(const Tensor& features) {
   const Tensor rows = features.detach().to(torch::kCPU, torch::kFloat64);
@@ -63,7 +64,8 @@ ImageFeatures FeaturesOfImages(Classifier& network, const Tensor& images, int64_
 
 FeatureStatistics ImageStatistics(Classifier& network, const Tensor& images, int64_t batch) {
   StatisticsAccumulator statistics(network.feature_count());
-  ForEachBatch(images, batch, [&](const Tensor& part, int64_t, int64_t) { statistics.Add(network.forward(part).features); });
+  ForEachBatch(images, batch,
+               [&](const Tensor& part, int64_t, int64_t) { statistics.Add(network.forward(part).features); });
   return statistics.Finish();
 }
 

@@ -44,8 +44,8 @@ struct ImageFeatures {
 // images [N,C,H,W] in [-1,1], clipped and rounded to bytes first, as they would be on disk.
 ImageFeatures FeaturesOfImages(Classifier& network, const Tensor& images, int64_t batch = 256);
 
-// Statistics of images [N,C,H,W] in [-1,1] in the classifier's features. Images are clipped and rounded to bytes first,
-// as they would be on disk.
+// Statistics of images [N,C,H,W] in [-1,1] in the classifier's features. Images are clipped and rounded to
+// bytes first, as they would be on disk.
 FeatureStatistics ImageStatistics(Classifier& network, const Tensor& images, int64_t batch = 256);
 
 // Share of images whose most likely class is `labels` [N].

@@ -19,15 +19,15 @@ MeanDeviation InceptionScore(const Tensor& logits, int64_t splits) {
   GAS_CHECK(logits.dim() == 2, Errc::kBadOption, "inception score: logits of shape ", logits.sizes(),
             ", must be [N, C]");
   const int64_t count = logits.size(0);
-  GAS_CHECK(splits >= 1 && splits <= count, Errc::kBadOption, "inception score: ", splits, " splits, must be in [1, ",
-            count, "], the number of samples");
+  GAS_CHECK(splits >= 1 && splits <= count, Errc::kBadOption, "inception score: ", splits,
+            " splits, must be in [1, ", count, "], the number of samples");
   std::vector<double> scores;
   for (int64_t i = 0; i < splits; ++i) {
     scores.push_back(ScoreOfSplit(logits.slice(0, i * count / splits, (i + 1) * count / splits)));
   }
   const MeanDeviation score = MeanDeviationOf(torch::tensor(scores, torch::kFloat64));
-  GAS_CHECK(std::isfinite(score.mean), Errc::kNumeric, "inception score: logits [", count, ", ", logits.size(1),
-            "] hold NaN, or a row without a finite number");
+  GAS_CHECK(std::isfinite(score.mean), Errc::kNumeric, "inception score: logits [", count, ", ",
+            logits.size(1), "] hold NaN, or a row without a finite number");
   return score;
 }
 

@@ -6,10 +6,10 @@
 
 namespace gas {
 
-// exp of the mean over a split of sum_c p_c log(p_c / q_c), p the class probabilities of a sample and q their mean over
-// the split; split i of S holds rows i N / S to (i+1) N / S - 1, rounded down. logits [N,C], with or without a constant
-// per row, so that logarithms of probabilities will do; computed in float64. Between 1 and C. Throws Error(kBadOption)
-// unless 1 <= S <= N, Error(kNumeric) for NaN.
+// exp of the mean over a split of sum_c p_c log(p_c / q_c), p the class probabilities of a sample and q their
+// mean over the split; split i of S holds rows i N / S to (i+1) N / S - 1, rounded down. logits [N,C], with
+// or without a constant per row, so that logarithms of probabilities will do; computed in float64. Between 1
+// and C. Throws Error(kBadOption) unless 1 <= S <= N, Error(kNumeric) for NaN.
 MeanDeviation InceptionScore(const Tensor& logits, int64_t splits = 10);
 
 }  // namespace gas

@@ -53,8 +53,9 @@ int64_t MsSsimScales(int64_t side) {
 }
 
 Tensor MsSsim(const Tensor& a, const Tensor& b) {
-  GAS_CHECK(a.dim() == 4 && a.sizes() == b.sizes() && a.numel() > 0, Errc::kBadOption, "ms-ssim: images of shapes ",
-            a.sizes(), " and ", b.sizes(), ", must be equal, [B, C, H, W] and not empty");
+  GAS_CHECK(a.dim() == 4 && a.sizes() == b.sizes() && a.numel() > 0, Errc::kBadOption,
+            "ms-ssim: images of shapes ", a.sizes(), " and ", b.sizes(),
+            ", must be equal, [B, C, H, W] and not empty");
   const int64_t batch = a.size(0), channels = a.size(1);
   const int64_t scales = MsSsimScales(std::min(a.size(2), a.size(3)));
   double total = 0;

@@ -12,10 +12,11 @@ constexpr int64_t kByDifferences = 2;
 
 }  // namespace
 
-void ForEachDistanceBlock(const Tensor& a, const Tensor& b, const std::function<void(const Tensor&, int64_t)>& use,
-                          int64_t distances_at_once) {
+void ForEachDistanceBlock(const Tensor& a, const Tensor& b,
+                          const std::function<void(const Tensor&, int64_t)>& use, int64_t distances_at_once) {
   torch::NoGradGuard no_grad;
-  const int64_t columns = b.size(0), rows = std::max<int64_t>(1, distances_at_once / std::max<int64_t>(1, columns));
+  const int64_t columns = b.size(0),
+                rows = std::max<int64_t>(1, distances_at_once / std::max<int64_t>(1, columns));
   for (int64_t row = 0; row < a.size(0); row += rows) {
     const Tensor left = a.slice(0, row, row + rows).to(torch::kFloat64).contiguous();
     Tensor distances = torch::empty({left.size(0), columns}, left.options());
@@ -28,12 +29,14 @@ void ForEachDistanceBlock(const Tensor& a, const Tensor& b, const std::function<
 }
 
 Neighbourhoods FindNeighbourhoods(const Tensor& features, int64_t k, int64_t distances_at_once) {
-  GAS_CHECK(features.dim() == 2, Errc::kBadOption, "features of shape ", features.sizes(), ", must be [N, F]");
-  GAS_CHECK(k >= 1 && k < features.size(0), Errc::kBadOption, "nearest neighbour k = ", k, ", must be in [1, ",
-            features.size(0) - 1, "] among ", features.size(0), " features");
+  GAS_CHECK(features.dim() == 2, Errc::kBadOption, "features of shape ", features.sizes(),
+            ", must be [N, F]");
+  GAS_CHECK(k >= 1 && k < features.size(0), Errc::kBadOption, "nearest neighbour k = ", k,
+            ", must be in [1, ", features.size(0) - 1, "] among ", features.size(0), " features");
   GAS_CHECK(features.isfinite().all().item<bool>(), Errc::kNumeric, "features [", features.size(0), ", ",
             features.size(1), "]: not all are finite");
-  Neighbourhoods found{features.detach(), torch::empty({features.size(0)}, features.options().dtype(torch::kFloat64)), k};
+  Neighbourhoods found{features.detach(),
+                       torch::empty({features.size(0)}, features.options().dtype(torch::kFloat64)), k};
   const auto use = [&](const Tensor& distances, int64_t row) {
     // Each is its own nearest, at distance 0, so that the k-th other is the k+1-st of all.
     found.radii.slice(0, row, row + distances.size(0)).copy_(std::get<0>(distances.kthvalue(k + 1, 1)));
@@ -43,9 +46,10 @@ Neighbourhoods FindNeighbourhoods(const Tensor& features, int64_t k, int64_t dis
 }
 
 void CheckComparable(const Neighbourhoods& real, const Neighbourhoods& fake) {
-  GAS_CHECK(real.k == fake.k, Errc::kBadOption, "neighbourhoods of k = ", real.k, " and ", fake.k, ", must be equal");
-  GAS_CHECK(real.features.size(1) == fake.features.size(1), Errc::kBadOption, "features of ", real.features.size(1),
-            " and ", fake.features.size(1), " components, must be equal");
+  GAS_CHECK(real.k == fake.k, Errc::kBadOption, "neighbourhoods of k = ", real.k, " and ", fake.k,
+            ", must be equal");
+  GAS_CHECK(real.features.size(1) == fake.features.size(1), Errc::kBadOption, "features of ",
+            real.features.size(1), " and ", fake.features.size(1), " components, must be equal");
 }
 
 }  // namespace gas

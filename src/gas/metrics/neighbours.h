@@ -12,10 +12,12 @@ namespace gas {
 inline constexpr int64_t kDistancesAtOnce = int64_t{1} << 22;
 
 // Euclidean distances between all rows of a [N,F] and of b [M,F], in float64, some rows of a at a time: calls
-// use(distances [rows,M], first row), in order, with at most distances_at_once entries (one row where M is more).
-// Computed as the norm of differences: equal rows are at distance 0, the distance of a pair is the same number in every
-// block and in both directions, and so comparisons of distances do not depend on blocks or on the order of rows.
-void ForEachDistanceBlock(const Tensor& a, const Tensor& b, const std::function<void(const Tensor&, int64_t)>& use,
+// use(distances [rows,M], first row), in order, with at most distances_at_once entries (one row where M is
+// more). Computed as the norm of differences: equal rows are at distance 0, the distance of a pair is the
+// same number in every block and in both directions, and so comparisons of distances do not depend on blocks
+// or on the order of rows.
+void ForEachDistanceBlock(const Tensor& a, const Tensor& b,
+                          const std::function<void(const Tensor&, int64_t)>& use,
                           int64_t distances_at_once = kDistancesAtOnce);
 
 // A set of features with, around each, the ball that reaches to its k-th nearest other.
@@ -28,7 +30,8 @@ struct Neighbourhoods {
 };
 
 // features [N,F]. Throws Error(kBadOption) unless 1 <= k < N, Error(kNumeric) for NaN and infinity.
-Neighbourhoods FindNeighbourhoods(const Tensor& features, int64_t k, int64_t distances_at_once = kDistancesAtOnce);
+Neighbourhoods FindNeighbourhoods(const Tensor& features, int64_t k,
+                                  int64_t distances_at_once = kDistancesAtOnce);
 
 // Throws Error(kBadOption) unless both have the same F and k.
 void CheckComparable(const Neighbourhoods& real, const Neighbourhoods& fake);

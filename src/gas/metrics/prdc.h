@@ -6,7 +6,8 @@
 
 namespace gas {
 
-// With d the distance of features and r(x) the radius of x, the distance to its k-th nearest other of its own set:
+// With d the distance of features and r(x) the radius of x, the distance to its k-th nearest other of its own
+// set:
 struct Prdc {
   double precision = 0;  // share of fakes f with d(f, x) < r(x) for any real x
   double recall = 0;     // share of reals x with d(f, x) < r(f) for any fake f
@@ -14,9 +15,10 @@ struct Prdc {
   double coverage = 0;   // share of reals x with d(f, x) < r(x) for any fake f
 };
 
-// The sets may differ in size. Comparisons are strict, as in the authors' program; in precision_recall.h they are not.
-// Throws Error(kBadOption) unless both have the same F and k.
-Prdc MeasurePrdc(const Neighbourhoods& real, const Neighbourhoods& fake, int64_t distances_at_once = kDistancesAtOnce);
+// The sets may differ in size. Comparisons are strict, as in the authors' program; in precision_recall.h they
+// are not. Throws Error(kBadOption) unless both have the same F and k.
+Prdc MeasurePrdc(const Neighbourhoods& real, const Neighbourhoods& fake,
+                 int64_t distances_at_once = kDistancesAtOnce);
 
 }  // namespace gas
 

@@ -14,8 +14,9 @@ struct PrecisionRecall {
   double FScore() const { return precision + recall > 0 ? 2 * precision * recall / (precision + recall) : 0; }
 };
 
-// d and r as in prdc.h, whose comparisons are strict; these include the border, so that a set of equal features covers
-// itself. The sets may differ in size. Throws Error(kBadOption) unless both have the same F and k.
+// d and r as in prdc.h, whose comparisons are strict; these include the border, so that a set of equal
+// features covers itself. The sets may differ in size. Throws Error(kBadOption) unless both have the same F
+// and k.
 PrecisionRecall MeasurePrecisionRecall(const Neighbourhoods& real, const Neighbourhoods& fake,
                                        int64_t distances_at_once = kDistancesAtOnce);
 

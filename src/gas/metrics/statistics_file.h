@@ -8,8 +8,8 @@
 
 namespace gas {
 
-// Reads an .npz file with arrays mu [F] and sigma [F,F] (EDM, GAS, pytorch-fid). Throws Error(kBadFile) naming file and
-// array for others, for NaN, and for a sigma that is not symmetric.
+// Reads an .npz file with arrays mu [F] and sigma [F,F] (EDM, GAS, pytorch-fid). Throws Error(kBadFile)
+// naming file and array for others, for NaN, and for a sigma that is not symmetric.
 FeatureStatistics ReadStatistics(const std::filesystem::path& path);
 
 }  // namespace gas

@@ -43,7 +43,8 @@ Tensor Joined(const std::vector<Part>& parts, Tensor Part::*member) {
 
 class Function : public torch::autograd::Function<Function> {
  public:
-  static Tensor forward(AutogradContext* context, const Tensor& images, const Tensor& shared, const BatchFunction* f) {
+  static Tensor forward(AutogradContext* context, const Tensor& images, const Tensor& shared,
+                        const BatchFunction* f) {
     auto kept = c10::make_intrusive<Parts>();
     kept->parts = Split(images.size(0));
     const bool by_images = images.requires_grad(), by_shared = shared.requires_grad();

@@ -8,14 +8,16 @@
 
 namespace gas {
 
-// A pure function of images [B,C,H,W] and of a tensor that all images share; rows [begin, end) of the batch are those it
-// is asked for now.
-using BatchFunction = std::function<Tensor(const Tensor& images, const Tensor& shared, int64_t begin, int64_t end)>;
+// A pure function of images [B,C,H,W] and of a tensor that all images share; rows [begin, end) of the batch
+// are those it is asked for now.
+using BatchFunction =
+    std::function<Tensor(const Tensor& images, const Tensor& shared, int64_t begin, int64_t end)>;
 
-// f(images, shared, 0, B). On a CPU with several threads each thread computes a part of the batch, where one operation
-// after the other on the whole batch would keep all threads waiting for the slowest and gain little from their number.
-// Differentiable once in images and shared, as f is; the graph of each part is followed by its own thread, so the
-// gradients do not depend on the order in which they finish. f must be callable from several threads.
+// f(images, shared, 0, B). On a CPU with several threads each thread computes a part of the batch, where one
+// operation after the other on the whole batch would keep all threads waiting for the slowest and gain little
+// from their number. Differentiable once in images and shared, as f is; the graph of each part is followed by
+// its own thread, so the gradients do not depend on the order in which they finish. f must be callable from
+// several threads.
 Tensor ParallelOverBatch(const Tensor& images, const Tensor& shared, const BatchFunction& f);
 
 }  // namespace gas

@@ -6,8 +6,9 @@
 
 namespace gas {
 
-// Scores samples: the higher, the more likely drawn from the teacher. A row's score depends on that row alone, and is
-// twice differentiable in the images and in the parameters, because gradient penalties are trained through.
+// Scores samples: the higher, the more likely drawn from the teacher. A row's score depends on that row
+// alone, and is twice differentiable in the images and in the parameters, because gradient penalties are
+// trained through.
 class Discriminator : public torch::nn::Module {
  public:
   // images [B,C,H,W]; labels [B] int64, -1 for none, or undefined when no sample has one. Returns logits [B].

@@ -13,8 +13,8 @@ Tensor NoiseImages(edm::Precond& network) {
   const edm::UNetConfig& c = network.config().network;
   const Tensor like = network.parameters().front();
   const auto seeds = SeedRange(0, kScaleImages);
-  return network.config().sigma_data *
-         NoiseFor(seeds, {c.in_channels, c.img_resolution, c.img_resolution}).to(like.device(), like.scalar_type());
+  return network.config().sigma_data * NoiseFor(seeds, {c.in_channels, c.img_resolution, c.img_resolution})
+                                           .to(like.device(), like.scalar_type());
 }
 
 }  // namespace
@@ -22,26 +22,30 @@ Tensor NoiseImages(edm::Precond& network) {
 FeatureDiscriminator::FeatureDiscriminator(std::shared_ptr<edm::Precond> network,
                                            const FeatureDiscriminatorConfig& config)
     : network_(std::move(network)), config_(config) {
-  GAS_CHECK(!config.sigmas.empty(), Errc::kBadOption, "feature discriminator: no noise level, must have one at least");
-  GAS_CHECK(config.width >= 1 && config.width <= 8192, Errc::kBadOption, "feature discriminator: width = ",
-            config.width, ", must be in [1, 8192]");
+  GAS_CHECK(!config.sigmas.empty(), Errc::kBadOption,
+            "feature discriminator: no noise level, must have one at least");
+  GAS_CHECK(config.width >= 1 && config.width <= 8192, Errc::kBadOption,
+            "feature discriminator: width = ", config.width, ", must be in [1, 8192]");
   network_->eval();
   for (Tensor& parameter : network_->parameters()) parameter.requires_grad_(false);
   torch::NoGradGuard no_grad;
   const Tensor noise = NoiseImages(*network_);
   const double gain = std::sqrt(2.0 / (1.0 + kSlope * kSlope));
   for (const double sigma : config.sigmas) {
-    GAS_CHECK(sigma > 0 && std::isfinite(sigma), Errc::kBadOption, "feature discriminator: noise level ", sigma,
-              ", must be positive");
+    GAS_CHECK(sigma > 0 && std::isfinite(sigma), Errc::kBadOption, "feature discriminator: noise level ",
+              sigma, ", must be positive");
     const auto features = Features(noise, sigma, {});
     ChooseMaps(features);
     for (const int64_t map : config_.maps) {
-      const auto head = register_module("head" + std::to_string(heads_.size()), std::make_shared<torch::nn::Module>());
+      const auto head =
+          register_module("head" + std::to_string(heads_.size()), std::make_shared<torch::nn::Module>());
       const auto add = [&](const char* name, int64_t in, int64_t out, double weight) {
         return head->register_module(
-            name, std::make_shared<nn::Conv2dImpl>(nn::Conv2dOptions{
-                      .in = in, .out = out, .kernel = 1,
-                      .init = {.mode = nn::Init::Mode::kKaimingNormal, .weight = weight}}));
+            name, std::make_shared<nn::Conv2dImpl>(
+                      nn::Conv2dOptions{.in = in,
+                                        .out = out,
+                                        .kernel = 1,
+                                        .init = {.mode = nn::Init::Mode::kKaimingNormal, .weight = weight}}));
       };
       const auto hidden = add("hidden", features[map].size(1), config.width, gain);
       const auto score = add("score", config.width, 1, 1.0);
@@ -59,8 +63,8 @@ void FeatureDiscriminator::ChooseMaps(const std::vector<Tensor>& features) {
     }
   }
   for (const int64_t map : config_.maps) {
-    GAS_CHECK(map >= 0 && map < count, Errc::kBadOption, "feature discriminator: map ", map, ", must be in [0, ",
-              count - 1, "]");
+    GAS_CHECK(map >= 0 && map < count, Errc::kBadOption, "feature discriminator: map ", map,
+              ", must be in [0, ", count - 1, "]");
   }
 }
 

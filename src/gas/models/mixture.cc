@@ -25,8 +25,9 @@ Tensor Numbers(const Json& json, const char* key, std::vector<int64_t> sizes, co
     }
     const int64_t size = value.is_array() ? static_cast<int64_t>(value.size()) : -1;
     if (sizes[depth] < 0) sizes[depth] = size;
-    GAS_CHECK(size == sizes[depth] && size >= 1 && size <= kMost, Errc::kBadFile, where, ": ", key, " has a list of ",
-              size, " at depth ", depth, ", must be ", sizes[depth], " and in [1, ", kMost, "]");
+    GAS_CHECK(size == sizes[depth] && size >= 1 && size <= kMost, Errc::kBadFile, where, ": ", key,
+              " has a list of ", size, " at depth ", depth, ", must be ", sizes[depth], " and in [1, ", kMost,
+              "]");
     for (const Json& part : value) collect(part, depth + 1);
   };
   collect(json[key], 0);
@@ -48,14 +49,14 @@ GaussianMixture::GaussianMixture(const Json& mixture, const std::string& where) 
   log_weights_ = (weights / weights.sum()).log();
   std::tie(variances_, axes_) = torch::linalg_eigh(covariances, "L");
   const double least = variances_.min().item<double>();
-  GAS_CHECK(least >= -1e-12 * variances_.max().item<double>(), Errc::kBadFile, where, ": a covariance has the eigenvalue ",
-            least, ", must be at least 0");
+  GAS_CHECK(least >= -1e-12 * variances_.max().item<double>(), Errc::kBadFile, where,
+            ": a covariance has the eigenvalue ", least, ", must be at least 0");
   variances_.clamp_min_(0);
 }
 
 Tensor GaussianMixture::Denoise(const Tensor& z, const Tensor& s, const Tensor& labels) const {
   const auto like = [&](const Tensor& v) { return v.to(z.device(), z.scalar_type()); };
-  const Tensor flat = z.reshape({z.size(0), 1, -1, 1});                         // [B,1,D,1]
+  const Tensor flat = z.reshape({z.size(0), 1, -1, 1});  // [B,1,D,1]
   const Tensor means = like(means_), axes = like(axes_), variances = like(variances_);
   const Tensor deviation = flat - means.unsqueeze(-1);                          // [B,K,D,1]
   const Tensor y = torch::matmul(axes.transpose(1, 2), deviation).squeeze(-1);  // [B,K,D]
@@ -71,7 +72,8 @@ Tensor GaussianMixture::Denoise(const Tensor& z, const Tensor& s, const Tensor& 
 }
 
 Tensor MixtureDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
-  return mixture_.Denoise(x / at.alpha.to(x.device(), x.scalar_type()), at.sigma / at.alpha, condition.labels);
+  return mixture_.Denoise(x / at.alpha.to(x.device(), x.scalar_type()), at.sigma / at.alpha,
+                          condition.labels);
 }
 
 bool IsMixtureFile(const std::filesystem::path& path) {
@@ -85,12 +87,15 @@ MixtureFile ParseMixtureFile(const std::string& name, std::string_view text) {
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   GAS_CHECK(json.is_object() && json.contains(kMixtureKey), Errc::kBadFile, name,
             ": is no JSON object with the entry gas_mixture, so this is not a model file of this program");
-  GAS_CHECK(json[kMixtureKey] == 1, Errc::kBadFile, name, ": gas_mixture = ", json[kMixtureKey].dump(), ", must be 1");
+  GAS_CHECK(json[kMixtureKey] == 1, Errc::kBadFile, name, ": gas_mixture = ", json[kMixtureKey].dump(),
+            ", must be 1");
   MixtureFile file{GaussianMixture(json, name), {}, nullptr};
   const Tensor shape = Numbers(json, "shape", {3}, name);
   for (int64_t i = 0; i < 3; ++i) file.shape.push_back(shape[i].to(torch::kInt64).item<int64_t>());
-  GAS_CHECK(shape.min().item<double>() >= 1 && shape.prod().item<double>() == static_cast<double>(file.mixture.dimensions()),
-            Errc::kBadFile, name, ": shape ", json["shape"].dump(), " must have ", file.mixture.dimensions(), " entries");
+  GAS_CHECK(shape.min().item<double>() >= 1 &&
+                shape.prod().item<double>() == static_cast<double>(file.mixture.dimensions()),
+            Errc::kBadFile, name, ": shape ", json["shape"].dump(), " must have ", file.mixture.dimensions(),
+            " entries");
   GAS_CHECK(json.contains("schedule"), Errc::kBadFile, name, ": entry schedule is missing");
   file.schedule = ScheduleFromJson(json["schedule"]);
   return file;

@@ -1,5 +1,5 @@
-// Gaussian mixtures as networks: their denoiser is known exactly, so that errors of solvers can be told from errors of
-// networks (docs/formats.md has the file).
+// Gaussian mixtures as networks: their denoiser is known exactly, so that errors of solvers can be told from
+// errors of networks (docs/formats.md has the file).
 #ifndef GAS_MODELS_MIXTURE_H_
 #define GAS_MODELS_MIXTURE_H_
 
@@ -17,15 +17,15 @@ namespace gas {
 // x0 ~ sum_k w_k N(m_k, S_k) in R^D.
 class GaussianMixture {
  public:
-  // {"weights": [K], "means": [K,D], "covariances": [K,D,D]}; messages begin with `where`. Throws Error(kBadFile) for
-  // other shapes, more than 4096 components or dimensions, weights that are not positive, and covariances that are not
-  // symmetric with eigenvalues of at least 0.
+  // {"weights": [K], "means": [K,D], "covariances": [K,D,D]}; messages begin with `where`. Throws
+  // Error(kBadFile) for other shapes, more than 4096 components or dimensions, weights that are not positive,
+  // and covariances that are not symmetric with eigenvalues of at least 0.
   explicit GaussianMixture(const nlohmann::json& mixture, const std::string& where = "mixture");
 
   int64_t dimensions() const { return means_.size(1); }
-  // E[x0 | x0 + s n = z]: z [B, ...] with D entries per row, s [] standard deviation, computed in z's dtype and
-  // differentiable in both. labels [B] int64 keep one component per row, -1 the whole mixture; undefined: the whole
-  // mixture for all.
+  // E[x0 | x0 + s n = z]: z [B, ...] with D entries per row, s [] standard deviation, computed in z's dtype
+  // and differentiable in both. labels [B] int64 keep one component per row, -1 the whole mixture; undefined:
+  // the whole mixture for all.
   Tensor Denoise(const Tensor& z, const Tensor& s, const Tensor& labels) const;
 
  private:

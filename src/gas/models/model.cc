@@ -29,8 +29,8 @@ const std::string& MetadataAt(const Safetensors& file, const std::string& key) {
 }
 
 edm::PrecondConfig ConfigOf(const Safetensors& file) {
-  GAS_CHECK(MetadataAt(file, kModelKey) == "edm-1", Errc::kBadFile, file.name, ": metadata ", kModelKey, " = ",
-            MetadataAt(file, kModelKey), ", must be edm-1");
+  GAS_CHECK(MetadataAt(file, kModelKey) == "edm-1", Errc::kBadFile, file.name, ": metadata ", kModelKey,
+            " = ", MetadataAt(file, kModelKey), ", must be edm-1");
   const Json json = Json::parse(MetadataAt(file, "init_kwargs"), nullptr, /*allow_exceptions=*/false);
   GAS_CHECK(json.is_object(), Errc::kBadFile, file.name, ": metadata entry init_kwargs is not a JSON object");
   return edm::PrecondConfigFromJson(MetadataAt(file, "class_name"), json);
@@ -63,8 +63,8 @@ Model OpenProcess(const std::string& command, const ModelOptions& options) {
   const ProcessHello& hello = process->hello();
   Model model;
   model.name = hello.name;
-  // The weights are out of reach. What the process says of itself keeps the samples of different models apart, and stays
-  // the same when it is started by another command or on another machine.
+  // The weights are out of reach. What the process says of itself keeps the samples of different models
+  // apart, and stays the same when it is started by another command or on another machine.
   model.sha256 = Sha256(process->hello_line());
   model.schedule = hello.schedule;
   model.shape = hello.shape;
@@ -77,9 +77,11 @@ Model OpenProcess(const std::string& command, const ModelOptions& options) {
 }
 
 Model OpenMixture(const fs::path& path, const ModelOptions& options) {
-  GAS_CHECK(!options.bfloat16, Errc::kBadOption, path.string(), ": dtype bfloat16, must be float32 for a mixture");
+  GAS_CHECK(!options.bfloat16, Errc::kBadOption, path.string(),
+            ": dtype bfloat16, must be float32 for a mixture");
   const Bytes bytes = ReadFile(path);
-  const MixtureFile file = ParseMixtureFile(path.string(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const MixtureFile file =
+      ParseMixtureFile(path.string(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   Model model;
   model.name = path.stem().string();
   model.sha256 = Sha256(bytes);
@@ -160,7 +162,8 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   return model;
 }
 
-void WriteEdmModel(const fs::path& path, const edm::PrecondConfig& config, const std::map<std::string, Tensor>& weights,
+void WriteEdmModel(const fs::path& path, const edm::PrecondConfig& config,
+                   const std::map<std::string, Tensor>& weights,
                    std::map<std::string, std::string> metadata) {
   metadata[kModelKey] = "edm-1";
   metadata["class_name"] = config.class_name;
@@ -185,7 +188,8 @@ Tensor EdmDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Conditi
 }
 
 Tensor GuidedDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
-  GAS_CHECK(condition.labels.defined(), Errc::kBadOption, "guidance = ", scale_, ", must be 1 for samples without class");
+  GAS_CHECK(condition.labels.defined(), Errc::kBadOption, "guidance = ", scale_,
+            ", must be 1 for samples without class");
   const Condition both{torch::cat({torch::full_like(condition.labels, -1), condition.labels})};
   const auto parts = inner_->Predict(torch::cat({x, x}), at, both).chunk(2);
   return parts[0] + scale_ * (parts[1] - parts[0]);

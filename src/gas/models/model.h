@@ -14,9 +14,9 @@
 namespace gas {
 
 struct ModelOptions {
-  double t_eps = 1e-3;      // the end of sampling; EDM networks' schedule depends on it
-  double guidance = 1.0;    // classifier-free guidance scale; 1: none, the conditional network alone
-  bool bfloat16 = false;    // convolutions and matrix products in bfloat16
+  double t_eps = 1e-3;    // the end of sampling; EDM networks' schedule depends on it
+  double guidance = 1.0;  // classifier-free guidance scale; 1: none, the conditional network alone
+  bool bfloat16 = false;  // convolutions and matrix products in bfloat16
   torch::Device device = torch::kCPU;
 };
 
@@ -31,19 +31,20 @@ struct Model {
   bool has_gradient = true;                  // of the denoiser, which the training of a solver needs
   torch::Device device = torch::kCPU;
   std::map<std::string, std::string> metadata;
-  std::shared_ptr<edm::Precond> network;     // the raw network of EDM models, null for others
+  std::shared_ptr<edm::Precond> network;  // the raw network of EDM models, null for others
 };
 
-// name: an embedded model ("fashion"), a path, or "exec:COMMAND" for a network in another process, whose schedule is
-// the one that it names, whatever t_eps. Throws Error(kBadOption) for an unknown name (with the nearest), guidance
-// without classes and bfloat16 of a process, Error(kBadFile) for a file or process that is not a model,
-// Error(kUnavailable) for a process that ends before it has said what it is.
+// name: an embedded model ("fashion"), a path, or "exec:COMMAND" for a network in another process, whose
+// schedule is the one that it names, whatever t_eps. Throws Error(kBadOption) for an unknown name (with the
+// nearest), guidance without classes and bfloat16 of a process, Error(kBadFile) for a file or process that is
+// not a model, Error(kUnavailable) for a process that ends before it has said what it is.
 Model OpenModel(const std::string& name, const ModelOptions& options = {});
 
 // Names of the models that come with this program.
 std::vector<std::string> EmbeddedModels();
-// The file of an embedded model or data set of weights, "fashion" -> .../fashion.safetensors: in $GAS_MODELS_DIR, beside
-// the program, or in the source tree. Throws Error(kUnavailable) naming the places tried.
+// The file of an embedded model or data set of weights, "fashion" -> .../fashion.safetensors: in
+// $GAS_MODELS_DIR, beside the program, or in the source tree. Throws Error(kUnavailable) naming the places
+// tried.
 std::filesystem::path EmbeddedFile(const std::string& name);
 
 // Writes an EDM network as a safetensors file that OpenModel reads.
@@ -66,7 +67,8 @@ class EdmDenoiser : public Denoiser {
 // Classifier-free guidance, F_none + scale (F_class - F_none), as one batch [none; class].
 class GuidedDenoiser : public Denoiser {
  public:
-  GuidedDenoiser(std::shared_ptr<const Denoiser> inner, double scale) : inner_(std::move(inner)), scale_(scale) {}
+  GuidedDenoiser(std::shared_ptr<const Denoiser> inner, double scale)
+      : inner_(std::move(inner)), scale_(scale) {}
   PredictionType prediction_type() const override { return inner_->prediction_type(); }
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
 

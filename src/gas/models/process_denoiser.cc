@@ -31,8 +31,8 @@ const Json& Field(std::string_view where, const Json& hello, const char* key) {
 std::string TextField(std::string_view where, const Json& hello, const char* key) {
   const Json& field = Field(where, hello, key);
   const std::string text = field.is_string() ? field.get<std::string>() : "";
-  GAS_CHECK(!text.empty() && text.size() <= kMaxNameBytes, Errc::kBadFile, where, ": \"", key, "\" = ",
-            Quoted(field.dump()), ", must be a text of 1 to ", kMaxNameBytes, " bytes");
+  GAS_CHECK(!text.empty() && text.size() <= kMaxNameBytes, Errc::kBadFile, where, ": \"", key,
+            "\" = ", Quoted(field.dump()), ", must be a text of 1 to ", kMaxNameBytes, " bytes");
   return text;
 }
 
@@ -69,9 +69,11 @@ std::span<const char> BytesOf(const Tensor& tensor) {
 
 ProcessHello ParseProcessHello(std::string_view where, std::string_view line) {
   const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  GAS_CHECK(json.is_object(), Errc::kBadFile, where, ": its first line is ", Quoted(line), ", must be a JSON object");
+  GAS_CHECK(json.is_object(), Errc::kBadFile, where, ": its first line is ", Quoted(line),
+            ", must be a JSON object");
   const Json& format = Field(where, json, "gas_denoiser");
-  GAS_CHECK(format == 1, Errc::kBadFile, where, ": \"gas_denoiser\" = ", Quoted(format.dump()), ", must be 1");
+  GAS_CHECK(format == 1, Errc::kBadFile, where, ": \"gas_denoiser\" = ", Quoted(format.dump()),
+            ", must be 1");
   ProcessHello hello;
   hello.name = TextField(where, json, "name");
   hello.shape = ShapeField(where, json);
@@ -96,11 +98,11 @@ ProcessDenoiser::ProcessDenoiser(const std::string& command)
 Tensor ProcessDenoiser::CheckedLabels(const Condition& condition, int64_t batch) const {
   if (hello_.classes == 0 || !condition.labels.defined()) return {};
   const Tensor labels = condition.labels.to(torch::kCPU, torch::kInt64).contiguous();
-  GAS_CHECK(labels.dim() == 1 && labels.size(0) == batch, Errc::kBadOption, name_, ": labels of shape ", labels.sizes(),
-            ", must be [", batch, "]");
+  GAS_CHECK(labels.dim() == 1 && labels.size(0) == batch, Errc::kBadOption, name_, ": labels of shape ",
+            labels.sizes(), ", must be [", batch, "]");
   const int64_t least = labels.min().item<int64_t>(), most = labels.max().item<int64_t>();
-  GAS_CHECK(least >= -1 && most < hello_.classes, Errc::kBadOption, name_, ": label ", least < -1 ? least : most,
-            ", must be in [-1, ", hello_.classes - 1, "]");
+  GAS_CHECK(least >= -1 && most < hello_.classes, Errc::kBadOption, name_, ": label ",
+            least < -1 ? least : most, ", must be in [-1, ", hello_.classes - 1, "]");
   return labels;
 }
 
@@ -114,7 +116,8 @@ Tensor ProcessDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Con
             hello_.shape[2], "]");
   const int64_t batch = x.size(0);
   if (batch == 0) return torch::empty_like(x);
-  const Tensor state = x.to(torch::kCPU, torch::kFloat32).contiguous();  // row by row, whatever the memory format was
+  const Tensor state =
+      x.to(torch::kCPU, torch::kFloat32).contiguous();  // row by row, whatever the memory format was
   const Tensor labels = CheckedLabels(condition, batch);
   const std::string header = Json{{"batch", batch},
                                   {"t", at.t.item<double>()},

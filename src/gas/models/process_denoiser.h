@@ -26,7 +26,8 @@ struct ProcessHello {
 // Messages begin with `where`. Throws Error(kBadFile) for whatever docs/process-denoiser.md does not allow.
 ProcessHello ParseProcessHello(std::string_view where, std::string_view line);
 
-// Evaluations are pure as far as the process keeps to that, and one at a time: a second thread waits for the first.
+// Evaluations are pure as far as the process keeps to that, and one at a time: a second thread waits for the
+// first.
 class ProcessDenoiser : public Denoiser {
  public:
   // Starts `/bin/sh -c command` and waits for its first line, however long it loads its weights. Throws
@@ -34,11 +35,11 @@ class ProcessDenoiser : public Denoiser {
   explicit ProcessDenoiser(const std::string& command);
 
   PredictionType prediction_type() const override { return hello_.prediction; }
-  // x [B,C,H,W] of any floating type and device; what goes through the pipe is float32. The output carries no gradient,
-  // so an x or level that asks for one is refused with Error(kBadOption), even where no gradient is recorded: the
-  // training of a solver, which passes through here without recording first, must fail now and not in its backward
-  // pass. Throws Error(kUnavailable) when the process has ended, Error(kBadFile) when it breaks the protocol. Entries
-  // that are not finite are the caller's to find.
+  // x [B,C,H,W] of any floating type and device; what goes through the pipe is float32. The output carries no
+  // gradient, so an x or level that asks for one is refused with Error(kBadOption), even where no gradient is
+  // recorded: the training of a solver, which passes through here without recording first, must fail now and
+  // not in its backward pass. Throws Error(kUnavailable) when the process has ended, Error(kBadFile) when it
+  // breaks the protocol. Entries that are not finite are the caller's to find.
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
 
   const ProcessHello& hello() const { return hello_; }

@@ -4,7 +4,8 @@
 
 namespace gas {
 
-void LoadStateDict(torch::nn::Module& module, const std::map<std::string, Tensor>& tensors, const std::string& file) {
+void LoadStateDict(torch::nn::Module& module, const std::map<std::string, Tensor>& tensors,
+                   const std::string& file) {
   torch::NoGradGuard no_grad;
   std::map<std::string, Tensor> targets;
   for (const auto& item : module.named_parameters()) targets[item.key()] = item.value();
@@ -19,7 +20,8 @@ void LoadStateDict(torch::nn::Module& module, const std::map<std::string, Tensor
     target.copy_(found->second);
   }
   for (const auto& [name, tensor] : tensors) {
-    GAS_CHECK(targets.count(name) == 1, Errc::kBadFile, file, ": tensor ", name, " is unknown to the network");
+    GAS_CHECK(targets.count(name) == 1, Errc::kBadFile, file, ": tensor ", name,
+              " is unknown to the network");
   }
 }
 

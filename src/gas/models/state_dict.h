@@ -10,8 +10,10 @@
 namespace gas {
 
 // Copies state-dict tensors into a module's parameters and buffers; names and shapes must match exactly.
-// Throws Error(kBadFile) naming `file` and the first tensor that is missing, unknown, of another shape, or not finite.
-void LoadStateDict(torch::nn::Module& module, const std::map<std::string, Tensor>& tensors, const std::string& file);
+// Throws Error(kBadFile) naming `file` and the first tensor that is missing, unknown, of another shape, or
+// not finite.
+void LoadStateDict(torch::nn::Module& module, const std::map<std::string, Tensor>& tensors,
+                   const std::string& file);
 
 // Parameters and buffers, detached, sharing memory with the module.
 std::map<std::string, Tensor> StateDict(const torch::nn::Module& module);

@@ -16,9 +16,9 @@ struct Gradients {
 Gradients GradientsOf(const Tensor& grad, const Tensor& x, const Tensor& weight, const ConvolutionShape& s,
                       std::array<bool, 3> wanted) {
   const std::vector<int64_t> bias_sizes = {weight.size(0)};
-  auto [input, weights, bias] = at::convolution_backward(
-      grad, x, weight, at::OptionalIntArrayRef(bias_sizes), {s.stride, s.stride}, {s.padding, s.padding}, {1, 1},
-      /*transposed=*/false, {0, 0}, s.groups, wanted);
+  auto [input, weights, bias] = at::convolution_backward(grad, x, weight, at::OptionalIntArrayRef(bias_sizes),
+                                                         {s.stride, s.stride}, {s.padding, s.padding}, {1, 1},
+                                                         /*transposed=*/false, {0, 0}, s.groups, wanted);
   return {input, weights, bias};
 }
 
@@ -32,7 +32,8 @@ ConvolutionShape SavedShape(AutogradContext* ctx) {
   return {values[0], values[1], values[2]};
 }
 
-// y = weight * x + bias, where * is the convolution. An empty bias is none: custom functions take no undefined tensors.
+// y = weight * x + bias, where * is the convolution. An empty bias is none: custom functions take no
+// undefined tensors.
 struct Forward : torch::autograd::Function<Forward> {
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
                         const ConvolutionShape& shape);
@@ -58,7 +59,8 @@ Tensor Forward::forward(AutogradContext* ctx, const Tensor& x, const Tensor& wei
   Save(ctx, shape, {x, weight});
   const bool with_bias = bias.numel() > 0;
   ctx->saved_data["bias"] = with_bias;
-  return at::conv2d(x, weight, with_bias ? bias : Tensor(), shape.stride, shape.padding, /*dilation=*/1, shape.groups);
+  return at::conv2d(x, weight, with_bias ? bias : Tensor(), shape.stride, shape.padding, /*dilation=*/1,
+                    shape.groups);
 }
 
 variable_list Forward::backward(AutogradContext* ctx, variable_list grads) {
@@ -89,12 +91,13 @@ variable_list InputGradient::backward(AutogradContext* ctx, variable_list grads)
   const ConvolutionShape shape = SavedShape(ctx);
   variable_list result(4);
   if (ctx->needs_input_grad(0)) result[0] = Convolution(grads[0], saved[1], {}, shape);
-  if (ctx->needs_input_grad(1)) result[1] = WeightGradient::apply(saved[0], grads[0], saved[1].detach(), shape);
+  if (ctx->needs_input_grad(1))
+    result[1] = WeightGradient::apply(saved[0], grads[0], saved[1].detach(), shape);
   return result;
 }
 
-Tensor WeightGradient::forward(AutogradContext* ctx, const Tensor& grad, const Tensor& x, const Tensor& weight,
-                               const ConvolutionShape& shape) {
+Tensor WeightGradient::forward(AutogradContext* ctx, const Tensor& grad, const Tensor& x,
+                               const Tensor& weight, const ConvolutionShape& shape) {
   Save(ctx, shape, {grad, x});
   return GradientsOf(grad, x, weight, shape, {false, true, false}).weight;
 }
@@ -104,15 +107,16 @@ variable_list WeightGradient::backward(AutogradContext* ctx, variable_list grads
   const ConvolutionShape shape = SavedShape(ctx);
   variable_list result(4);
   if (ctx->needs_input_grad(0)) result[0] = Convolution(saved[1], grads[0], {}, shape);
-  if (ctx->needs_input_grad(1)) result[1] = InputGradient::apply(saved[0], grads[0], saved[1].detach(), shape);
+  if (ctx->needs_input_grad(1))
+    result[1] = InputGradient::apply(saved[0], grads[0], saved[1].detach(), shape);
   return result;
 }
 
 }  // namespace
 
 Tensor Convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvolutionShape& s) {
-  const bool differentiated = torch::GradMode::is_enabled() &&
-                              (x.requires_grad() || weight.requires_grad() || (bias.defined() && bias.requires_grad()));
+  const bool differentiated = torch::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() ||
+                                                                (bias.defined() && bias.requires_grad()));
   if (differentiated && !AutocastEnabled(x.device().type())) {
     return Forward::apply(x, weight, bias.defined() ? bias : torch::empty({0}, x.options()), s);
   }

@@ -12,11 +12,11 @@ struct ConvolutionShape {
 
 // x [B,C,H,W], weight [O,C/groups,k,k], bias [O] or undefined; differentiable any number of times.
 //
-// LibTorch writes the derivative of a convolution's gradient as a convolution whose kernel is a whole image, and loops
-// over groups, even when the weight is constant; on a CPU that takes 5 to 10 times as long as the gradient itself. Here
-// the derivative of each of the three operations (convolution, gradient of input, gradient of weight) is one of the
-// other two, for which there are direct kernels. Where nothing is differentiated, or automatic casting is on, it is
-// LibTorch's.
+// LibTorch writes the derivative of a convolution's gradient as a convolution whose kernel is a whole image,
+// and loops over groups, even when the weight is constant; on a CPU that takes 5 to 10 times as long as the
+// gradient itself. Here the derivative of each of the three operations (convolution, gradient of input,
+// gradient of weight) is one of the other two, for which there are direct kernels. Where nothing is
+// differentiated, or automatic casting is on, it is LibTorch's.
 Tensor Convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvolutionShape& shape);
 
 }  // namespace gas::nn

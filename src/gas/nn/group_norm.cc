@@ -1,11 +1,11 @@
 #include "gas/nn/group_norm.h"
 
-#include <ATen/Parallel.h>
-
 #include <bit>
 
-// Each kernel is compiled for several instruction sets and the best is chosen at load time. The address sanitizer's
-// runtime is not ready when such choices are made.
+#include <ATen/Parallel.h>
+
+// Each kernel is compiled for several instruction sets and the best is chosen at load time. The address
+// sanitizer's runtime is not ready when such choices are made.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(GAS_NO_TARGET_CLONES)
 #define GAS_SIMD_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -43,8 +43,8 @@ inline float Sigmoid(float v) { return 1.0f / (1.0f + FastExp(-v)); }
 
 // first[c] = sum over positions of u, second[c] = sum of u * v. Short float sums are collected in double.
 GAS_SIMD_CLONES
-void ChannelSums(const float* u, const float* v, int64_t positions, int64_t channels, float* scratch, double* first,
-                 double* second) {
+void ChannelSums(const float* u, const float* v, int64_t positions, int64_t channels, float* scratch,
+                 double* first, double* second) {
   constexpr int64_t kChunk = 32;
   float* a = scratch;
   float* b = scratch + channels;
@@ -69,8 +69,8 @@ void ChannelSums(const float* u, const float* v, int64_t positions, int64_t chan
 }
 
 GAS_SIMD_CLONES
-void Affine(const float* x, int64_t positions, int64_t channels, const float* scale, const float* shift, bool silu,
-            float* y) {
+void Affine(const float* x, int64_t positions, int64_t channels, const float* scale, const float* shift,
+            bool silu, float* y) {
   for (int64_t p = 0; p < positions; ++p) {
     const float* xp = x + p * channels;
     float* yp = y + p * channels;
@@ -126,7 +126,8 @@ void Narrow(const float* from, int64_t count, c10::BFloat16* to) {
   }
 }
 
-// Images of a tensor as float32. Those of a bfloat16 tensor pass through a buffer that stays in a core's cache.
+// Images of a tensor as float32. Those of a bfloat16 tensor pass through a buffer that stays in a core's
+// cache.
 class Images {
  public:
   Images(const Tensor& tensor, int64_t size) : tensor_(tensor), size_(size) {
@@ -151,8 +152,8 @@ class Images {
 };
 
 // y = x * scale[c] + shift[c] is the normalisation with weight and bias.
-void ScaleAndShift(const Shape& s, const float* mean, const float* rstd, const float* weight, const float* bias,
-                   float* scale, float* shift) {
+void ScaleAndShift(const Shape& s, const float* mean, const float* rstd, const float* weight,
+                   const float* bias, float* scale, float* shift) {
   for (int64_t c = 0; c < s.channels; ++c) {
     const int64_t g = c / s.width();
     scale[c] = weight[c] * rstd[g];
@@ -160,8 +161,8 @@ void ScaleAndShift(const Shape& s, const float* mean, const float* rstd, const f
   }
 }
 
-void ForwardImage(const Shape& s, const float* x, const float* weight, const float* bias, double eps, bool silu,
-                  float* mean, float* rstd, float* y) {
+void ForwardImage(const Shape& s, const float* x, const float* weight, const float* bias, double eps,
+                  bool silu, float* mean, float* rstd, float* y) {
   std::vector<double> sums(2 * s.channels);
   std::vector<float> scratch(2 * s.channels);
   ChannelSums(x, x, s.positions, s.channels, scratch.data(), sums.data(), sums.data() + s.channels);
@@ -181,8 +182,8 @@ void ForwardImage(const Shape& s, const float* x, const float* weight, const flo
 }
 
 // Writes dL/dx, and this image's share of dL/dweight and dL/dbias.
-void BackwardImage(const Shape& s, const float* grad, const float* x, const float* weight, const float* bias, bool silu,
-                   const float* mean, const float* rstd, float* dx, float* dweight, float* dbias) {
+void BackwardImage(const Shape& s, const float* grad, const float* x, const float* weight, const float* bias,
+                   bool silu, const float* mean, const float* rstd, float* dx, float* dweight, float* dbias) {
   const int64_t channels = s.channels;
   std::vector<float> buffer(3 * channels);
   std::vector<double> sums(2 * channels);
@@ -210,10 +211,12 @@ void BackwardImage(const Shape& s, const float* grad, const float* x, const floa
       buffer[2 * channels + c] = static_cast<float>(-r * sum / count + r * r * m * dot / count);
     }
   }
-  Combine(g, x, s.positions, channels, buffer.data(), buffer.data() + channels, buffer.data() + 2 * channels, dx);
+  Combine(g, x, s.positions, channels, buffer.data(), buffer.data() + channels, buffer.data() + 2 * channels,
+          dx);
 }
 
-Tensor Reference(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps, bool silu) {
+Tensor Reference(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
+                 bool silu) {
   const Tensor y = torch::group_norm(x.to(weight.scalar_type()), groups, weight, bias, eps);
   return (silu ? torch::silu(y) : y).to(x.scalar_type());
 }
@@ -252,13 +255,15 @@ class Function : public torch::autograd::Function<Function> {
     const Tensor grad = grads[0].to(x.scalar_type()).contiguous(torch::MemoryFormat::ChannelsLast);
     const Shape s{x.size(0), x.size(2) * x.size(3), x.size(1), groups};
     Tensor dx = torch::empty_like(x);
-    const Tensor dweight = torch::empty({s.batch, s.channels}, torch::kFloat32), dbias = torch::empty_like(dweight);
+    const Tensor dweight = torch::empty({s.batch, s.channels}, torch::kFloat32),
+                 dbias = torch::empty_like(dweight);
     at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
       Images upstream(grad, s.size()), input(x, s.size()), result(dx, s.size());
       for (int64_t i = begin; i < end; ++i) {
-        BackwardImage(s, upstream.Read(i), input.Read(i), weight.data_ptr<float>(), bias.data_ptr<float>(), silu,
-                      mean.data_ptr<float>() + i * groups, rstd.data_ptr<float>() + i * groups, result.Write(i),
-                      dweight.data_ptr<float>() + i * s.channels, dbias.data_ptr<float>() + i * s.channels);
+        BackwardImage(s, upstream.Read(i), input.Read(i), weight.data_ptr<float>(), bias.data_ptr<float>(),
+                      silu, mean.data_ptr<float>() + i * groups, rstd.data_ptr<float>() + i * groups,
+                      result.Write(i), dweight.data_ptr<float>() + i * s.channels,
+                      dbias.data_ptr<float>() + i * s.channels);
         result.Written(i);
       }
     });
@@ -276,7 +281,8 @@ class Function : public torch::autograd::Function<Function> {
     for (int i = 0; i < 3; ++i) {
       if (saved[i].requires_grad()) inputs.push_back(saved[i]);
     }
-    const auto found = torch::autograd::grad({y}, inputs, {grad}, /*retain_graph=*/true, /*create_graph=*/true);
+    const auto found =
+        torch::autograd::grad({y}, inputs, {grad}, /*retain_graph=*/true, /*create_graph=*/true);
     torch::autograd::variable_list result(6);
     for (int i = 0, next = 0; i < 3; ++i) {
       if (saved[i].requires_grad()) result[i] = found[next++];

@@ -6,12 +6,15 @@
 
 namespace gas::nn {
 
-// Whether FusedGroupNorm takes this input: CPU, float32 or bfloat16, [B,C,H,W] laid out channels last; weights float32.
+// Whether FusedGroupNorm takes this input: CPU, float32 or bfloat16, [B,C,H,W] laid out channels last;
+// weights float32.
 bool CanFuseGroupNorm(const Tensor& x, const Tensor& weight);
 
-// y = silu?(weight * (x - mean_g) / sqrt(var_g + eps) + bias) with statistics over each group of C / groups channels.
-// In float32 whatever the dtype of x, which is that of y. Twice differentiable; the first derivative is fused too.
-Tensor FusedGroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps, bool silu);
+// y = silu?(weight * (x - mean_g) / sqrt(var_g + eps) + bias) with statistics over each group of C / groups
+// channels. In float32 whatever the dtype of x, which is that of y. Twice differentiable; the first
+// derivative is fused too.
+Tensor FusedGroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
+                      bool silu);
 
 }  // namespace gas::nn
 

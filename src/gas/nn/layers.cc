@@ -31,11 +31,12 @@ Conv2dImpl::Conv2dImpl(const Conv2dOptions& options) : o_(options) {
   GAS_ASSERT(!(o_.up && o_.down));
   if (o_.kernel > 0) {
     const int64_t area = o_.kernel * o_.kernel, fan_in = o_.in * area, fan_out = o_.out * area;
-    weight = register_parameter("weight",
-                                Draw({o_.out, o_.in, o_.kernel, o_.kernel}, o_.init, fan_in, fan_out) * o_.init.weight);
+    weight = register_parameter(
+        "weight", Draw({o_.out, o_.in, o_.kernel, o_.kernel}, o_.init, fan_in, fan_out) * o_.init.weight);
     bias = register_parameter("bias", Draw({o_.out}, o_.init, fan_in, fan_out) * o_.init.bias);
   }
-  if (o_.up || o_.down) resample_filter = register_buffer("resample_filter", ResampleFilter(o_.resample_filter));
+  if (o_.up || o_.down)
+    resample_filter = register_buffer("resample_filter", ResampleFilter(o_.resample_filter));
 }
 
 Tensor Conv2dImpl::Fused(const Tensor& x) const {
@@ -52,7 +53,8 @@ Tensor Conv2dImpl::forward(const Tensor& x) {
   if (!o_.up && !o_.down) return Conv2d(x, weight, bias, o_.kernel / 2);
   if (o_.fused_resample && weight.defined()) return Fused(x);
   const int64_t padding = (resample_filter.size(2) - 1) / 2;
-  const Tensor resampled = o_.up ? Upsample2x(x, resample_filter, padding) : Downsample2x(x, resample_filter, padding);
+  const Tensor resampled =
+      o_.up ? Upsample2x(x, resample_filter, padding) : Downsample2x(x, resample_filter, padding);
   return weight.defined() ? Conv2d(resampled, weight, bias, o_.kernel / 2) : resampled;
 }
 
@@ -62,18 +64,26 @@ GroupNormImpl::GroupNormImpl(int64_t channels, double eps)
   bias = register_parameter("bias", torch::zeros({channels}));
 }
 
-Tensor GroupNormImpl::forward(const Tensor& x, bool silu) { return GroupNorm(x, groups_, weight, bias, eps_, silu); }
+Tensor GroupNormImpl::forward(const Tensor& x, bool silu) {
+  return GroupNorm(x, groups_, weight, bias, eps_, silu);
+}
 
 UNetBlockImpl::UNetBlockImpl(const UNetBlockOptions& options) : o_(options) {
-  const auto conv = [&](const char* name, int64_t in, int64_t out, int64_t kernel, bool resample, const Init& init) {
-    return register_module(name, std::make_shared<Conv2dImpl>(Conv2dOptions{
-                                     .in = in, .out = out, .kernel = kernel, .up = resample && o_.up,
-                                     .down = resample && o_.down, .resample_filter = o_.resample_filter, .init = init}));
+  const auto conv = [&](const char* name, int64_t in, int64_t out, int64_t kernel, bool resample,
+                        const Init& init) {
+    return register_module(name,
+                           std::make_shared<Conv2dImpl>(Conv2dOptions{.in = in,
+                                                                      .out = out,
+                                                                      .kernel = kernel,
+                                                                      .up = resample && o_.up,
+                                                                      .down = resample && o_.down,
+                                                                      .resample_filter = o_.resample_filter,
+                                                                      .init = init}));
   };
   norm0_ = register_module("norm0", std::make_shared<GroupNormImpl>(o_.in, o_.eps));
   conv0_ = conv("conv0", o_.in, o_.out, 3, true, o_.init);
-  affine_ = register_module(
-      "affine", std::make_shared<LinearImpl>(o_.embedding, o_.out * (o_.adaptive_scale ? 2 : 1), true, o_.init));
+  affine_ = register_module("affine", std::make_shared<LinearImpl>(
+                                          o_.embedding, o_.out * (o_.adaptive_scale ? 2 : 1), true, o_.init));
   norm1_ = register_module("norm1", std::make_shared<GroupNormImpl>(o_.out, o_.eps));
   conv1_ = conv("conv1", o_.out, o_.out, 3, false, o_.init_zero);
   if (o_.out != o_.in || o_.up || o_.down) {

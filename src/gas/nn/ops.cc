@@ -8,8 +8,8 @@
 namespace gas::nn {
 namespace {
 
-// The two-tap box filter, the most common one, has direct kernels that are several times faster than a grouped
-// convolution.
+// The two-tap box filter, the most common one, has direct kernels that are several times faster than a
+// grouped convolution.
 bool IsBox2(const Tensor& filter, int64_t padding) { return filter.size(2) == 2 && padding == 0; }
 
 Tensor PerChannel(const Tensor& filter, int64_t channels, const Tensor& like, double scale) {
@@ -38,7 +38,8 @@ Tensor FullyConnected(const Tensor& x, const Tensor& weight, const Tensor& bias)
   return torch::linear(x, weight, bias);
 }
 
-Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps, bool silu) {
+Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
+                 bool silu) {
   if (CanFuseGroupNorm(x, weight)) return FusedGroupNorm(x, groups, weight, bias, eps, silu);
   // Under bfloat16 casting the statistics stay in the weights' float32.
   if (x.scalar_type() != weight.scalar_type()) {
@@ -73,14 +74,16 @@ Tensor SelfAttention(const Tensor& qkv, int64_t heads) {
   const auto parts = qkv.reshape({batch * heads, width, 3, positions}).unbind(2);
   const auto wide = torch::promote_types(qkv.scalar_type(), torch::kFloat32);
   const Tensor q = parts[0].to(wide), k = parts[1].to(wide) / std::sqrt(static_cast<double>(width));
-  const Tensor weights = torch::bmm(q.transpose(1, 2), k).softmax(2).to(qkv.scalar_type());  // [., query, key]
+  const Tensor weights =
+      torch::bmm(q.transpose(1, 2), k).softmax(2).to(qkv.scalar_type());  // [., query, key]
   CountFlops(4.0 * static_cast<double>(batch * channels) * static_cast<double>(positions * positions));
   return torch::bmm(parts[2], weights.transpose(1, 2)).reshape({batch, channels, qkv.size(2), qkv.size(3)});
 }
 
 Tensor PositionalEmbedding(const Tensor& t, int64_t channels, bool endpoint, double max_positions) {
   const int64_t half = channels / 2;
-  const Tensor exponent = torch::arange(half, torch::kFloat32) / static_cast<double>(half - (endpoint ? 1 : 0));
+  const Tensor exponent =
+      torch::arange(half, torch::kFloat32) / static_cast<double>(half - (endpoint ? 1 : 0));
   const Tensor frequencies = torch::pow(1.0 / max_positions, exponent).to(t.device(), t.scalar_type());
   const Tensor angle = t.outer(frequencies);
   return torch::cat({angle.cos(), angle.sin()}, 1);

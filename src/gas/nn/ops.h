@@ -1,5 +1,6 @@
-// The few operations that networks are made of, each in this one place, so that it can be made fast in one place.
-// All images are [B,C,H,W]; outputs keep the input's memory format (channels last is the fast one on CPUs).
+// The few operations that networks are made of, each in this one place, so that it can be made fast in one
+// place. All images are [B,C,H,W]; outputs keep the input's memory format (channels last is the fast one on
+// CPUs).
 #ifndef GAS_NN_OPS_H_
 #define GAS_NN_OPS_H_
 
@@ -27,13 +28,13 @@ Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Te
 Tensor ResampleFilter(const std::vector<double>& taps);
 
 // Doubling and halving with `filter` [1,1,k,k] per channel, zero outside the image. `padding` as in a plain
-// convolution with the filter ((k - 1) / 2 keeps the size exactly doubled or halved). Upsampling scales the filter by
-// 4, so that constants stay constant.
+// convolution with the filter ((k - 1) / 2 keeps the size exactly doubled or halved). Upsampling scales the
+// filter by 4, so that constants stay constant.
 Tensor Upsample2x(const Tensor& x, const Tensor& filter, int64_t padding);
 Tensor Downsample2x(const Tensor& x, const Tensor& filter, int64_t padding);
 
-// Self-attention over positions. qkv [B,3C,H,W] with channels ordered (head, channel, q/k/v) as in EDM. Weights are
-// computed in float32 or wider. Returns [B,C,H,W].
+// Self-attention over positions. qkv [B,3C,H,W] with channels ordered (head, channel, q/k/v) as in EDM.
+// Weights are computed in float32 or wider. Returns [B,C,H,W].
 Tensor SelfAttention(const Tensor& qkv, int64_t heads);
 
 // [B] -> [B,channels]: cos then sin of t * max_positions^(-i / (channels/2 - (endpoint ? 1 : 0))).

@@ -14,8 +14,8 @@ struct LabelledRow {
   Tensor images;  // [N,C,H,W] float in [-1,1]
 };
 
-// Rows of images with a label at their left, each image magnified `scale` times: [C,H',W'] uint8 on white. All rows
-// have images of one shape.
+// Rows of images with a label at their left, each image magnified `scale` times: [C,H',W'] uint8 on white.
+// All rows have images of one shape.
 Tensor LabelledGrid(const std::vector<LabelledRow>& rows, int64_t scale = 2);
 
 // Images [N,C,H,W] in [-1,1], `columns` to a row: [C,H',W'] uint8.

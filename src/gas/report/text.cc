@@ -56,7 +56,9 @@ void DrawText(Tensor& image, int64_t x, int64_t y, std::string_view text, int64_
       if (rows[dot] != '#') continue;
       const int64_t left = x + dot % 5 * scale, top = y + dot / 5 * scale;
       if (left < 0 || top < 0 || left >= width || top >= height) continue;
-      image.slice(1, top, std::min(height, top + scale)).slice(2, left, std::min(width, left + scale)).fill_(value);
+      image.slice(1, top, std::min(height, top + scale))
+          .slice(2, left, std::min(width, left + scale))
+          .fill_(value);
     }
     x += kGlyphWidth * scale;
   }

@@ -8,8 +8,8 @@
 namespace gas {
 namespace {
 
-// alpha reaches 0 at t = 1. Sampling starts where DPM-Solver starts it (lambda near -4.8); times beyond kLatest,
-// which a trained time shift may ask for, are clipped, so that lambda stays finite.
+// alpha reaches 0 at t = 1. Sampling starts where DPM-Solver starts it (lambda near -4.8); times beyond
+// kLatest, which a trained time shift may ask for, are clipped, so that lambda stays finite.
 constexpr double kCosineStart = 0.9946;
 constexpr double kLatest = 0.9999;
 
@@ -52,8 +52,8 @@ class Cosine : public NoiseSchedule {
 
 SchedulePtr CosineSchedule(double s, double t_eps) {
   GAS_CHECK(s >= 0 && s < 1, Errc::kBadOption, "schedule cosine: s = ", s, ", must be in [0, 1)");
-  GAS_CHECK(t_eps > 0 && t_eps < kCosineStart, Errc::kBadOption, "schedule cosine: t_eps = ", t_eps, ", must be in (0, ",
-            kCosineStart, ")");
+  GAS_CHECK(t_eps > 0 && t_eps < kCosineStart, Errc::kBadOption, "schedule cosine: t_eps = ", t_eps,
+            ", must be in (0, ", kCosineStart, ")");
   return std::make_shared<Cosine>(s, t_eps);
 }
 

@@ -12,7 +12,9 @@ const std::array<std::string, 4> kPredictionNames = {"noise", "data", "velocity"
 
 }  // namespace
 
-std::string_view PredictionTypeName(PredictionType type) { return kPredictionNames[static_cast<size_t>(type)]; }
+std::string_view PredictionTypeName(PredictionType type) {
+  return kPredictionNames[static_cast<size_t>(type)];
+}
 
 PredictionType PredictionTypeFromName(std::string_view name) {
   for (size_t i = 0; i < kPredictionNames.size(); ++i) {
@@ -22,20 +24,19 @@ PredictionType PredictionTypeFromName(std::string_view name) {
        NearestName(name, kPredictionNames), "? (noise, data, velocity, flow)");
 }
 
-// With a, s = alpha, sigma of the evaluation point, eps follows from x and F alone (docs/math/step_table.md (3)):
+// With a, s = alpha, sigma of the evaluation point, eps follows from x and F alone (docs/math/step_table.md
+// (3)):
 //   data      eps = (x - a F) / s
 //   velocity  eps = (s x + a F) / (a^2 + s^2)
 //   flow      eps = (x + a F) / (a + s)
-// and m = (x - sigma eps) / alpha. The state's weights are arranged so that the differences that vanish when both
-// points agree are taken before any division: no digits are lost where alpha is small.
+// and m = (x - sigma eps) / alpha. The state's weights are arranged so that the differences that vanish when
+// both points agree are taken before any division: no digits are lost where alpha is small.
 DataPredictionWeights DataPredictionOf(PredictionType type, const NoiseLevel& at, const Tensor& alpha,
                                        const Tensor& sigma) {
   const Tensor ratio = at.alpha / alpha;  // exactly 1 when the points agree
   switch (type) {
-    case PredictionType::kNoise:
-      return {1 / alpha, -sigma / alpha};
-    case PredictionType::kData:
-      return {(at.sigma - sigma) / (at.sigma * alpha), (sigma / at.sigma) * ratio};
+    case PredictionType::kNoise: return {1 / alpha, -sigma / alpha};
+    case PredictionType::kData: return {(at.sigma - sigma) / (at.sigma * alpha), (sigma / at.sigma) * ratio};
     case PredictionType::kVelocity: {
       const Tensor power = at.alpha * at.alpha + at.sigma * at.sigma;
       const Tensor state = (at.alpha * ratio + at.sigma * ((at.sigma - sigma) / alpha)) / power;

@@ -17,7 +17,7 @@ enum class PredictionType {
   kFlow,      // u = eps - x0, the velocity of the straight path (Liu et al. 2022)
 };
 
-std::string_view PredictionTypeName(PredictionType type);  // "noise", "data", "velocity", "flow"
+std::string_view PredictionTypeName(PredictionType type);      // "noise", "data", "velocity", "flow"
 PredictionType PredictionTypeFromName(std::string_view name);  // throws Error(kBadOption)
 
 // The point at which the network is evaluated. Each a scalar tensor [] float64, possibly carrying gradients.
@@ -47,9 +47,9 @@ struct DataPredictionWeights {
   Tensor network;
 };
 
-// The weights that turn the output F of a network evaluated at `at` into the data prediction at (alpha, sigma):
-// F gives eps with alpha, sigma of the evaluation point, and m = (x - sigma * eps) / alpha. When both points agree and
-// the network predicts the data the weights are exactly 0 and 1.
+// The weights that turn the output F of a network evaluated at `at` into the data prediction at (alpha,
+// sigma): F gives eps with alpha, sigma of the evaluation point, and m = (x - sigma * eps) / alpha. When both
+// points agree and the network predicts the data the weights are exactly 0 and 1.
 DataPredictionWeights DataPredictionOf(PredictionType type, const NoiseLevel& at, const Tensor& alpha,
                                        const Tensor& sigma);
 

@@ -6,9 +6,9 @@
 namespace gas {
 namespace {
 
-// The line through the knots of the segment around each query; outside the knots that of the outermost segment.
-// knots [T] ascending, values [T], query any shape. A query equal to a knot, up to rounding, belongs to the segment
-// on its left: that is the derivative that a gradient sees there.
+// The line through the knots of the segment around each query; outside the knots that of the outermost
+// segment. knots [T] ascending, values [T], query any shape. A query equal to a knot, up to rounding, belongs
+// to the segment on its left: that is the derivative that a gradient sees there.
 Tensor Interpolate(const Tensor& query, const Tensor& knots, const Tensor& values) {
   const Tensor plain = query.detach();
   const Tensor position = torch::searchsorted(knots, (plain - 1e-15 * plain.abs()).contiguous());
@@ -58,22 +58,23 @@ class Discrete : public NoiseSchedule {
 
 SchedulePtr DiscreteSchedule(const Tensor& alphas_cumprod, double t_eps) {
   GAS_CHECK(alphas_cumprod.dim() == 1 && alphas_cumprod.size(0) >= 2, Errc::kBadOption,
-            "schedule discrete: alphas_cumprod has ", alphas_cumprod.numel(), " entries in ", alphas_cumprod.dim(),
-            " dimensions, must be a list of at least 2");
+            "schedule discrete: alphas_cumprod has ", alphas_cumprod.numel(), " entries in ",
+            alphas_cumprod.dim(), " dimensions, must be a list of at least 2");
   const Tensor table = alphas_cumprod.detach().to(torch::kCPU, torch::kFloat64).contiguous();
   const double* value = table.data_ptr<double>();
   for (int64_t i = 0; i < table.size(0); ++i) {
     const double above = i == 0 ? 1.0 : value[i - 1];
-    GAS_CHECK(value[i] > 0 && value[i] < above, Errc::kBadOption, "schedule discrete: alphas_cumprod[", i, "] = ",
-              value[i], ", must be in (0, ", above, "), the list falls from below 1");
+    GAS_CHECK(value[i] > 0 && value[i] < above, Errc::kBadOption, "schedule discrete: alphas_cumprod[", i,
+              "] = ", value[i], ", must be in (0, ", above, "), the list falls from below 1");
   }
-  GAS_CHECK(t_eps > 0 && t_eps < 1, Errc::kBadOption, "schedule discrete: t_eps = ", t_eps, ", must be in (0, 1)");
+  GAS_CHECK(t_eps > 0 && t_eps < 1, Errc::kBadOption, "schedule discrete: t_eps = ", t_eps,
+            ", must be in (0, 1)");
   return std::make_shared<Discrete>(table, t_eps);
 }
 
 Tensor ScaledLinearAlphasCumprod(double beta_start, double beta_end, int64_t steps) {
-  GAS_CHECK(beta_start > 0 && beta_end >= beta_start && beta_end < 1, Errc::kBadOption, "schedule betas from ",
-            beta_start, " to ", beta_end, ", must be 0 < first <= last < 1");
+  GAS_CHECK(beta_start > 0 && beta_end >= beta_start && beta_end < 1, Errc::kBadOption,
+            "schedule betas from ", beta_start, " to ", beta_end, ", must be 0 < first <= last < 1");
   GAS_CHECK(steps >= 2, Errc::kBadOption, "schedule of ", steps, " steps, must be at least 2");
   const Tensor root = torch::linspace(std::sqrt(beta_start), std::sqrt(beta_end), steps, torch::kFloat64);
   return torch::cumprod(1 - root * root, 0);

@@ -28,8 +28,8 @@ class Flow : public NoiseSchedule {
 }  // namespace
 
 SchedulePtr FlowSchedule(double t_eps) {
-  GAS_CHECK(t_eps > 0 && t_eps < kFlowStart, Errc::kBadOption, "schedule flow: t_eps = ", t_eps, ", must be in (0, ",
-            kFlowStart, ")");
+  GAS_CHECK(t_eps > 0 && t_eps < kFlowStart, Errc::kBadOption, "schedule flow: t_eps = ", t_eps,
+            ", must be in (0, ", kFlowStart, ")");
   return std::make_shared<Flow>(t_eps);
 }
 

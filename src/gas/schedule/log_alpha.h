@@ -1,4 +1,5 @@
-// Variance-preserving schedules in terms of log alpha, without cancellation (docs/math/schedules.md (2), (3)).
+// Variance-preserving schedules in terms of log alpha, without cancellation (docs/math/schedules.md (2),
+// (3)).
 #ifndef GAS_SCHEDULE_LOG_ALPHA_H_
 #define GAS_SCHEDULE_LOG_ALPHA_H_
 

@@ -38,25 +38,27 @@ class NoiseSchedule {
 
 using SchedulePtr = std::shared_ptr<const NoiseSchedule>;
 
-// Continuous variance-preserving schedule, log alpha(t) = -t^2 (beta_1 - beta_0) / 4 - t beta_0 / 2, t in (0, 1].
+// Continuous variance-preserving schedule, log alpha(t) = -t^2 (beta_1 - beta_0) / 4 - t beta_0 / 2, t in (0,
+// 1].
 SchedulePtr VpLinearSchedule(double beta_0 = 0.1, double beta_1 = 20.0, double t_eps = 1e-3);
 
-// An EDM network with noise range [sigma_min, sigma_max] seen as VP (docs/math/schedules.md): VpLinearSchedule with the
-// betas that follow from the range clipped to the network's. t_eps in (0, 1).
+// An EDM network with noise range [sigma_min, sigma_max] seen as VP (docs/math/schedules.md):
+// VpLinearSchedule with the betas that follow from the range clipped to the network's. t_eps in (0, 1).
 SchedulePtr EdmAsVpSchedule(double t_eps, double net_sigma_min, double net_sigma_max);
 
-// Discrete schedule of a network trained on T steps: log alpha linear between the knots t_i = (i + 1) / T, extended
-// linearly beyond them. alphas_cumprod [T] float64, decreasing, in (0, 1).
+// Discrete schedule of a network trained on T steps: log alpha linear between the knots t_i = (i + 1) / T,
+// extended linearly beyond them. alphas_cumprod [T] float64, decreasing, in (0, 1).
 SchedulePtr DiscreteSchedule(const Tensor& alphas_cumprod, double t_eps = 1e-3);
 
-// alphas_cumprod [steps] float64 for betas interpolated linearly in their square roots (LDM, Stable Diffusion).
+// alphas_cumprod [steps] float64 for betas interpolated linearly in their square roots (LDM, Stable
+// Diffusion).
 Tensor ScaledLinearAlphasCumprod(double beta_start, double beta_end, int64_t steps = 1000);
 
 // Variance exploding: alpha = 1, sigma = t, t from sigma_max down to sigma_min (EDM, Karras et al. 2022).
 SchedulePtr VeSchedule(double sigma_min = 0.002, double sigma_max = 80.0);
 
-// alpha(t) = cos(pi/2 (t + s)/(1 + s)) / cos(pi/2 s/(1 + s)) (Nichol and Dhariwal 2021), s = 0.008, t clipped so that
-// lambda stays finite.
+// alpha(t) = cos(pi/2 (t + s)/(1 + s)) / cos(pi/2 s/(1 + s)) (Nichol and Dhariwal 2021), s = 0.008, t clipped
+// so that lambda stays finite.
 SchedulePtr CosineSchedule(double s = 0.008, double t_eps = 1e-3);
 
 // Rectified flow: alpha = 1 - t, sigma = t.

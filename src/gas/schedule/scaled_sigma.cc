@@ -23,7 +23,8 @@ class ScaledSigma : public NoiseSchedule {
     if (o_.curve == SigmaCurve::kVe) return torch::exp(-2 * lambda);
     const Tensor w = LogOnePlusExp(-2 * lambda);  // = beta_d t^2 / 2 + beta_min t
     const Tensor root = torch::sqrt(o_.beta_min * o_.beta_min + 2 * o_.beta_d * w);
-    if (o_.beta_min < 0) return (root - o_.beta_min) / o_.beta_d;  // of the two forms, the one that does not cancel
+    if (o_.beta_min < 0)
+      return (root - o_.beta_min) / o_.beta_d;  // of the two forms, the one that does not cancel
     return 2 * w / (root + o_.beta_min);
   }
 
@@ -61,14 +62,16 @@ class ScaledSigma : public NoiseSchedule {
 }  // namespace
 
 SchedulePtr ScaledSigmaSchedule(const ScaledSigmaOptions& options) {
-  GAS_CHECK(options.sigma_min > 0 && options.sigma_max > options.sigma_min && std::isfinite(options.sigma_max),
-            Errc::kBadOption, "schedule scaled-sigma: noise range [", options.sigma_min, ", ", options.sigma_max,
-            "], must be positive, finite and ascending");
-  // A slightly negative beta_min follows from some noise ranges; sigma still grows with t wherever it is above 0.
   GAS_CHECK(
-      options.curve != SigmaCurve::kVp || (options.beta_d > 0 && std::isfinite(options.beta_d + options.beta_min)),
-      Errc::kBadOption, "schedule scaled-sigma: beta_d = ", options.beta_d, ", beta_min = ", options.beta_min,
-      ", must be finite and beta_d above 0");
+      options.sigma_min > 0 && options.sigma_max > options.sigma_min && std::isfinite(options.sigma_max),
+      Errc::kBadOption, "schedule scaled-sigma: noise range [", options.sigma_min, ", ", options.sigma_max,
+      "], must be positive, finite and ascending");
+  // A slightly negative beta_min follows from some noise ranges; sigma still grows with t wherever it is
+  // above 0.
+  GAS_CHECK(options.curve != SigmaCurve::kVp ||
+                (options.beta_d > 0 && std::isfinite(options.beta_d + options.beta_min)),
+            Errc::kBadOption, "schedule scaled-sigma: beta_d = ", options.beta_d,
+            ", beta_min = ", options.beta_min, ", must be finite and beta_d above 0");
   return std::make_shared<ScaledSigma>(options);
 }
 

@@ -22,8 +22,8 @@ struct ScaledSigmaOptions {
   double beta_min = 0.1;
 };
 
-// alpha = s(t), sigma = s(t) sigma(t); t_start and t_end are the times of sigma_max and sigma_min; the prior's
-// standard deviation is sigma at the start. Throws Error(kBadOption) for an empty or negative range.
+// alpha = s(t), sigma = s(t) sigma(t); t_start and t_end are the times of sigma_max and sigma_min; the
+// prior's standard deviation is sigma at the start. Throws Error(kBadOption) for an empty or negative range.
 SchedulePtr ScaledSigmaSchedule(const ScaledSigmaOptions& options);
 
 }  // namespace gas

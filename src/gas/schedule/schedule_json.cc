@@ -19,7 +19,8 @@ const json& Field(const json& object, const char* key) {
 
 double Number(const json& object, const char* key) {
   const json& field = Field(object, key);
-  GAS_CHECK(field.is_number(), Errc::kBadFile, "schedule ", object["kind"], ": \"", key, "\" is not a number");
+  GAS_CHECK(field.is_number(), Errc::kBadFile, "schedule ", object["kind"], ": \"", key,
+            "\" is not a number");
   return field.get<double>();
 }
 
@@ -30,7 +31,8 @@ SchedulePtr ReadVpLinear(const json& j) {
 SchedulePtr ReadDiscrete(const json& j) {
   const json& list = Field(j, "alphas_cumprod");
   GAS_CHECK(list.is_array() && list.size() <= kMaxDiscreteSteps, Errc::kBadFile,
-            "schedule \"discrete\": \"alphas_cumprod\" is not a list of at most ", kMaxDiscreteSteps, " numbers");
+            "schedule \"discrete\": \"alphas_cumprod\" is not a list of at most ", kMaxDiscreteSteps,
+            " numbers");
   std::vector<double> values;
   for (const json& value : list) {
     GAS_CHECK(value.is_number(), Errc::kBadFile, "schedule \"discrete\": alphas_cumprod[", values.size(),
@@ -53,7 +55,8 @@ SchedulePtr ReadScaledSigma(const json& j) {
             "schedule \"scaled-sigma\": curve ", curve, " is not one of \"vp\", \"ve\", \"linear\"");
   options.curve = curve == "vp" ? SigmaCurve::kVp : curve == "ve" ? SigmaCurve::kVe : SigmaCurve::kLinear;
   const json& scaling = Field(j, "vp_scaling");
-  GAS_CHECK(scaling.is_boolean(), Errc::kBadFile, "schedule \"scaled-sigma\": \"vp_scaling\" is not true or false");
+  GAS_CHECK(scaling.is_boolean(), Errc::kBadFile,
+            "schedule \"scaled-sigma\": \"vp_scaling\" is not true or false");
   options.vp_scaling = scaling.get<bool>();
   options.sigma_min = Number(j, "sigma_min");
   options.sigma_max = Number(j, "sigma_max");
@@ -81,7 +84,8 @@ SchedulePtr ScheduleFromJson(const json& j) {
   if (reader == Readers().end()) {
     std::vector<std::string> names;
     for (const auto& [name, unused] : Readers()) names.push_back(name);
-    Fail(Errc::kBadFile, "schedule kind \"", kind, "\" is unknown, did you mean ", NearestName(kind, names), "?");
+    Fail(Errc::kBadFile, "schedule kind \"", kind, "\" is unknown, did you mean ", NearestName(kind, names),
+         "?");
   }
   try {
     return reader->second(j);

@@ -30,7 +30,8 @@ class Ve : public NoiseSchedule {
 
 SchedulePtr VeSchedule(double sigma_min, double sigma_max) {
   GAS_CHECK(sigma_min > 0 && sigma_max > sigma_min && std::isfinite(sigma_max), Errc::kBadOption,
-            "schedule ve: noise range [", sigma_min, ", ", sigma_max, "], must be positive, finite and ascending");
+            "schedule ve: noise range [", sigma_min, ", ", sigma_max,
+            "], must be positive, finite and ascending");
   return std::make_shared<Ve>(sigma_min, sigma_max);
 }
 

@@ -7,9 +7,9 @@
 
 namespace gas {
 
-// grid [N+1] float64 descending times. degree 0 (DDIM) to 3 of the polynomial through the newest noise predictions,
-// less while the history is short; the order of convergence is degree + 1.
-// Throws Error(kBadOption) for another degree or a grid that is not descending.
+// grid [N+1] float64 descending times. degree 0 (DDIM) to 3 of the polynomial through the newest noise
+// predictions, less while the history is short; the order of convergence is degree + 1. Throws
+// Error(kBadOption) for another degree or a grid that is not descending.
 StepTable DeisTable(int64_t degree, const NoiseSchedule& schedule, const Tensor& grid);
 
 }  // namespace gas

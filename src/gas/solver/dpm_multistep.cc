@@ -40,13 +40,15 @@ LinearForm Step(const DpmMultistepOptions& options, const ExponentialStep& expon
     const bool midpoint = options.second_order == SecondOrder::kMidpoint;
     next += (midpoint ? 0.5 * weight[0] : weight[1]) * Combine(step.d10, history);
   }
-  if (history.size() == 3) next += weight[1] * Combine(step.d1, history) + weight[2] * Combine(step.d2, history);
+  if (history.size() == 3)
+    next += weight[1] * Combine(step.d1, history) + weight[2] * Combine(step.d2, history);
   return next;
 }
 
 }  // namespace
 
-StepTable DpmMultistepTable(const DpmMultistepOptions& options, const NoiseSchedule& schedule, const Tensor& grid) {
+StepTable DpmMultistepTable(const DpmMultistepOptions& options, const NoiseSchedule& schedule,
+                            const Tensor& grid) {
   GAS_CHECK(options.order >= 1 && options.order <= 3, Errc::kBadOption,
             "DPM-Solver multistep: order = ", options.order, ", must be in [1, 3]");
   CheckGrid(grid);

@@ -23,9 +23,11 @@ struct DpmMultistepOptions {
   ThirdOrderBase third_order = ThirdOrderBase::kPublished;
 };
 
-// grid [N+1] float64 descending times. One evaluation at each of the first N; the first steps have the order that the
-// history allows. Throws Error(kBadOption) for an order outside [1, 3] or a grid that is not descending.
-StepTable DpmMultistepTable(const DpmMultistepOptions& options, const NoiseSchedule& schedule, const Tensor& grid);
+// grid [N+1] float64 descending times. One evaluation at each of the first N; the first steps have the order
+// that the history allows. Throws Error(kBadOption) for an order outside [1, 3] or a grid that is not
+// descending.
+StepTable DpmMultistepTable(const DpmMultistepOptions& options, const NoiseSchedule& schedule,
+                            const Tensor& grid);
 
 // DDIM (Song et al. 2021), the first order of both forms: Euler steps in sigma / alpha.
 StepTable DdimTable(const NoiseSchedule& schedule, const Tensor& grid);

@@ -11,7 +11,8 @@ namespace {
 // One step over points p[0..order], whose first is `start`; inner evaluations are appended to the builder.
 class Stepper {
  public:
-  Stepper(const DpmSinglestepOptions& options, TableBuilder& builder) : options_(options), builder_(builder) {}
+  Stepper(const DpmSinglestepOptions& options, TableBuilder& builder)
+      : options_(options), builder_(builder) {}
 
   LinearForm Step(const Evaluation& start, std::span<const SchedulePoint> p) {
     if (p.size() == 2) return First(start, p[0], p[1]);
@@ -62,7 +63,8 @@ class Stepper {
 std::vector<int64_t> SinglestepOrders(int64_t nfe, int64_t order) {
   GAS_CHECK(order >= 1 && order <= 3, Errc::kBadOption, "DPM-Solver singlestep: order = ", order,
             ", must be in [1, 3]");
-  GAS_CHECK(nfe >= 1, Errc::kBadOption, "DPM-Solver singlestep: ", nfe, " network evaluations, must be at least 1");
+  GAS_CHECK(nfe >= 1, Errc::kBadOption, "DPM-Solver singlestep: ", nfe,
+            " network evaluations, must be at least 1");
   std::vector<int64_t> orders(static_cast<size_t>(nfe / order), order);
   const int64_t rest = nfe % order;
   if (order == 3 && rest == 0) {
@@ -74,8 +76,8 @@ std::vector<int64_t> SinglestepOrders(int64_t nfe, int64_t order) {
   return orders;
 }
 
-Tensor SinglestepGrid(std::string_view name, const NoiseSchedule& schedule, const std::vector<int64_t>& orders,
-                      double t_eps) {
+Tensor SinglestepGrid(std::string_view name, const NoiseSchedule& schedule,
+                      const std::vector<int64_t>& orders, double t_eps) {
   if (name != "logsnr") {
     return MakeGrid(name, schedule, std::accumulate(orders.begin(), orders.end(), int64_t{0}), t_eps);
   }
@@ -90,8 +92,8 @@ Tensor SinglestepGrid(std::string_view name, const NoiseSchedule& schedule, cons
   return torch::cat(pieces);
 }
 
-StepTable DpmSinglestepTable(const DpmSinglestepOptions& options, const NoiseSchedule& schedule, const Tensor& times,
-                             const std::vector<int64_t>& orders) {
+StepTable DpmSinglestepTable(const DpmSinglestepOptions& options, const NoiseSchedule& schedule,
+                             const Tensor& times, const std::vector<int64_t>& orders) {
   CheckGrid(times);
   int64_t total = 0, highest = 0;
   for (const int64_t order : orders) {

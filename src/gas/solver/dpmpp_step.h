@@ -1,5 +1,5 @@
-// The weights of one multistep step of DPM-Solver++ (Lu et al. 2022), on tensors, so that a student can train through
-// them (docs/math/dpmpp.md, whose symbols these are).
+// The weights of one multistep step of DPM-Solver++ (Lu et al. 2022), on tensors, so that a student can train
+// through them (docs/math/dpmpp.md, whose symbols these are).
 #ifndef GAS_SOLVER_DPMPP_STEP_H_
 #define GAS_SOLVER_DPMPP_STEP_H_
 
@@ -24,19 +24,19 @@ enum class ThirdOrderBase {
 //
 // where D10 = d10[0] m_n + d10[1] m_{n-1}, and D1, D2 likewise of three. All tensors are [] float64.
 struct DpmPpStep {
-  Tensor h;      // lambda_{n+1} - lambda_n
-  Tensor phi_1;  // expm1(-h)
-  Tensor phi_2;  // phi_1 / h + 1
-  Tensor phi_3;  // phi_2 / h - 1/2
-  Tensor r0;     // (lambda_n - lambda_{n-1}) / h, undefined with one prediction
-  Tensor r1;     // (lambda_{n-1} - lambda_{n-2}) / h, undefined with fewer than three
+  Tensor h;                   // lambda_{n+1} - lambda_n
+  Tensor phi_1;               // expm1(-h)
+  Tensor phi_2;               // phi_1 / h + 1
+  Tensor phi_3;               // phi_2 / h - 1/2
+  Tensor r0;                  // (lambda_n - lambda_{n-1}) / h, undefined with one prediction
+  Tensor r1;                  // (lambda_{n-1} - lambda_{n-2}) / h, undefined with fewer than three
   std::array<Tensor, 2> d10;  // undefined with one prediction
   std::array<Tensor, 3> d1;   // undefined with fewer than three
   std::array<Tensor, 3> d2;
 };
 
-// lambdas: lambda_{n+1}, lambda_n, lambda_{n-1}, lambda_{n-2}, newest first, each [] float64; two to four of them,
-// for a step of first to third order.
+// lambdas: lambda_{n+1}, lambda_n, lambda_{n-1}, lambda_{n-2}, newest first, each [] float64; two to four of
+// them, for a step of first to third order.
 DpmPpStep MakeDpmPpStep(std::span<const Tensor> lambdas, ThirdOrderBase base = ThirdOrderBase::kPublished);
 
 }  // namespace gas

@@ -30,7 +30,8 @@ LinearForm Derivative(const NoiseSchedule& schedule, const Evaluation& e) {
 }
 
 // Two-stage Runge-Kutta in t over `times`, then an Euler step to t = 0; `alpha` places the second stage.
-StepTable RungeKuttaTable(const NoiseSchedule& schedule, const std::vector<double>& times, bool heun, double alpha) {
+StepTable RungeKuttaTable(const NoiseSchedule& schedule, const std::vector<double>& times, bool heun,
+                          double alpha) {
   TableBuilder builder(schedule);
   Evaluation start = builder.Start(times[0]);
   for (size_t k = 0;; ++k) {
@@ -40,7 +41,8 @@ StepTable RungeKuttaTable(const NoiseSchedule& schedule, const std::vector<doubl
     if (last) return builder.Finish(start.x + h * d, 0.0, heun ? "edm-heun" : "edm-euler");
     LinearForm next = start.x + h * d;
     if (heun) {
-      const Evaluation trial = builder.Evaluate(start.x + (alpha * h) * d, alpha == 1 ? t_next : t + alpha * h);
+      const Evaluation trial =
+          builder.Evaluate(start.x + (alpha * h) * d, alpha == 1 ? t_next : t + alpha * h);
       const double share = 1 / (2 * alpha);
       next = start.x + (h * (1 - share)) * d + (h * share) * Derivative(schedule, trial);
     }
@@ -134,8 +136,8 @@ std::pair<double, double> SigmaRange(const EdmAblationOptions& o) {
 template <class Value>
 Value FromName(const char* what, std::string_view name, const std::vector<std::string>& names) {
   const auto found = std::find(names.begin(), names.end(), name);
-  GAS_CHECK(found != names.end(), Errc::kBadOption, what, " \"", name.substr(0, 80), "\" is unknown, did you mean ",
-            NearestName(name, names), "?");
+  GAS_CHECK(found != names.end(), Errc::kBadOption, what, " \"", name.substr(0, 80),
+            "\" is unknown, did you mean ", NearestName(name, names), "?");
   return static_cast<Value>(found - names.begin());
 }
 
@@ -145,7 +147,8 @@ EdmSampler EdmAblationSampler(const EdmAblationOptions& o) {
   GAS_CHECK(o.steps >= 2 && o.steps <= 10'000, Errc::kBadOption, "EDM sampler: ", o.steps,
             " steps, must be in [2, 10000]");
   GAS_CHECK(o.rho > 0, Errc::kBadOption, "EDM sampler: rho = ", o.rho, ", must be positive");
-  GAS_CHECK(o.alpha > 0 && o.alpha <= 1, Errc::kBadOption, "EDM sampler: alpha = ", o.alpha, ", must be in (0, 1]");
+  GAS_CHECK(o.alpha > 0 && o.alpha <= 1, Errc::kBadOption, "EDM sampler: alpha = ", o.alpha,
+            ", must be in (0, 1]");
   GAS_CHECK(o.epsilon_s > 0 && o.epsilon_s < 1, Errc::kBadOption, "EDM sampler: epsilon_s = ", o.epsilon_s,
             ", must be in (0, 1)");
   const auto [sigma_min, sigma_max] = SigmaRange(o);

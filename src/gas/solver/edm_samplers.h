@@ -44,9 +44,9 @@ struct EdmAblationOptions {
   EdmDiscretization discretization = EdmDiscretization::kEdm;
   SigmaCurve schedule = SigmaCurve::kLinear;
   bool vp_scaling = false;
-  double alpha = 1;                // where in the step Heun evaluates again
-  double epsilon_s = 1e-3;         // smallest time of the vp schedule
-  double rho = 7;                  // of the edm discretization
+  double alpha = 1;                      // where in the step Heun evaluates again
+  double epsilon_s = 1e-3;               // smallest time of the vp schedule
+  double rho = 7;                        // of the edm discretization
   std::optional<double> sigma_min = {};  // default: that of the discretization
   std::optional<double> sigma_max = {};
   NetworkRange network = {};

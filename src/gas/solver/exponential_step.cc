@@ -2,7 +2,8 @@
 
 namespace gas {
 
-ExponentialStep MakeExponentialStep(Interpolant interpolant, const SchedulePoint& from, const SchedulePoint& to) {
+ExponentialStep MakeExponentialStep(Interpolant interpolant, const SchedulePoint& from,
+                                    const SchedulePoint& to) {
   const double h = to.lambda - from.lambda;
   if (interpolant == Interpolant::kData) {
     const double phi_1 = std::expm1(-h), phi_2 = phi_1 / h + 1, phi_3 = phi_2 / h - 0.5;

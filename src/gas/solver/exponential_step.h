@@ -1,4 +1,5 @@
-// One step of an exponential integrator, for data prediction (DPM-Solver++) and for noise prediction (DPM-Solver).
+// One step of an exponential integrator, for data prediction (DPM-Solver++) and for noise prediction
+// (DPM-Solver).
 #ifndef GAS_SOLVER_EXPONENTIAL_STEP_H_
 #define GAS_SOLVER_EXPONENTIAL_STEP_H_
 
@@ -12,15 +13,16 @@ enum class Interpolant {
   kNoise,  // eps, DPM-Solver (Lu et al. 2022a)
 };
 
-// x' = state x + weight[0] f + weight[1] h f' + weight[2] h^2 f'' with f = m or eps and derivatives in lambda at the
-// step's start (docs/math/dpmpp.md (4), (5)).
+// x' = state x + weight[0] f + weight[1] h f' + weight[2] h^2 f'' with f = m or eps and derivatives in lambda
+// at the step's start (docs/math/dpmpp.md (4), (5)).
 struct ExponentialStep {
   double h = 0;  // lambda' - lambda
   double state = 0;
   std::array<double, 3> weight{};
 };
 
-ExponentialStep MakeExponentialStep(Interpolant interpolant, const SchedulePoint& from, const SchedulePoint& to);
+ExponentialStep MakeExponentialStep(Interpolant interpolant, const SchedulePoint& from,
+                                    const SchedulePoint& to);
 
 // m_j or eps_j of an evaluation.
 LinearForm ValueOf(Interpolant interpolant, const Evaluation& evaluation);

@@ -7,9 +7,9 @@
 
 namespace gas {
 
-// Heun in the ratio sigma / alpha, in which the flow is d(x/alpha) = eps d(sigma/alpha); the last step is an Euler
-// step. grid [K+1] float64 descending times, 2K - 1 evaluations.
-// Throws Error(kBadOption) for a grid that is not descending.
+// Heun in the ratio sigma / alpha, in which the flow is d(x/alpha) = eps d(sigma/alpha); the last step is an
+// Euler step. grid [K+1] float64 descending times, 2K - 1 evaluations. Throws Error(kBadOption) for a grid
+// that is not descending.
 StepTable HeunTable(const NoiseSchedule& schedule, const Tensor& grid);
 
 }  // namespace gas

@@ -22,8 +22,9 @@ StepTable IpndmTable(int64_t order, const NoiseSchedule& schedule, const Tensor&
   CheckGrid(grid);
   const int64_t steps = grid.size(0) - 1;
   const Tensor seen = (t_eval.defined() ? t_eval : grid.slice(0, 0, steps)).contiguous();
-  GAS_CHECK(seen.dim() == 1 && seen.size(0) == steps && seen.scalar_type() == torch::kFloat64, Errc::kBadOption,
-            "iPNDM: network times of shape ", seen.sizes(), ", must be ", steps, " float64 numbers");
+  GAS_CHECK(seen.dim() == 1 && seen.size(0) == steps && seen.scalar_type() == torch::kFloat64,
+            Errc::kBadOption, "iPNDM: network times of shape ", seen.sizes(), ", must be ", steps,
+            " float64 numbers");
   const std::vector<SchedulePoint> points = PointsAt(schedule, grid);
   const double* t_seen = seen.data_ptr<double>();
 

@@ -7,8 +7,8 @@
 namespace gas {
 namespace {
 
-constexpr double kHalfUnit = 1.0 / 2048;   // rounding unit of float16
-constexpr double kDataVariance = 0.25;     // of images in [-1, 1], about
+constexpr double kHalfUnit = 1.0 / 2048;  // rounding unit of float16
+constexpr double kDataVariance = 0.25;    // of images in [-1, 1], about
 
 double Value(const Tensor& t, int64_t i) { return t[i].item<double>(); }
 Tensor Column(const Tensor& t) { return t.unsqueeze(1); }
@@ -24,8 +24,12 @@ struct Columns {
 Columns ColumnsOf(const StepTable& table, const NoiseSchedule& schedule) {
   const int64_t n = table.nfe();
   const Tensor end = table.t.slice(0, n);
-  return {table.a.reshape({n, n, -1}), table.b.reshape({n, n, -1}), torch::cat({table.alpha, schedule.Alpha(end)}),
-          torch::cat({table.sigma, schedule.Sigma(end)}), table.alpha_eval, table.sigma_eval,
+  return {table.a.reshape({n, n, -1}),
+          table.b.reshape({n, n, -1}),
+          torch::cat({table.alpha, schedule.Alpha(end)}),
+          torch::cat({table.sigma, schedule.Sigma(end)}),
+          table.alpha_eval,
+          table.sigma_eval,
           table.spectral() ? table.basis->bands() : 1};
 }
 
@@ -73,8 +77,9 @@ Tensor RoundingError(const Tensor& coefficients) {
   return (coefficients.to(torch::kFloat16).to(torch::kFloat64) - coefficients).abs();
 }
 
-// The deviation of each state for Gaussian data, on the flow or in the table's own run if that is larger: in few
-// steps states may stray far. m [N,N,P]: weights of older states, through their predictions too. Returns [N+1,P].
+// The deviation of each state for Gaussian data, on the flow or in the table's own run if that is larger: in
+// few steps states may stray far. m [N,N,P]: weights of older states, through their predictions too. Returns
+// [N+1,P].
 Tensor StateScales(const Columns& c, const Tensor& m) {
   const Tensor flow = Column((c.alpha.square() * kDataVariance + c.sigma.square()).sqrt());
   Tensor run = flow.repeat({1, m.size(2)});
@@ -155,8 +160,8 @@ std::vector<LintRow> Rows(const StepTable& table, const Columns& c, const NoiseS
     row.max_a = Largest(a.abs().amax(0), c.bands);
     row.max_b = Largest(b.abs().amax(0), c.bands);
     const Tensor magnitude = b.abs().sum(0);
-    row.cancellation =
-        Largest(torch::where(magnitude.eq(0), torch::ones_like(magnitude), magnitude / b.sum(0).abs()), c.bands);
+    row.cancellation = Largest(
+        torch::where(magnitude.eq(0), torch::ones_like(magnitude), magnitude / b.sum(0).abs()), c.bands);
     row.timestep_shift = TimestepShift(table, schedule, n);
   }
   return rows;
@@ -200,8 +205,8 @@ class Findings {
     for (size_t n = 0; n < report_.rows.size(); ++n) {
       const LintValue& v = report_.rows[n].brightness;
       if (beyond(v)) {
-        Add(LintVerdict::kChangesBrightness, "row {}{} changes brightness by {}, bound {} %", n, LintPlace(report_, v),
-            Percent(v.value), bound);
+        Add(LintVerdict::kChangesBrightness, "row {}{} changes brightness by {}, bound {} %", n,
+            LintPlace(report_, v), Percent(v.value), bound);
       }
     }
     if (beyond(report_.brightness)) {
@@ -219,7 +224,8 @@ class Findings {
     const double gain = report_.noise_gain.value, reference = report_.reference_noise_gain;
     // Without a reference the bound is that of one whose weights add up to 1 in one place.
     if (!(gain <= kLintNoiseGain * (std::isnan(reference) ? 1 : reference))) {
-      Add(LintVerdict::kUnstable, "errors of predictions arrive in the sample{} {:.3g} times, in dpmpp-3m {:.3g}",
+      Add(LintVerdict::kUnstable,
+          "errors of predictions arrive in the sample{} {:.3g} times, in dpmpp-3m {:.3g}",
           LintPlace(report_, report_.noise_gain), gain, reference);
     }
     const double most = end_sigma + kLintStartNoise;
@@ -232,8 +238,9 @@ class Findings {
           LintPlace(report_, report_.half_error), 100 * report_.half_error.value, 100 * kLintHalfError);
     }
     if (report_.timestep_shift > kLintTimestepShift) {
-      Add(LintVerdict::kSafe, "at whole timesteps of {} evaluation {} moves by {:.3g} % of its step in lambda",
-          kLintTimesteps, report_.timestep_row, 100 * report_.timestep_shift);
+      Add(LintVerdict::kSafe,
+          "at whole timesteps of {} evaluation {} moves by {:.3g} % of its step in lambda", kLintTimesteps,
+          report_.timestep_row, 100 * report_.timestep_shift);
     }
   }
 

@@ -1,5 +1,5 @@
-// What can be said of a table without its network: does it keep brightness, what does it amplify, what does it lose
-// in float16 and at whole timesteps (docs/math/lint.md).
+// What can be said of a table without its network: does it keep brightness, what does it amplify, what does
+// it lose in float16 and at whole timesteps (docs/math/lint.md).
 #ifndef GAS_SOLVER_LINT_H_
 #define GAS_SOLVER_LINT_H_
 
@@ -12,7 +12,8 @@
 
 namespace gas {
 
-// A number of which a spectral table has one for each component and band: the largest in magnitude, and where it is.
+// A number of which a spectral table has one for each component and band: the largest in magnitude, and where
+// it is.
 struct LintValue {
   double value = 0;
   int64_t component = 0, band = 0;
@@ -20,14 +21,15 @@ struct LintValue {
 
 // Row n, which makes x_{n+1}.
 struct LintRow {
-  // Change of a constant prediction, sum_j a alpha_j + sum_j b - alpha_{n+1}, over max(alpha_{n+1}, sigma_{n+1}). In
-  // a spectral table that of band 0, which has the constant image; `contrast` is that of the other bands.
+  // Change of a constant prediction, sum_j a alpha_j + sum_j b - alpha_{n+1}, over max(alpha_{n+1},
+  // sigma_{n+1}). In a spectral table that of band 0, which has the constant image; `contrast` is that of the
+  // other bands.
   LintValue brightness, contrast;
   LintValue max_a, max_b;
   // sum |b| / |sum b|, 1 when b is 0: by how much the sum magnifies relative errors of its terms.
   LintValue cancellation;
-  // Change of lambda when t_eval moves to the nearest whole timestep, over the step of lambda that follows. NaN if
-  // times of the schedule are not in (0, 1].
+  // Change of lambda when t_eval moves to the nearest whole timestep, over the step of lambda that follows.
+  // NaN if times of the schedule are not in (0, 1].
   double timestep_shift = 0;
 };
 
@@ -43,16 +45,17 @@ struct LintFinding {
 struct LintReport {
   std::vector<LintRow> rows;
   bool spectral = false;
-  // Relative change of the sample when every prediction is the same constant image and x_0 is alpha_0 times it.
+  // Relative change of the sample when every prediction is the same constant image and x_0 is alpha_0 times
+  // it.
   LintValue brightness, contrast;
-  // The sample's error when each prediction has an independent one of unit variance, to which the network does not
-  // respond; and the same of dpmpp-3m on these times, NaN if they do not descend to a time above 0.
+  // The sample's error when each prediction has an independent one of unit variance, to which the network
+  // does not respond; and the same of dpmpp-3m on these times, NaN if they do not descend to a time above 0.
   LintValue noise_gain;
   double reference_noise_gain = std::numeric_limits<double>::quiet_NaN();
   // The weight of the unit noise of x_0 in the sample, likewise.
   LintValue start_noise;
-  // Bound on the sample's error when coefficients and states are float16, for Gaussian data of variance 1/4 and over
-  // the deviation of its samples.
+  // Bound on the sample's error when coefficients and states are float16, for Gaussian data of variance 1/4
+  // and over the deviation of its samples.
   LintValue half_error;
   double timestep_shift = 0;  // the largest of the rows
   int64_t timestep_row = 0;
@@ -63,7 +66,7 @@ struct LintReport {
 // The bounds of the verdict. Where they come from: docs/math/lint.md, section 6.
 inline constexpr double kLintBrightness = 0.02;  // of a row, and of the sample
 inline constexpr double kLintNoiseGain = 4;      // times that of dpmpp-3m
-inline constexpr double kLintStartNoise = 0.1;     // beyond sigma at the sample's time
+inline constexpr double kLintStartNoise = 0.1;   // beyond sigma at the sample's time
 inline constexpr double kLintHalfError = 0.1;
 inline constexpr double kLintTimestepShift = 0.1;  // beyond it a remark
 inline constexpr int64_t kLintTimesteps = 1000;    // t = (k + 1) / 1000

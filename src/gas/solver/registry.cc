@@ -76,7 +76,9 @@ void AddUniPc(std::vector<Solver>& solvers) {
                           "UniPC predictor-corrector with " + std::to_string(order) +
                               (first ? " differences, B(h) = h" : " differences, B(h) = exp(h) - 1"),
                           "logsnr"},
-                         [=](const Request& r) { return UniPcTable({order, variant}, r.schedule, r.Grid(r.nfe)); }});
+                         [=](const Request& r) {
+                           return UniPcTable({order, variant}, r.schedule, r.Grid(r.nfe));
+                         }});
     }
   }
 }
@@ -85,13 +87,14 @@ void AddAdamsBashforth(std::vector<Solver>& solvers) {
   for (int64_t order = 1; order <= 4; ++order) {
     solvers.push_back(
         {{"ipndm-" + std::to_string(order),
-          "iPNDM: Adams-Bashforth weights of order " + std::to_string(order) + " on the noise prediction", "edm"},
+          "iPNDM: Adams-Bashforth weights of order " + std::to_string(order) + " on the noise prediction",
+          "edm"},
          [=](const Request& r) { return IpndmTable(order, r.schedule, r.Grid(r.nfe)); }});
   }
   for (int64_t degree = 1; degree <= 3; ++degree) {
     solvers.push_back({{"deis-" + std::to_string(degree),
-                        "DEIS tAB" + std::to_string(degree) + ": polynomial of degree " + std::to_string(degree) +
-                            " in t through the noise predictions",
+                        "DEIS tAB" + std::to_string(degree) + ": polynomial of degree " +
+                            std::to_string(degree) + " in t through the noise predictions",
                         "quadratic"},
                        [=](const Request& r) { return DeisTable(degree, r.schedule, r.Grid(r.nfe)); }});
   }
@@ -130,15 +133,16 @@ StepTable MakeSolverTable(std::string_view name, const NoiseSchedule& schedule, 
             " network evaluations, must be in [1, ", kMaxEvaluations, "]");
   for (const Solver& solver : Solvers()) {
     if (solver.info.name != name) continue;
-    StepTable table = solver.make({schedule, grid_name.empty() ? solver.info.default_grid : grid_name, nfe, t_eps});
+    StepTable table =
+        solver.make({schedule, grid_name.empty() ? solver.info.default_grid : grid_name, nfe, t_eps});
     table.method = solver.info.name;
     GAS_ASSERT(table.nfe() == nfe);
     return table;
   }
   std::vector<std::string> names;
   for (const SolverInfo& info : ListSolvers()) names.push_back(info.name);
-  Fail(Errc::kBadOption, "solver \"", name.substr(0, 80), "\" is unknown, did you mean ", NearestName(name, names),
-       "?");
+  Fail(Errc::kBadOption, "solver \"", name.substr(0, 80), "\" is unknown, did you mean ",
+       NearestName(name, names), "?");
 }
 
 }  // namespace gas

@@ -20,10 +20,9 @@ struct SolverInfo {
 // Every solver that MakeSolverTable knows, in the order of the help text.
 const std::vector<SolverInfo>& ListSolvers();
 
-// The table of solver `name` with exactly `nfe` network evaluations on grid `grid_name` (MakeGrid; "" is the solver's
-// default) from schedule.t_start() to t_eps.
-// Throws Error(kBadOption) for an unknown name (with the nearest known one), nfe outside [1, 10000], an even nfe of
-// heun, and what MakeGrid refuses.
+// The table of solver `name` with exactly `nfe` network evaluations on grid `grid_name` (MakeGrid; "" is the
+// solver's default) from schedule.t_start() to t_eps. Throws Error(kBadOption) for an unknown name (with the
+// nearest known one), nfe outside [1, 10000], an even nfe of heun, and what MakeGrid refuses.
 StepTable MakeSolverTable(std::string_view name, const NoiseSchedule& schedule, std::string_view grid_name,
                           int64_t nfe, double t_eps);
 

@@ -7,8 +7,8 @@ namespace gas {
 namespace {
 
 bool AnyRequiresGrad(const StepTable& table) {
-  for (const Tensor& entry : {table.t_eval, table.alpha, table.sigma, table.alpha_eval, table.sigma_eval, table.a,
-                              table.b}) {
+  for (const Tensor& entry :
+       {table.t_eval, table.alpha, table.sigma, table.alpha_eval, table.sigma_eval, table.a, table.b}) {
     if (entry.requires_grad()) return true;
   }
   return false;
@@ -17,12 +17,13 @@ bool AnyRequiresGrad(const StepTable& table) {
 // Coefficients of a table, read by the sampler entry by entry.
 class Coefficients {
  public:
-  // matrix [N,N] or [N,N,C,K] float64; band [H*W] int64 of a spectral one. With `traced`, entries enter the graph, in the
-  // type and on the device of `like`.
+  // matrix [N,N] or [N,N,C,K] float64; band [H*W] int64 of a spectral one. With `traced`, entries enter the
+  // graph, in the type and on the device of `like`.
   Coefficients(const Tensor& matrix, const Tensor& band, bool traced, const Tensor& like)
       : values_(matrix.detach().contiguous()), band_(band), size_(matrix.size(0)) {
     const bool graph = traced && matrix.requires_grad();
-    if (graph || spectral()) cast_ = (graph ? matrix : values_).to(like.options().requires_grad(c10::nullopt));
+    if (graph || spectral())
+      cast_ = (graph ? matrix : values_).to(like.options().requires_grad(c10::nullopt));
     traced_ = graph;
     if (spectral()) spatial_ = like.sizes().slice(1).vec();
     const Tensor zero = values_.reshape({size_, size_, -1}).eq(0).all(2).contiguous();
@@ -115,20 +116,24 @@ class Run {
 
   Tensor DataPrediction(int64_t n, const Tensor& x) const {
     const NoiseLevel at{table_.t_eval[n], table_.alpha_eval[n], table_.sigma_eval[n]};
-    const Tensor output = traced_ && options_.checkpoint ? PredictWithoutActivations(denoiser_, x, at, condition_)
-                                                         : denoiser_.Predict(x, at, condition_);
+    const Tensor output = traced_ && options_.checkpoint
+                              ? PredictWithoutActivations(denoiser_, x, at, condition_)
+                              : denoiser_.Predict(x, at, condition_);
     GAS_CHECK(output.sizes() == x.sizes(), Errc::kInternal, "network output of shape ", output.sizes(),
               ", must be that of the state, ", x.sizes());
     const DataPredictionWeights weights =
         DataPredictionOf(denoiser_.prediction_type(), at, table_.alpha[n], table_.sigma[n]);
     if (weights.state.requires_grad() || weights.network.requires_grad()) {
-      const auto cast = [&](const Tensor& weight) { return weight.to(x.options().requires_grad(c10::nullopt)); };
+      const auto cast = [&](const Tensor& weight) {
+        return weight.to(x.options().requires_grad(c10::nullopt));
+      };
       return cast(weights.network) * output + cast(weights.state) * x;
     }
     const double state = weights.state.item<double>(), network = weights.network.item<double>();
     const Tensor scaled = network == 1 ? output.to(x.scalar_type()) : output.to(x.scalar_type()) * network;
     if (state == 0) return scaled;
-    return network == 1 ? scaled.add(x, state) : scaled.add_(x, state);  // in place on a buffer of our own only
+    return network == 1 ? scaled.add(x, state)
+                        : scaled.add_(x, state);  // in place on a buffer of our own only
   }
 
   // One new buffer, one fused multiply-add per term.
@@ -172,8 +177,8 @@ class Run {
 
 }  // namespace
 
-Tensor RunTable(const StepTable& table, const Denoiser& denoiser, const Tensor& noise, const Condition& condition,
-                const SampleOptions& options) {
+Tensor RunTable(const StepTable& table, const Denoiser& denoiser, const Tensor& noise,
+                const Condition& condition, const SampleOptions& options) {
   ValidateTable(table);
   GAS_CHECK(noise.defined() && noise.is_floating_point() && noise.dim() >= 1, Errc::kBadOption,
             "sampler: the noise must be a floating-point tensor [B, ...]");

@@ -11,8 +11,8 @@
 namespace gas {
 
 struct SampleOptions {
-  // Keep no network activations for the backward pass; evaluate the network a second time there instead. Memory then
-  // does not grow with the number of steps.
+  // Keep no network activations for the backward pass; evaluate the network a second time there instead.
+  // Memory then does not grow with the number of steps.
   bool checkpoint = false;
   // Called with n and x_n [B,C,H,W] for n = 0..N (N: the sample).
   std::function<void(int64_t n, const Tensor& state)> on_state;
@@ -20,10 +20,11 @@ struct SampleOptions {
   std::function<void(int64_t n, const Tensor& data_prediction)> on_data_prediction;
 };
 
-// noise [B,C,H,W] standard normal, in the dtype and on the device in which the states are kept. Returns x_N, same shape
-// and dtype. Differentiable in the table, and in the noise. Calls the denoiser exactly table.nfe() times.
-Tensor RunTable(const StepTable& table, const Denoiser& denoiser, const Tensor& noise, const Condition& condition,
-                const SampleOptions& options = {});
+// noise [B,C,H,W] standard normal, in the dtype and on the device in which the states are kept. Returns x_N,
+// same shape and dtype. Differentiable in the table, and in the noise. Calls the denoiser exactly table.nfe()
+// times.
+Tensor RunTable(const StepTable& table, const Denoiser& denoiser, const Tensor& noise,
+                const Condition& condition, const SampleOptions& options = {});
 
 // Counts evaluations of another denoiser, which must outlive it.
 class CountingDenoiser : public Denoiser {

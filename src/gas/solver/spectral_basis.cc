@@ -17,7 +17,8 @@ bool IsIdentity(const Tensor& matrix) { return matrix.equal(torch::eye(matrix.si
 }  // namespace
 
 Tensor SpectralBasis::BandOfFrequency() const {
-  return torch::bucketize(Radii(shape[1], shape[2]), edges.slice(0, 1, bands()).contiguous(), /*out_int32=*/false,
+  return torch::bucketize(Radii(shape[1], shape[2]), edges.slice(0, 1, bands()).contiguous(),
+                          /*out_int32=*/false,
                           /*right=*/true);
 }
 
@@ -31,13 +32,17 @@ SpectralBasisPtr MakeSpectralBasis(const std::vector<int64_t>& shape, int64_t ba
   std::vector<double> edges = {0};
   // An edge is kept if a frequency lies between it and the one before.
   const auto add = [&](double edge) {
-    const auto count_below = [&](double r) { return std::lower_bound(sorted, sorted + radii.numel(), r) - sorted; };
-    if (count_below(edge) > count_below(edges.back()) && count_below(edge) < radii.numel()) edges.push_back(edge);
+    const auto count_below = [&](double r) {
+      return std::lower_bound(sorted, sorted + radii.numel(), r) - sorted;
+    };
+    if (count_below(edge) > count_below(edges.back()) && count_below(edge) < radii.numel())
+      edges.push_back(edge);
   };
   if (bands > 1) {
     const double ratio = std::pow(std::sqrt(2.0) / lowest, 1.0 / static_cast<double>(bands - 1));
     // Slightly below, so that rounding does not move the lowest frequency into the band of the constant.
-    for (int64_t k = 0; k < bands - 1; ++k) add(lowest * std::pow(ratio, static_cast<double>(k)) * (1 - 1e-9));
+    for (int64_t k = 0; k < bands - 1; ++k)
+      add(lowest * std::pow(ratio, static_cast<double>(k)) * (1 - 1e-9));
   }
   edges.push_back(std::sqrt(2.0));
   auto basis = std::make_shared<SpectralBasis>();
@@ -52,11 +57,13 @@ void ValidateBasis(const SpectralBasis& basis) {
   GAS_CHECK(basis.shape.size() == 3, Errc::kBadOption, "spectral basis: shape ", at::IntArrayRef(basis.shape),
             ", must be [C,H,W]");
   for (const int64_t size : basis.shape) {
-    GAS_CHECK(size >= 1 && size <= 8192, Errc::kBadOption, "spectral basis: size ", size, ", must be in [1, 8192]");
+    GAS_CHECK(size >= 1 && size <= 8192, Errc::kBadOption, "spectral basis: size ", size,
+              ", must be in [1, 8192]");
   }
   const int64_t c = basis.components();
-  GAS_CHECK(c * basis.shape[1] * basis.shape[2] <= kMaxEntries, Errc::kBadOption, "spectral basis: states of shape ",
-            at::IntArrayRef(basis.shape), ", must have at most ", kMaxEntries, " entries");
+  GAS_CHECK(c * basis.shape[1] * basis.shape[2] <= kMaxEntries, Errc::kBadOption,
+            "spectral basis: states of shape ", at::IntArrayRef(basis.shape), ", must have at most ",
+            kMaxEntries, " entries");
   GAS_CHECK(basis.rotation.defined() && basis.rotation.scalar_type() == torch::kFloat64 &&
                 basis.rotation.sizes() == at::IntArrayRef({c, c}),
             Errc::kBadOption, "spectral basis: rotation is not a float64 matrix [", c, ", ", c, "]");
@@ -74,7 +81,8 @@ void ValidateBasis(const SpectralBasis& basis) {
 }
 
 Tensor DctMatrix(int64_t n) {
-  const Tensor f = torch::arange(n, torch::kFloat64).unsqueeze(1), i = torch::arange(n, torch::kFloat64).unsqueeze(0);
+  const Tensor f = torch::arange(n, torch::kFloat64).unsqueeze(1),
+               i = torch::arange(n, torch::kFloat64).unsqueeze(0);
   Tensor matrix = torch::cos(M_PI / (2.0 * static_cast<double>(n)) * f * (2 * i + 1)) * std::sqrt(2.0 / n);
   matrix[0].mul_(std::sqrt(0.5));
   return matrix;
@@ -82,7 +90,8 @@ Tensor DctMatrix(int64_t n) {
 
 SpectralTransform::SpectralTransform(const SpectralBasis& basis, const Tensor& like) {
   GAS_CHECK(like.dim() == 4 && like.sizes().slice(1) == at::IntArrayRef(basis.shape), Errc::kBadOption,
-            "spectral table for states of shape ", at::IntArrayRef(basis.shape), ", not ", like.sizes().slice(1));
+            "spectral table for states of shape ", at::IntArrayRef(basis.shape), ", not ",
+            like.sizes().slice(1));
   const auto options = like.options().requires_grad(c10::nullopt);
   rows_ = DctMatrix(basis.shape[1]).to(options);
   columns_ = basis.shape[1] == basis.shape[2] ? rows_ : DctMatrix(basis.shape[2]).to(options);

@@ -6,9 +6,10 @@ namespace gas {
 namespace {
 
 void CheckEntry(const StepTable& table, const char* name, const Tensor& value, at::IntArrayRef shape) {
-  GAS_CHECK(value.defined() && value.sizes() == shape && value.scalar_type() == torch::kFloat64 && value.is_cpu(),
-            Errc::kBadOption, "step table \"", table.method, "\": ", name, " is not a float64 CPU tensor of shape ",
-            shape);
+  GAS_CHECK(
+      value.defined() && value.sizes() == shape && value.scalar_type() == torch::kFloat64 && value.is_cpu(),
+      Errc::kBadOption, "step table \"", table.method, "\": ", name, " is not a float64 CPU tensor of shape ",
+      shape);
   GAS_CHECK(value.detach().isfinite().all().item<bool>(), Errc::kBadOption, "step table \"", table.method,
             "\": ", name, " has an infinite or undefined entry");
 }
@@ -17,8 +18,8 @@ void CheckEntry(const StepTable& table, const char* name, const Tensor& value, a
 
 StepTable StepTable::Detached() const {
   StepTable copy = *this;
-  for (Tensor* entry : {&copy.t, &copy.t_eval, &copy.alpha, &copy.sigma, &copy.alpha_eval, &copy.sigma_eval, &copy.a,
-                        &copy.b}) {
+  for (Tensor* entry : {&copy.t, &copy.t_eval, &copy.alpha, &copy.sigma, &copy.alpha_eval, &copy.sigma_eval,
+                        &copy.a, &copy.b}) {
     *entry = entry->detach();
   }
   return copy;
@@ -27,7 +28,8 @@ StepTable StepTable::Detached() const {
 StepTable StepTable::Prefix(int64_t rows) const {
   StepTable prefix = *this;
   prefix.t = t.slice(0, 0, rows + 1);
-  for (Tensor* entry : {&prefix.t_eval, &prefix.alpha, &prefix.sigma, &prefix.alpha_eval, &prefix.sigma_eval}) {
+  for (Tensor* entry :
+       {&prefix.t_eval, &prefix.alpha, &prefix.sigma, &prefix.alpha_eval, &prefix.sigma_eval}) {
     *entry = entry->slice(0, 0, rows);
   }
   for (Tensor* entry : {&prefix.a, &prefix.b}) *entry = entry->slice(0, 0, rows).slice(1, 0, rows);
@@ -52,13 +54,16 @@ void ValidateTable(const StepTable& table) {
   CheckEntry(table, "a", table.a, shape);
   CheckEntry(table, "b", table.b, shape);
   if (table.start != nullptr) {
-    GAS_CHECK(table.basis != nullptr, Errc::kBadOption, "step table \"", table.method, "\": a start without a basis");
+    GAS_CHECK(table.basis != nullptr, Errc::kBadOption, "step table \"", table.method,
+              "\": a start without a basis");
     CheckEntry(table, "start gain", table.start->gain, table.basis->shape);
     CheckEntry(table, "start offset", table.start->offset, table.basis->shape);
   }
-  GAS_CHECK(std::isfinite(table.prior_std) && table.prior_std > 0, Errc::kBadOption, "step table \"", table.method,
-            "\": prior_std = ", table.prior_std, ", must be positive");
-  const auto lower = [&](const Tensor& m) { return !m.detach().reshape({n, n, -1}).permute({2, 0, 1}).triu(1).any().item<bool>(); };
+  GAS_CHECK(std::isfinite(table.prior_std) && table.prior_std > 0, Errc::kBadOption, "step table \"",
+            table.method, "\": prior_std = ", table.prior_std, ", must be positive");
+  const auto lower = [&](const Tensor& m) {
+    return !m.detach().reshape({n, n, -1}).permute({2, 0, 1}).triu(1).any().item<bool>();
+  };
   GAS_CHECK(lower(table.a) && lower(table.b), Errc::kBadOption, "step table \"", table.method,
             "\": a row uses a later state or prediction, a and b must be 0 above the diagonal");
 }

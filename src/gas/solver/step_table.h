@@ -12,14 +12,15 @@ namespace gas {
 // For n = 0..N-1:
 //
 //   x_{n+1} = sum_{j<=n} a[n][j] x_j + sum_{j<=n} b[n][j] m_j
-//   m_j     = data prediction of the network at state x_j, with alpha, sigma of node j; the network sees t_eval[j]
+//   m_j     = data prediction of the network at state x_j, with alpha, sigma of node j; the network sees
+//   t_eval[j]
 //
-// x_0 is noise * prior_std, x_N is the sample. One network evaluation per row. Everything is float64 on the CPU and
-// may carry gradients (docs/math/step_table.md).
+// x_0 is noise * prior_std, x_N is the sample. One network evaluation per row. Everything is float64 on the
+// CPU and may carry gradients (docs/math/step_table.md).
 //
-// In a spectral table a coefficient is a matrix [C,K], one number per principal component and frequency band, applied
-// in the basis; a scalar table is the same with one number for all. With a start, x_0 is what the start makes of the
-// noise (docs/math/spectral.md).
+// In a spectral table a coefficient is a matrix [C,K], one number per principal component and frequency band,
+// applied in the basis; a scalar table is the same with one number for all. With a start, x_0 is what the
+// start makes of the noise (docs/math/spectral.md).
 struct StepTable {
   Tensor t;           // [N+1] time of each state, t[N] that of the sample
   Tensor t_eval;      // [N]   time that the network sees

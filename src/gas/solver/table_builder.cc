@@ -16,7 +16,7 @@ std::vector<double> UnitVector(size_t j) {
   return unit;
 }
 
-Tensor Column(const std::vector<SchedulePoint>& points, double SchedulePoint::* member) {
+Tensor Column(const std::vector<SchedulePoint>& points, double SchedulePoint::*member) {
   const Tensor column = torch::empty({static_cast<int64_t>(points.size())}, torch::kFloat64);
   double* out = column.data_ptr<double>();
   for (size_t i = 0; i < points.size(); ++i) out[i] = points[i].*member;
@@ -52,8 +52,8 @@ SchedulePoint PointAt(const NoiseSchedule& schedule, double t) {
 }
 
 std::vector<SchedulePoint> PointsAt(const NoiseSchedule& schedule, const Tensor& times) {
-  const Tensor t = times.contiguous(), alpha = schedule.Alpha(t).contiguous(), sigma = schedule.Sigma(t).contiguous(),
-               lambda = schedule.HalfLogSnr(t).contiguous();
+  const Tensor t = times.contiguous(), alpha = schedule.Alpha(t).contiguous(),
+               sigma = schedule.Sigma(t).contiguous(), lambda = schedule.HalfLogSnr(t).contiguous();
   std::vector<SchedulePoint> points;
   for (int64_t i = 0; i < t.numel(); ++i) {
     points.push_back({t.data_ptr<double>()[i], alpha.data_ptr<double>()[i], sigma.data_ptr<double>()[i],

@@ -10,8 +10,8 @@
 
 namespace gas {
 
-// sum_j x[j] x_j + sum_j m[j] m_j: a linear combination of the states at which the network was evaluated and of its
-// data predictions there. Missing entries are 0.
+// sum_j x[j] x_j + sum_j m[j] m_j: a linear combination of the states at which the network was evaluated and
+// of its data predictions there. Missing entries are 0.
 struct LinearForm {
   std::vector<double> x;
   std::vector<double> m;

@@ -36,12 +36,15 @@ class UniPcStep {
   }
 
  private:
-  LinearForm Base(const LinearForm& x) const { return state_ * x - (alpha_ * std::expm1(-h_)) * history_[0].m; }
+  LinearForm Base(const LinearForm& x) const {
+    return state_ * x - (alpha_ * std::expm1(-h_)) * history_[0].m;
+  }
 
   // D_i / r_i of the paper: (m_{n-i} - m_n) / r_i
   LinearForm Difference(int64_t i) const { return (1 / ratio_[i - 1]) * (history_[i].m - history_[0].m); }
 
-  // rho_1..rho_count with sum_i rho_i r_i^(k-1) = k! c_k / B(h) for k = 1..count, docs/math/unipc.md (3), (4).
+  // rho_1..rho_count with sum_i rho_i r_i^(k-1) = k! c_k / B(h) for k = 1..count, docs/math/unipc.md (3),
+  // (4).
   std::vector<double> Weights(int64_t count) const {
     if (count == 0) return {};
     const Tensor matrix = torch::empty({count, count}, torch::kFloat64),

@@ -1,4 +1,5 @@
-// UniPC, a predictor-corrector exponential integrator in data prediction (Zhao et al. 2023; docs/math/unipc.md).
+// UniPC, a predictor-corrector exponential integrator in data prediction (Zhao et al. 2023;
+// docs/math/unipc.md).
 #ifndef GAS_SOLVER_UNIPC_H_
 #define GAS_SOLVER_UNIPC_H_
 
@@ -17,10 +18,10 @@ struct UniPcOptions {
   UniPcVariant variant = UniPcVariant::kBh2;
 };
 
-// grid [N+1] float64 descending times. N evaluations: each serves the corrector of its step and the next predictor;
-// the last step has no corrector, and the order falls towards it. `corrected`, if given, receives the N states that
-// the predictors start from: x_0, then each corrected state. Throws Error(kBadOption) for an order outside [1, 3] or
-// a grid that is not descending.
+// grid [N+1] float64 descending times. N evaluations: each serves the corrector of its step and the next
+// predictor; the last step has no corrector, and the order falls towards it. `corrected`, if given, receives
+// the N states that the predictors start from: x_0, then each corrected state. Throws Error(kBadOption) for
+// an order outside [1, 3] or a grid that is not descending.
 StepTable UniPcTable(const UniPcOptions& options, const NoiseSchedule& schedule, const Tensor& grid,
                      std::vector<LinearForm>* corrected = nullptr);
 

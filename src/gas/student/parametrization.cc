@@ -25,7 +25,8 @@ class Row {
 // -alpha' phi_1, what a prediction of weight 1 is worth.
 Tensor ScaleOf(const StudentStep& s) { return -s.alpha * s.weights.phi_1; }
 
-// Corrections to multistep DPM-Solver++, with the signs of docs/math/gs.md; a, c are column n, the entries of this step.
+// Corrections to multistep DPM-Solver++, with the signs of docs/math/gs.md; a, c are column n, the entries of
+// this step.
 void FillTheory(const StudentStep& s, const Tensor& a, const Tensor& c, Row& row_a, Row& row_b) {
   const DpmPpStep& w = s.weights;
   row_a.Add(0, s.ratio + a[0]);
@@ -53,7 +54,8 @@ void FillLms(const StudentStep& s, const Tensor& c, Row& row_a, Row& row_b) {
   for (int64_t i = 1; i <= s.order; ++i) row_b.Add(i - 1, ScaleOf(s) * c[i - 1]);
 }
 
-// The corrected state at the present node, which is no state of the table, in terms of x_0 and the predictions.
+// The corrected state at the present node, which is no state of the table, in terms of x_0 and the
+// predictions.
 class Corrected {
  public:
   explicit Corrected(int64_t steps) : origin_(Scalar(1)), predictions_(steps, Scalar(0)) {}
@@ -93,7 +95,8 @@ Parametrization ParametrizationFromName(const std::string& name) {
        NearestName(name, ParametrizationNames()), "?");
 }
 
-TableRows MakeRows(Parametrization kind, const std::vector<StudentStep>& steps, const std::map<std::string, Tensor>& values) {
+TableRows MakeRows(Parametrization kind, const std::vector<StudentStep>& steps,
+                   const std::map<std::string, Tensor>& values) {
   const int64_t count = static_cast<int64_t>(steps.size());
   const auto column = [&](const char* name, int64_t n) { return values.at(name).select(1, n); };
   Corrected corrected(count);
@@ -112,9 +115,7 @@ TableRows MakeRows(Parametrization kind, const std::vector<StudentStep>& steps, 
       case Parametrization::kReferenceFree:
         FillReferenceFree(step, column("a", step.n), column("c", step.n), row_a, row_b);
         break;
-      case Parametrization::kLms:
-        FillLms(step, column("c", step.n), row_a, row_b);
-        break;
+      case Parametrization::kLms: FillLms(step, column("c", step.n), row_a, row_b); break;
       case Parametrization::kLmsCorrected:
         corrected.Predict(step, column("c", step.n), row_a, row_b);
         if (step.n + 1 < count) corrected.Advance(step, column("d", step.n));

@@ -14,16 +14,18 @@ namespace gas {
 enum class Parametrization {
   // Additive corrections to multistep DPM-Solver++, the Generalized Solver.
   kTheory,
-  // The reference's variant without theory: coefficients from scratch on data predictions, in which the state is
-  // multiplied by sigma'/sigma twice. Its start is not DPM-Solver++. Kept to read and compare published students.
+  // The reference's variant without theory: coefficients from scratch on data predictions, in which the state
+  // is multiplied by sigma'/sigma twice. Its start is not DPM-Solver++. Kept to read and compare published
+  // students.
   kReferenceFree,
-  // Times and what the network sees of them alone, with the base solver's coefficients (LD3, Tong et al. 2024).
+  // Times and what the network sees of them alone, with the base solver's coefficients (LD3, Tong et al.
+  // 2024).
   kTimes,
-  // Linear multistep with free coefficients on predictions, x' = (sigma'/sigma) x - alpha' phi_1 sum_i c_i m (S4S,
-  // Frankel et al. 2025).
+  // Linear multistep with free coefficients on predictions, x' = (sigma'/sigma) x - alpha' phi_1 sum_i c_i m
+  // (S4S, Frankel et al. 2025).
   kLms,
-  // The same with a corrector: once the prediction at the new state is known, the step is made again with coefficients d
-  // of its own, and the next one starts from there.
+  // The same with a corrector: once the prediction at the new state is known, the step is made again with
+  // coefficients d of its own, and the next one starts from there.
   kLmsCorrected,
 };
 
@@ -46,9 +48,10 @@ struct TableRows {
   Tensor a, b;  // [N,N], or [N,N,C,K] once coefficients of bands were added
 };
 
-// Rows of a student of this kind from its tensors a, c [order,N] (or [order,N,C,K]) and d [order+1,N-1], those that the
-// kind has (student.h).
-TableRows MakeRows(Parametrization kind, const std::vector<StudentStep>& steps, const std::map<std::string, Tensor>& values);
+// Rows of a student of this kind from its tensors a, c [order,N] (or [order,N,C,K]) and d [order+1,N-1],
+// those that the kind has (student.h).
+TableRows MakeRows(Parametrization kind, const std::vector<StudentStep>& steps,
+                   const std::map<std::string, Tensor>& values);
 
 }  // namespace gas
 

@@ -19,19 +19,20 @@ Json ToJson(const Tensor& tensor) {
 
 constexpr int kMaxDimensions = 4;
 
-void AppendNumbers(const Json& json, size_t level, std::vector<int64_t>& shape, std::vector<double>& numbers) {
+void AppendNumbers(const Json& json, size_t level, std::vector<int64_t>& shape,
+                   std::vector<double>& numbers) {
   if (!json.is_array()) {
     GAS_CHECK(level == shape.size(), Errc::kBadFile, "a list mixes numbers and lists");
     numbers.push_back(json.get<double>());
     return;
   }
   if (level == shape.size()) {
-    GAS_CHECK(numbers.empty() && level < kMaxDimensions, Errc::kBadFile, "lists nested more than ", kMaxDimensions,
-              " deep, or unevenly");
+    GAS_CHECK(numbers.empty() && level < kMaxDimensions, Errc::kBadFile, "lists nested more than ",
+              kMaxDimensions, " deep, or unevenly");
     shape.push_back(static_cast<int64_t>(json.size()));
   }
-  GAS_CHECK(static_cast<int64_t>(json.size()) == shape[level], Errc::kBadFile, "rows of ", shape[level], " and ",
-            json.size(), " numbers, must be equal");
+  GAS_CHECK(static_cast<int64_t>(json.size()) == shape[level], Errc::kBadFile, "rows of ", shape[level],
+            " and ", json.size(), " numbers, must be equal");
   for (const Json& item : json) AppendNumbers(item, level + 1, shape, numbers);
 }
 
@@ -72,7 +73,8 @@ Json EntryToJson(const SolverEntry& entry) {
                {"B", ToJson(t.b)},
                {"provenance", entry.provenance}};
   if (t.basis != nullptr) json["basis"] = BasisToJson(*t.basis);
-  if (t.start != nullptr) json["start"] = {{"gain", ToJson(t.start->gain)}, {"offset", ToJson(t.start->offset)}};
+  if (t.start != nullptr)
+    json["start"] = {{"gain", ToJson(t.start->gain)}, {"offset", ToJson(t.start->offset)}};
   if (entry.student) {
     json["student"] = entry.student->ToJson();
     for (const auto& [name, value] : entry.parameters) json["student"]["parameters"][name] = ToJson(value);
@@ -126,7 +128,8 @@ SolverFile ParseSolverFile(const std::string& name, const std::string& text) {
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   GAS_CHECK(json.is_object(), Errc::kBadFile, name, ": not a JSON object, so not a solver file");
   try {
-    GAS_CHECK(json.contains("gas_solver"), Errc::kBadFile, name, ": no entry gas_solver, so not a solver file");
+    GAS_CHECK(json.contains("gas_solver"), Errc::kBadFile, name,
+              ": no entry gas_solver, so not a solver file");
     const int format = json.at("gas_solver").get<int>();
     GAS_CHECK(format >= 1 && format <= kSpectralFormat, Errc::kBadFile, name, ": format ", format,
               ", this program reads 1 to ", kSpectralFormat);
@@ -140,7 +143,8 @@ SolverFile ParseSolverFile(const std::string& name, const std::string& text) {
     for (const Json& item : json.at("tables")) {
       SolverEntry entry = EntryFromJson(item);
       const int64_t nfe = entry.table.nfe();
-      GAS_CHECK(file.entries.emplace(nfe, std::move(entry)).second, Errc::kBadFile, "two tables for nfe = ", nfe);
+      GAS_CHECK(file.entries.emplace(nfe, std::move(entry)).second, Errc::kBadFile,
+                "two tables for nfe = ", nfe);
     }
     GAS_CHECK(!file.entries.empty(), Errc::kBadFile, "no tables");
     return file;

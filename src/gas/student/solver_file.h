@@ -1,4 +1,5 @@
-// The solver file *.gas.json: everything needed to sample, for one or several numbers of evaluations (docs/formats.md).
+// The solver file *.gas.json: everything needed to sample, for one or several numbers of evaluations
+// (docs/formats.md).
 #ifndef GAS_STUDENT_SOLVER_FILE_H_
 #define GAS_STUDENT_SOLVER_FILE_H_
 
@@ -33,8 +34,8 @@ struct SolverFile {
   SchedulePtr schedule;
   PredictionType prediction = PredictionType::kData;
   double guidance = 1.0;
-  std::string model;         // name, for people
-  std::string model_sha256;  // "" if unknown
+  std::string model;                       // name, for people
+  std::string model_sha256;                // "" if unknown
   std::map<int64_t, SolverEntry> entries;  // by network evaluations
   std::string name = "solver file";        // for messages: the file's path
 
@@ -42,8 +43,8 @@ struct SolverFile {
   const SolverEntry& at(int64_t nfe) const;
 };
 
-// Throws Error(kBadFile) naming file and entry for text that is not JSON, a newer format, missing or impossible values,
-// and tables that ValidateTable refuses.
+// Throws Error(kBadFile) naming file and entry for text that is not JSON, a newer format, missing or
+// impossible values, and tables that ValidateTable refuses.
 SolverFile ReadSolverFile(const std::filesystem::path& path);
 SolverFile ParseSolverFile(const std::string& name, const std::string& text);
 

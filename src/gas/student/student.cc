@@ -30,10 +30,11 @@ StudentConfig StudentConfig::FromJson(const nlohmann::json& json) {
     config.order = json.at("order").get<int64_t>();
     config.t_eps = json.at("t_eps").get<double>();
     config.per_band = json.value("per_band", false);
-    const std::string kind = json.at("parametrization").get<std::string>(), base = json.at("base").get<std::string>();
+    const std::string kind = json.at("parametrization").get<std::string>(),
+                      base = json.at("base").get<std::string>();
     const auto kinds = ParametrizationNames();
-    GAS_CHECK(std::find(kinds.begin(), kinds.end(), kind) != kinds.end(), Errc::kBadFile, "student.parametrization = ", kind,
-              " is none that this program knows");
+    GAS_CHECK(std::find(kinds.begin(), kinds.end(), kind) != kinds.end(), Errc::kBadFile,
+              "student.parametrization = ", kind, " is none that this program knows");
     GAS_CHECK(base == "published" || base == "corrected", Errc::kBadFile, "student.base = ", base,
               ", must be published or corrected");
     config.parametrization = ParametrizationFromName(kind);
@@ -59,8 +60,9 @@ Student::Student(const StudentConfig& config, SchedulePtr schedule, const Tensor
   CheckGrid(times);
   GAS_CHECK(times.size(0) == n + 1 && times[0].item<double>() == t_first_ &&
                 std::abs(times[-1].item<double>() - config_.t_eps) <= 1e-12,
-            Errc::kBadOption, "student grid of ", times.size(0), " times from ", times[0].item<double>(), " to ",
-            times[-1].item<double>(), ", must be ", n + 1, " times from ", t_first_, " to ", config_.t_eps);
+            Errc::kBadOption, "student grid of ", times.size(0), " times from ", times[0].item<double>(),
+            " to ", times[-1].item<double>(), ", must be ", n + 1, " times from ", t_first_, " to ",
+            config_.t_eps);
   parameters_ = {{"theta", Leaf(StickBreakingTheta(times))},
                  {"xi", Leaf(torch::zeros({n}))},
                  {"a", Leaf(torch::zeros({config_.order, n}))},
@@ -73,8 +75,8 @@ void Student::SetParameters(const std::map<std::string, Tensor>& values) {
   for (auto& [name, parameter] : parameters_) {
     const auto found = values.find(name);
     GAS_CHECK(found != values.end(), Errc::kBadFile, "student: tensor ", name, " is missing");
-    GAS_CHECK(found->second.sizes() == parameter.sizes(), Errc::kBadFile, "student: tensor ", name, " has shape ",
-              found->second.sizes(), ", must be ", parameter.sizes());
+    GAS_CHECK(found->second.sizes() == parameter.sizes(), Errc::kBadFile, "student: tensor ", name,
+              " has shape ", found->second.sizes(), ", must be ", parameter.sizes());
     parameter.copy_(found->second);
   }
 }
@@ -106,7 +108,8 @@ void Student::InitFree() {
 StepTable Student::Table() const { return TableOf(parameters_); }
 
 std::vector<StudentStep> Student::StepsOn(const Tensor& grid) const {
-  const Tensor alpha = schedule_->Alpha(grid), sigma = schedule_->Sigma(grid), lambda = schedule_->HalfLogSnr(grid);
+  const Tensor alpha = schedule_->Alpha(grid), sigma = schedule_->Sigma(grid),
+               lambda = schedule_->HalfLogSnr(grid);
   std::vector<StudentStep> steps;
   for (int64_t n = 0; n < config_.steps; ++n) {
     StudentStep step{n, std::min(config_.order, n + 1), {}, alpha[n + 1], sigma[n + 1] / sigma[n]};
@@ -130,8 +133,8 @@ StepTable Student::TableOf(const std::map<std::string, Tensor>& values) const {
   StepTable table;
   table.t = StickBreakingGrid(values.at("theta"), config_.t_eps, t_first_);
   const Tensor nodes = table.t.slice(0, 0, steps);
-  // Steps of training that are large beside the last intervals would leave the schedule at time 0. The gradient passes, so
-  // that the next steps can come back.
+  // Steps of training that are large beside the last intervals would leave the schedule at time 0. The
+  // gradient passes, so that the next steps can come back.
   const Tensor seen = nodes + values.at("xi");
   table.t_eval = seen + (seen.clamp_min(kLeastTime * config_.t_eps) - seen).detach();
   const Tensor alpha = schedule_->Alpha(table.t), sigma = schedule_->Sigma(table.t);
@@ -166,7 +169,8 @@ Tensor Student::CorrectionsFor(const Tensor& b, const Tensor& base) const {
   const double left = (torch::matmul(response, c) - missing).abs().max().item<double>();
   const double scale = std::max(1.0, b.abs().max().item<double>());
   GAS_CHECK(left <= 1e-10 * scale, Errc::kBadOption, "student.order = ", order,
-            ": the table uses predictions that this order does not reach; coefficients would differ by ", left);
+            ": the table uses predictions that this order does not reach; coefficients would differ by ",
+            left);
   std::vector<int64_t> shape = {steps, order};
   for (const int64_t size : b.sizes().slice(2)) shape.push_back(size);
   return c.reshape(shape).transpose(0, 1).contiguous();

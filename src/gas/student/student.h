@@ -31,24 +31,26 @@ struct StudentConfig {
 // Trained tensors, float64 leaves that require gradients:
 //   theta [N-1]     stick-breaking grid (grid/trainable_grid.h)
 //   xi    [N]       the network sees t_n + xi_n, at least t_eps / 100
-//   a     [order,N] row i-1 holds a_i; column n belongs to step n (n = 0 is the first, at the start); [order,N,C,K]
+//   a     [order,N] row i-1 holds a_i; column n belongs to step n (n = 0 is the first, at the start);
+//   [order,N,C,K]
 //                   for components and bands if config().per_band
 //   c     like a    row i-1 holds c_i
-//   d     [order+1,N-1]  of a corrector: row i holds d_i, which belongs to the i-th newest prediction, 0 the one at the end
-// kTheory and kReferenceFree have theta, xi, a and c; kTimes theta and xi; kLms theta, xi and c; kLmsCorrected d too.
-// A student that began as a spectral table and is not per_band keeps what the bands have beyond the base solver in two
-// more tensors a0, c0 [order,N,C,K], which are added to a, c and not trained.
+//   d     [order+1,N-1]  of a corrector: row i holds d_i, which belongs to the i-th newest prediction, 0 the
+//   one at the end
+// kTheory and kReferenceFree have theta, xi, a and c; kTimes theta and xi; kLms theta, xi and c;
+// kLmsCorrected d too. A student that began as a spectral table and is not per_band keeps what the bands have
+// beyond the base solver in two more tensors a0, c0 [order,N,C,K], which are added to a, c and not trained.
 class Student {
  public:
-  // The start of training: the given grid [N+1] (undefined: uniform), everything else as makes the base solver. Throws
-  // Error(kBadOption) for an order outside [1, N] ([3, N] for kReferenceFree) and grids whose ends are not the
-  // schedule's start and t_eps.
+  // The start of training: the given grid [N+1] (undefined: uniform), everything else as makes the base
+  // solver. Throws Error(kBadOption) for an order outside [1, N] ([3, N] for kReferenceFree) and grids whose
+  // ends are not the schedule's start and t_eps.
   Student(const StudentConfig& config, SchedulePtr schedule, const Tensor& grid = {});
 
-  // A student whose table is `table`, to 1e-10 of its largest coefficient: times and offsets carry over, corrections are
-  // set to what the base solver lacks. A spectral table keeps its bands and its start. config gives order and base; its
-  // steps and t_eps are the table's. Throws Error(kBadOption) if a row uses more history than config.order, the student
-  // is not kTheory, or per_band is asked of a scalar table.
+  // A student whose table is `table`, to 1e-10 of its largest coefficient: times and offsets carry over,
+  // corrections are set to what the base solver lacks. A spectral table keeps its bands and its start. config
+  // gives order and base; its steps and t_eps are the table's. Throws Error(kBadOption) if a row uses more
+  // history than config.order, the student is not kTheory, or per_band is asked of a scalar table.
   static Student FromTable(const StepTable& table, SchedulePtr schedule, StudentConfig config = {});
 
   const StudentConfig& config() const { return config_; }
@@ -66,11 +68,12 @@ class Student {
 
  private:
   Student(const StudentConfig& config, SchedulePtr schedule, const Tensor& grid, double t_first);
-  // c of the kinds that have free coefficients: the base solver's on the first grid, divided by -alpha' phi_1.
+  // c of the kinds that have free coefficients: the base solver's on the first grid, divided by -alpha'
+  // phi_1.
   void InitFree();
   std::vector<StudentStep> StepsOn(const Tensor& grid) const;
-  // The corrections c [order,N,...] that turn `base` [N,N], the coefficients on predictions with every correction 0, as
-  // they are now, into `b` [N,N,...].
+  // The corrections c [order,N,...] that turn `base` [N,N], the coefficients on predictions with every
+  // correction 0, as they are now, into `b` [N,N,...].
   Tensor CorrectionsFor(const Tensor& b, const Tensor& base) const;
 
   StudentConfig config_;

@@ -44,7 +44,8 @@ Manifest Manifest::Read(const std::filesystem::path& folder) {
 void Manifest::Write(const std::filesystem::path& folder) const {
   Json json = {{"gas_teacher", kFormat}, {"spec", spec}, {"shards", Json::array()}};
   for (const Shard& shard : shards) {
-    json["shards"].push_back({{"file", shard.file}, {"sha256", shard.sha256}, {"seeds", FormatSeeds(shard.seeds)}});
+    json["shards"].push_back(
+        {{"file", shard.file}, {"sha256", shard.sha256}, {"seeds", FormatSeeds(shard.seeds)}});
   }
   WriteFile(PathIn(folder), json.dump(1) + "\n");
 }

@@ -21,7 +21,9 @@ struct Manifest {
   nlohmann::json spec;
   std::vector<Shard> shards;
 
-  static std::filesystem::path PathIn(const std::filesystem::path& folder) { return folder / "manifest.json"; }
+  static std::filesystem::path PathIn(const std::filesystem::path& folder) {
+    return folder / "manifest.json";
+  }
   // Throws Error(kBadFile).
   static Manifest Read(const std::filesystem::path& folder);
   void Write(const std::filesystem::path& folder) const;

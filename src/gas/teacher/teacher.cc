@@ -1,9 +1,9 @@
 #include "gas/teacher/teacher.h"
 
-#include <fmt/format.h>
-
 #include <list>
 #include <set>
+
+#include <fmt/format.h>
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
@@ -18,12 +18,14 @@ namespace fs = std::filesystem;
 
 void CheckSameSpec(const fs::path& folder, const nlohmann::json& have, const nlohmann::json& want) {
   for (const auto& [key, value] : want.items()) {
-    GAS_CHECK(have.contains(key) && have[key] == value, Errc::kBadFile, folder.string(), ": holds data with ", key, " = ",
-              have.contains(key) ? have[key].dump() : "(none)", ", not ", value.dump(), "; choose another folder");
+    GAS_CHECK(have.contains(key) && have[key] == value, Errc::kBadFile, folder.string(), ": holds data with ",
+              key, " = ", have.contains(key) ? have[key].dump() : "(none)", ", not ", value.dump(),
+              "; choose another folder");
   }
 }
 
-Shard WriteShard(const fs::path& folder, size_t number, const std::vector<Seed>& seeds, const Samples& samples) {
+Shard WriteShard(const fs::path& folder, size_t number, const std::vector<Seed>& seeds,
+                 const Samples& samples) {
   std::map<std::string, Tensor> tensors = {{"noise", samples.noise}, {"images", samples.images}};
   if (samples.labels.defined()) tensors["labels"] = samples.labels;
   if (samples.states.defined()) {
@@ -40,9 +42,11 @@ Tensor Joined(const std::vector<Tensor>& parts) { return parts.empty() ? Tensor(
 }  // namespace
 
 nlohmann::json TeacherSpec::ToJson() const {
-  return {{"model", model}, {"model_sha256", model_sha256}, {"solver", solver}, {"grid", grid},
-          {"nfe", nfe},     {"t_eps", t_eps},               {"guidance", guidance}, {"states", states},
-          {"shape", shape}, {"classes", classes}};
+  return {{"model", model},       {"model_sha256", model_sha256},
+          {"solver", solver},     {"grid", grid},
+          {"nfe", nfe},           {"t_eps", t_eps},
+          {"guidance", guidance}, {"states", states},
+          {"shape", shape},       {"classes", classes}};
 }
 
 TeacherSpec TeacherSpec::FromJson(const nlohmann::json& json) {
@@ -91,13 +95,14 @@ Samples RunTeacher(const Model& model, const StepTable& table, const std::vector
   all.images = Joined(images);
   all.states = Joined(kept_states);
   all.data_predictions = Joined(kept_predictions);
-  GAS_CHECK(all.images.isfinite().all().item<bool>(), Errc::kNumeric, "sampling with ", table.method, ", nfe = ",
-            table.nfe(), ": samples have entries that are not finite");
+  GAS_CHECK(all.images.isfinite().all().item<bool>(), Errc::kNumeric, "sampling with ", table.method,
+            ", nfe = ", table.nfe(), ": samples have entries that are not finite");
   return all;
 }
 
-int64_t WriteTeacherData(const fs::path& folder, const TeacherSpec& spec, const Model& model, const StepTable& table,
-                         const std::vector<Seed>& seeds, const TeacherOptions& options) {
+int64_t WriteTeacherData(const fs::path& folder, const TeacherSpec& spec, const Model& model,
+                         const StepTable& table, const std::vector<Seed>& seeds,
+                         const TeacherOptions& options) {
   MakeDirectory(folder);
   Manifest manifest;
   manifest.spec = spec.ToJson();
@@ -153,8 +158,8 @@ struct TeacherData::Impl {
     Safetensors file = ParseSafetensors(path.string(), bytes);
     for (const char* name : {"noise", "images"}) {
       GAS_CHECK(file.at(name).dim() == 4 && file.at(name).size(0) == static_cast<int64_t>(entry.seeds.size()),
-                Errc::kBadFile, path.string(), ": tensor ", name, " has shape ", file.at(name).sizes(), ", must be [",
-                entry.seeds.size(), ", C, H, W]");
+                Errc::kBadFile, path.string(), ": tensor ", name, " has shape ", file.at(name).sizes(),
+                ", must be [", entry.seeds.size(), ", C, H, W]");
     }
     cache.push_front({shard, std::move(file.tensors), bytes.size()});
     uint64_t used = 0;
@@ -193,23 +198,26 @@ const TeacherSpec& TeacherData::spec() const { return impl_->spec; }
 
 std::vector<Seed> TeacherData::seeds() const {
   std::vector<Seed> seeds;
-  for (const Shard& shard : impl_->manifest.shards) seeds.insert(seeds.end(), shard.seeds.begin(), shard.seeds.end());
+  for (const Shard& shard : impl_->manifest.shards)
+    seeds.insert(seeds.end(), shard.seeds.begin(), shard.seeds.end());
   return seeds;
 }
 
 Samples TeacherData::Read(const std::vector<int64_t>& indices) const {
   std::map<std::string, std::vector<Tensor>> rows;
   for (const int64_t index : indices) {
-    GAS_CHECK(index >= 0 && index < size(), Errc::kBadOption, "teacher sample ", index, ", must be in [0, ", size() - 1,
-              "]");
+    GAS_CHECK(index >= 0 && index < size(), Errc::kBadOption, "teacher sample ", index, ", must be in [0, ",
+              size() - 1, "]");
     const auto [shard, row] = impl_->where[index];
     for (const auto& [name, tensor] : impl_->Load(shard)) rows[name].push_back(tensor[row]);
   }
   const auto stacked = [&](const char* name) {
     const auto found = rows.find(name);
-    return found == rows.end() || found->second.size() != indices.size() ? Tensor() : torch::stack(found->second);
+    return found == rows.end() || found->second.size() != indices.size() ? Tensor()
+                                                                         : torch::stack(found->second);
   };
-  return {stacked("noise"), stacked("images"), stacked("labels"), stacked("states"), stacked("data_predictions")};
+  return {stacked("noise"), stacked("images"), stacked("labels"), stacked("states"),
+          stacked("data_predictions")};
 }
 
 }  // namespace gas

@@ -22,7 +22,7 @@ struct TeacherSpec {
   int64_t nfe = 20;
   double t_eps = 1e-3;
   double guidance = 1.0;
-  bool states = false;  // keep x_0 .. x_{N-1} and the data predictions too
+  bool states = false;         // keep x_0 .. x_{N-1} and the data predictions too
   std::vector<int64_t> shape;  // [C,H,W]
   int64_t classes = 0;         // labels are drawn per seed (core/seeds.h)
 
@@ -38,17 +38,19 @@ struct TeacherOptions {
 
 // Samples of `seeds` [B,C,H,W] float32 on the CPU. Labels are drawn per seed when the model has classes.
 struct Samples {
-  Tensor noise, images, labels;      // labels [B] int64, undefined without classes
-  Tensor states, data_predictions;   // [B,N,C,H,W] when asked for
+  Tensor noise, images, labels;     // labels [B] int64, undefined without classes
+  Tensor states, data_predictions;  // [B,N,C,H,W] when asked for
 };
 Samples RunTeacher(const Model& model, const StepTable& table, const std::vector<Seed>& seeds, bool states,
                    int64_t batch, const std::function<void(int64_t done)>& progress = {});
 
-// Makes the folder hold `seeds`: shards that are there and whole are kept, so that an interrupted run continues and a
-// finished one can be extended. Returns the number of samples made now. Throws Error(kBadFile) if the folder holds data
-// of another kind (naming the first entry that differs) or a damaged shard.
+// Makes the folder hold `seeds`: shards that are there and whole are kept, so that an interrupted run
+// continues and a finished one can be extended. Returns the number of samples made now. Throws
+// Error(kBadFile) if the folder holds data of another kind (naming the first entry that differs) or a damaged
+// shard.
 int64_t WriteTeacherData(const std::filesystem::path& folder, const TeacherSpec& spec, const Model& model,
-                         const StepTable& table, const std::vector<Seed>& seeds, const TeacherOptions& options = {});
+                         const StepTable& table, const std::vector<Seed>& seeds,
+                         const TeacherOptions& options = {});
 
 // Reads such a folder; shards are loaded when needed and at most `cache_bytes` of them are kept.
 class TeacherData {

@@ -27,8 +27,8 @@ void RestoreAdamState(torch::optim::Adam& adam, const std::map<std::string, Tens
     if (moment == tensors.end()) continue;
     const auto square = tensors.find(name + "/exp_avg_sq");
     const auto step = tensors.find(name + "/step");
-    GAS_CHECK(square != tensors.end() && step != tensors.end() && moment->second.sizes() == parameter.sizes() &&
-                  square->second.sizes() == parameter.sizes(),
+    GAS_CHECK(square != tensors.end() && step != tensors.end() &&
+                  moment->second.sizes() == parameter.sizes() && square->second.sizes() == parameter.sizes(),
               Errc::kBadFile, "checkpoint: Adam's state of ", name, " does not fit a parameter of shape ",
               parameter.sizes());
     auto state = std::make_unique<AdamParamState>();

@@ -2,18 +2,18 @@
 #ifndef GAS_TRAIN_ADAM_STATE_H_
 #define GAS_TRAIN_ADAM_STATE_H_
 
-#include <torch/optim/adam.h>
-
 #include <map>
 #include <string>
 #include <vector>
+
+#include <torch/optim/adam.h>
 
 #include "gas/core/torch.h"
 
 namespace gas {
 
-// "NAME/exp_avg", "NAME/exp_avg_sq" and "NAME/step" (int64 []) for each parameter that has state. `parameters` maps
-// names to the very tensors that the optimiser was made with.
+// "NAME/exp_avg", "NAME/exp_avg_sq" and "NAME/step" (int64 []) for each parameter that has state.
+// `parameters` maps names to the very tensors that the optimiser was made with.
 std::map<std::string, Tensor> AdamState(const torch::optim::Adam& adam,
                                         const std::map<std::string, Tensor>& parameters);
 

@@ -28,16 +28,18 @@ class FrozenParameters {
 
 void CheckPair(const LabelledImages& real, const LabelledImages& fake) {
   GAS_CHECK(real.images.dim() == 4 && real.images.sizes() == fake.images.sizes() && real.images.size(0) > 0,
-            Errc::kBadOption, "adversarial loss: real samples of shape ", real.images.sizes(), " and fake ones of ",
-            fake.images.sizes(), ", must both be [B,C,H,W] of one shape with B at least 1");
+            Errc::kBadOption, "adversarial loss: real samples of shape ", real.images.sizes(),
+            " and fake ones of ", fake.images.sizes(),
+            ", must both be [B,C,H,W] of one shape with B at least 1");
   GAS_CHECK(real.labels.defined() == fake.labels.defined(), Errc::kBadOption,
             "adversarial loss: labels for real or for fake samples alone, must be for both or neither");
 }
 
-// |d logits.sum() / d images|^2 per row, for each of `images`. Rows do not mix in a discriminator, so the gradient of
-// the sum is each one's own.
+// |d logits.sum() / d images|^2 per row, for each of `images`. Rows do not mix in a discriminator, so the
+// gradient of the sum is each one's own.
 std::vector<Tensor> SquaredGradients(const Tensor& logits, const std::vector<Tensor>& images) {
-  auto gradients = torch::autograd::grad({logits.sum()}, images, {}, /*retain_graph=*/true, /*create_graph=*/true);
+  auto gradients =
+      torch::autograd::grad({logits.sum()}, images, {}, /*retain_graph=*/true, /*create_graph=*/true);
   for (Tensor& gradient : gradients) gradient = gradient.square().sum({1, 2, 3});
   return gradients;
 }
@@ -87,8 +89,9 @@ DiscriminatorLoss DiscriminatorLossOf(Discriminator& discriminator, const Labell
   return result;
 }
 
-StudentLoss StudentLossOf(Discriminator& discriminator, const LabelledImages& real, const LabelledImages& fake,
-                          const AdversarialOptions& options, uint64_t augment_seed) {
+StudentLoss StudentLossOf(Discriminator& discriminator, const LabelledImages& real,
+                          const LabelledImages& fake, const AdversarialOptions& options,
+                          uint64_t augment_seed) {
   CheckPair(real, fake);
   const FrozenParameters frozen(discriminator);
   const Tensor logits =
@@ -97,7 +100,8 @@ StudentLoss StudentLossOf(Discriminator& discriminator, const LabelledImages& re
   result.fake_logits = logits.detach();
   if (options.kind == AdversarialKind::kRelativistic) {
     torch::NoGradGuard no_grad;
-    result.real_logits = discriminator.forward(Augment(real.images, options.augment, augment_seed), real.labels);
+    result.real_logits =
+        discriminator.forward(Augment(real.images, options.augment, augment_seed), real.labels);
   }
   result.adversarial = torch::softplus(result.real_logits.defined() ? result.real_logits - logits : -logits);
   result.loss = result.adversarial.mean();

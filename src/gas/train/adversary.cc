@@ -17,8 +17,8 @@ void ValidateOptions(const AdversaryOptions& o) {
   GAS_CHECK(o.weight >= 0 && std::isfinite(o.weight), Errc::kBadOption, "adversary.weight = ", o.weight,
             ", must be at least 0 and finite");
   GAS_CHECK(o.lr > 0 && o.lr <= 1, Errc::kBadOption, "adversary.lr = ", o.lr, ", must be in (0, 1]");
-  GAS_CHECK(o.delay >= 0 && o.ramp >= 0 && o.every >= 1, Errc::kBadOption, "adversary.delay = ", o.delay, ", ramp = ",
-            o.ramp, " and every = ", o.every, ", must be at least 0, 0 and 1");
+  GAS_CHECK(o.delay >= 0 && o.ramp >= 0 && o.every >= 1, Errc::kBadOption, "adversary.delay = ", o.delay,
+            ", ramp = ", o.ramp, " and every = ", o.every, ", must be at least 0, 0 and 1");
 }
 
 double MeanOf(const Tensor& values) { return values.detach().to(torch::kFloat64).mean().item<double>(); }
@@ -26,8 +26,8 @@ double MeanOf(const Tensor& values) { return values.detach().to(torch::kFloat64)
 // What is remembered of the last steps. All float64, so that it can be stored exactly.
 struct Memory {
   int64_t steps = 0;
-  double saturation = 0.5, penalty = 0;        // exponential averages
-  double first_coverage = -1, coverage = -1;   // -1: not measured
+  double saturation = 0.5, penalty = 0;       // exponential averages
+  double first_coverage = -1, coverage = -1;  // -1: not measured
 
   void Add(double real_above_fake, double penalty_now) {
     ++steps;
@@ -36,7 +36,8 @@ struct Memory {
     penalty += part * (penalty_now - penalty);
   }
   Tensor ToTensor() const {
-    return torch::tensor({static_cast<double>(steps), saturation, penalty, first_coverage, coverage}, torch::kFloat64);
+    return torch::tensor({static_cast<double>(steps), saturation, penalty, first_coverage, coverage},
+                         torch::kFloat64);
   }
   static Memory FromTensor(const Tensor& t) {
     const double* v = t.data_ptr<double>();
@@ -51,7 +52,8 @@ OnTrouble ParseOnTrouble(const std::string& name) {
     if (name == kOnTroubleNames[i]) return static_cast<OnTrouble>(i);
   }
   const std::vector<std::string> names(std::begin(kOnTroubleNames), std::end(kOnTroubleNames));
-  Fail(Errc::kBadOption, "adversary.on_trouble = ", name, ": unknown, did you mean ", NearestName(name, names), "?");
+  Fail(Errc::kBadOption, "adversary.on_trouble = ", name, ": unknown, did you mean ",
+       NearestName(name, names), "?");
 }
 
 nlohmann::json AdversaryOptions::ToJson() const {
@@ -100,7 +102,8 @@ double Adversary::WeightAt(int64_t iteration) const {
   const AdversaryOptions& o = impl_->options;
   if (iteration < o.delay) return 0;
   const double risen =
-      o.ramp == 0 ? 1 : std::min(1.0, static_cast<double>(iteration - o.delay + 1) / static_cast<double>(o.ramp));
+      o.ramp == 0 ? 1
+                  : std::min(1.0, static_cast<double>(iteration - o.delay + 1) / static_cast<double>(o.ramp));
   return o.weight * impl_->relaxed * risen;
 }
 
@@ -108,14 +111,15 @@ DiscriminatorStep Adversary::Learn(const LabelledImages& real, const LabelledIma
   Impl& s = *impl_;
   s.adam.zero_grad();
   const DiscriminatorLoss loss = DiscriminatorLossOf(*s.network, real, fake, s.options.loss, seed);
-  DiscriminatorStep step{loss.loss.item<double>(), MeanOf(loss.adversarial), MeanOf(loss.r1), MeanOf(loss.r2),
-                         loss.RealAboveFake(), 0};
+  DiscriminatorStep step{loss.loss.item<double>(), MeanOf(loss.adversarial), MeanOf(loss.r1),
+                         MeanOf(loss.r2),          loss.RealAboveFake(),     0};
   GAS_CHECK(std::isfinite(step.loss), Errc::kNumeric, "training: the discriminator's loss is ", step.loss,
             ", must be finite; the last checkpoint is kept, try a smaller adversary.lr than ", s.options.lr);
   loss.loss.backward();
   double square = 0;
   for (const auto& [name, parameter] : s.parameters) {
-    if (parameter.grad().defined()) square += parameter.grad().to(torch::kFloat64).square().sum().item<double>();
+    if (parameter.grad().defined())
+      square += parameter.grad().to(torch::kFloat64).square().sum().item<double>();
   }
   step.grad_norm = std::sqrt(square);
   SetLearningRate(s.adam, s.options.lr * s.relaxed);
@@ -137,19 +141,25 @@ void Adversary::ReportCoverage(double coverage) {
 std::optional<std::string> Adversary::Trouble() const {
   const Memory& m = impl_->memory;
   if (m.coverage >= 0 && m.coverage < kLeastCoverage * m.first_coverage) {
-    return fmt::format("the student covers {:.3g} of the validation samples, less than {} of the {:.3g} at first: it may be collapsing, "
-                       "try a smaller adversary.weight",
-                       m.coverage, kLeastCoverage, m.first_coverage);
+    return fmt::format(
+        "the student covers {:.3g} of the validation samples, less than {} of the {:.3g} at first: it may be "
+        "collapsing, "
+        "try a smaller adversary.weight",
+        m.coverage, kLeastCoverage, m.first_coverage);
   }
   if (m.steps < kTroubleMemory) return std::nullopt;
   if (m.penalty > kMostPenalty) {
-    return fmt::format("the discriminator's gradient penalty is {:.3g}, bound {}: it is exploding, try a smaller adversary.lr",
-                       m.penalty, kMostPenalty);
+    return fmt::format(
+        "the discriminator's gradient penalty is {:.3g}, bound {}: it is exploding, try a smaller "
+        "adversary.lr",
+        m.penalty, kMostPenalty);
   }
   if (m.saturation > kMostSaturation) {
-    return fmt::format("the discriminator tells {:.3g} of the pairs apart, bound {}: it is saturated and teaches the student "
-                       "little, try a smaller adversary.lr or more gamma",
-                       m.saturation, kMostSaturation);
+    return fmt::format(
+        "the discriminator tells {:.3g} of the pairs apart, bound {}: it is saturated and teaches the "
+        "student "
+        "little, try a smaller adversary.lr or more gamma",
+        m.saturation, kMostSaturation);
   }
   return std::nullopt;
 }
@@ -175,7 +185,8 @@ void Adversary::Load(const Checkpoint& file) {
   const auto kept = file.Group("adversary");
   const auto memory = kept.find("memory"), relaxed = kept.find("relaxed");
   GAS_CHECK(memory != kept.end() && memory->second.sizes() == at::IntArrayRef({5}) &&
-                memory->second.scalar_type() == torch::kFloat64 && relaxed != kept.end() && relaxed->second.numel() == 1,
+                memory->second.scalar_type() == torch::kFloat64 && relaxed != kept.end() &&
+                relaxed->second.numel() == 1,
             Errc::kBadFile, file.name(), ": is no checkpoint of an adversarial run");
   s.memory = Memory::FromTensor(memory->second.contiguous());
   s.relaxed = relaxed->second.item<double>();

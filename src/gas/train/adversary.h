@@ -1,5 +1,5 @@
-// The adversarial part of GAS (arXiv 2510.17699): the discriminator beside a student, its optimiser, and signs of
-// trouble. docs/math/gas.md
+// The adversarial part of GAS (arXiv 2510.17699): the discriminator beside a student, its optimiser, and
+// signs of trouble. docs/math/gas.md
 #ifndef GAS_TRAIN_ADVERSARY_H_
 #define GAS_TRAIN_ADVERSARY_H_
 
@@ -19,7 +19,8 @@ namespace gas {
 enum class OnTrouble {
   kWarn,      // says so and goes on
   kStop,      // ends with Error(kNumeric); the last checkpoint is kept
-  kRollBack,  // returns to the last checkpoint, which was in order, and goes on with half the weight and step size
+  kRollBack,  // returns to the last checkpoint, which was in order, and goes on with half the weight and step
+              // size
 };
 
 // "warn", "stop", "rollback". Throws Error(kBadOption) naming the nearest.
@@ -37,17 +38,18 @@ struct AdversaryOptions {
   nlohmann::json ToJson() const;
 };
 
-// The bounds beyond which a run is in trouble; averages over about kTroubleMemory discriminator steps, judged once that
-// many have been made.
+// The bounds beyond which a run is in trouble; averages over about kTroubleMemory discriminator steps, judged
+// once that many have been made.
 inline constexpr int64_t kTroubleMemory = 100;
 inline constexpr double kMostSaturation = 0.98;  // share of pairs that the discriminator tells apart
-inline constexpr double kMostPenalty = 10.0;     // gamma/2 (R1 + R2), where ln 2 is the loss of one that knows nothing
-inline constexpr double kLeastCoverage = 0.8;    // of the first coverage that was measured
+inline constexpr double kMostPenalty =
+    10.0;  // gamma/2 (R1 + R2), where ln 2 is the loss of one that knows nothing
+inline constexpr double kLeastCoverage = 0.8;  // of the first coverage that was measured
 
 struct DiscriminatorStep {
   double loss = 0, adversarial = 0;
-  double r1 = 0, r2 = 0;             // means over the batch
-  double real_above_fake = 0.5;      // share of pairs with D(real) > D(fake)
+  double r1 = 0, r2 = 0;         // means over the batch
+  double real_above_fake = 0.5;  // share of pairs with D(real) > D(fake)
   double grad_norm = 0;
 };
 
@@ -65,8 +67,8 @@ class Adversary {
   // The weight of the student's term in that iteration: 0 during the delay.
   double WeightAt(int64_t iteration) const;
 
-  // One step of the discriminator; fake.images are constants. `seed` of the augmentation. Throws Error(kNumeric) when the
-  // loss is not finite; the discriminator is as before.
+  // One step of the discriminator; fake.images are constants. `seed` of the augmentation. Throws
+  // Error(kNumeric) when the loss is not finite; the discriminator is as before.
   DiscriminatorStep Learn(const LabelledImages& real, const LabelledImages& fake, uint64_t seed);
   // What the student minimises, before its weight; [] differentiable in fake.images.
   Tensor StudentTerm(const LabelledImages& real, const LabelledImages& fake, uint64_t seed);

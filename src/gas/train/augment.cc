@@ -16,7 +16,8 @@ Tensor WholeNumbers(const Tensor& u, int64_t low, int64_t high) {
 
 int64_t Share(double ratio, int64_t side) { return std::llround(ratio * static_cast<double>(side)); }
 
-// Which positions along one axis shifted images [B] come from, [B,side], and which of them lie within the image.
+// Which positions along one axis shifted images [B] come from, [B,side], and which of them lie within the
+// image.
 struct Shift {
   Tensor source, inside;
 };
@@ -35,7 +36,8 @@ Tensor Translate(const Tensor& images, const Tensor& u_y, const Tensor& u_x, dou
   return images.gather(2, rows).gather(3, columns) * inside.to(images.device(), images.scalar_type());
 }
 
-// Which positions along one axis the square of each image covers, [B,side]; its centre is anywhere in the image.
+// Which positions along one axis the square of each image covers, [B,side]; its centre is anywhere in the
+// image.
 Tensor Covered(const Tensor& u, int64_t square, int64_t side) {
   const Tensor first = WholeNumbers(u, 0, side - 1).unsqueeze(1) - square / 2;
   const Tensor position = torch::arange(side, torch::kInt64);
@@ -44,7 +46,8 @@ Tensor Covered(const Tensor& u, int64_t square, int64_t side) {
 
 Tensor Cutout(const Tensor& images, const Tensor& u_y, const Tensor& u_x, double ratio) {
   const int64_t height = images.size(2), width = images.size(3);
-  const Tensor rows = Covered(u_y, Share(ratio, height), height), columns = Covered(u_x, Share(ratio, width), width);
+  const Tensor rows = Covered(u_y, Share(ratio, height), height),
+               columns = Covered(u_x, Share(ratio, width), width);
   const Tensor kept = ~(rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1);
   return images * kept.to(images.device(), images.scalar_type());
 }
@@ -53,8 +56,8 @@ Tensor Cutout(const Tensor& images, const Tensor& u_y, const Tensor& u_x, double
 
 void Validate(const AugmentOptions& o) {
   const auto in_range = [](const char* name, double value, double high) {
-    GAS_CHECK(value >= 0 && value < high, Errc::kBadOption, "augmentation: ", name, " = ", value, ", must be in [0, ",
-              high, ")");
+    GAS_CHECK(value >= 0 && value < high, Errc::kBadOption, "augmentation: ", name, " = ", value,
+              ", must be in [0, ", high, ")");
   };
   in_range("translation", o.translation, 1);
   in_range("cutout", o.cutout, 1);

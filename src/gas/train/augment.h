@@ -9,8 +9,10 @@ namespace gas {
 // Each part is off at 0.
 struct AugmentOptions {
   double translation = 0;  // largest shift over the image's side, in [0, 1); what moves in is zero
-  double cutout = 0;       // side of a square that is set to zero over the image's side, in [0, 1); it may stick out
-  double brightness = 0;   // width of the interval around 0 from which a number is drawn and added to all pixels
+  double cutout =
+      0;  // side of a square that is set to zero over the image's side, in [0, 1); it may stick out
+  double brightness =
+      0;  // width of the interval around 0 from which a number is drawn and added to all pixels
 
   bool any() const { return translation > 0 || cutout > 0 || brightness > 0; }
 };
@@ -21,9 +23,9 @@ inline constexpr AugmentOptions kDiffAugment{.translation = 0.125, .cutout = 0.5
 // Throws Error(kBadOption) for strengths outside their ranges.
 void Validate(const AugmentOptions& options);
 
-// images [B,C,H,W] -> the same shape and dtype, each moved, cut and brightened by random amounts of its own: a function
-// of seed, row and options alone, on every device. Linear in the images but for the added brightness, so it may be
-// differentiated any number of times.
+// images [B,C,H,W] -> the same shape and dtype, each moved, cut and brightened by random amounts of its own:
+// a function of seed, row and options alone, on every device. Linear in the images but for the added
+// brightness, so it may be differentiated any number of times.
 Tensor Augment(const Tensor& images, const AugmentOptions& options, uint64_t seed);
 
 }  // namespace gas

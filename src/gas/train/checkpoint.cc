@@ -38,8 +38,8 @@ int64_t Checkpoint::Int(const std::string& key) const {
   const std::string& text = Text(key);
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  GAS_CHECK(error == std::errc() && end == text.data() + text.size(), Errc::kBadFile, name_, ": entry ", key, " = ",
-            text, " is not a whole number");
+  GAS_CHECK(error == std::errc() && end == text.data() + text.size(), Errc::kBadFile, name_, ": entry ", key,
+            " = ", text, " is not a whole number");
   return value;
 }
 

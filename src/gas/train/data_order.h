@@ -7,8 +7,8 @@
 
 namespace gas {
 
-// An endless sequence of shuffled passes over `size` samples, a function of (seed, position) alone, so that no order has
-// to be stored.
+// An endless sequence of shuffled passes over `size` samples, a function of (seed, position) alone, so that
+// no order has to be stored.
 class DataOrder {
  public:
   DataOrder(int64_t size, uint64_t seed) : size_(size), seed_(seed) {}

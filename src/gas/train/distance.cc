@@ -7,14 +7,15 @@
 
 namespace gas {
 
-// Embeddings by term and sample. Nothing is dropped for something new: training passes over all samples in turn, and
-// would need the dropped one as soon.
+// Embeddings by term and sample. Nothing is dropped for something new: training passes over all samples in
+// turn, and would need the dropped one as soon.
 class Distance::Cache {
  public:
   explicit Cache(uint64_t limit) : limit_(limit) {}
 
   // image [1,C,H,W]; `embed` is called with it unless its embedding is known.
-  Tensor Get(size_t term, int64_t index, const Tensor& image, const std::function<Tensor(const Tensor&)>& embed) {
+  Tensor Get(size_t term, int64_t index, const Tensor& image,
+             const std::function<Tensor(const Tensor&)>& embed) {
     const auto found = entries_.find({term, index});
     if (found != entries_.end() && found->second.image.equal(image)) return found->second.embedding;
     const Tensor embedding = embed(image);
@@ -55,13 +56,15 @@ Tensor Distance::Targets(size_t term, const Tensor& teacher, const std::vector<i
   return torch::cat(rows);
 }
 
-Tensor Distance::operator()(const Tensor& student, const Tensor& teacher, const std::vector<int64_t>& indices) const {
+Tensor Distance::operator()(const Tensor& student, const Tensor& teacher,
+                            const std::vector<int64_t>& indices) const {
   GAS_ASSERT(indices.empty() || static_cast<int64_t>(indices.size()) == teacher.size(0));
   Tensor sum;
   for (size_t i = 0; i < terms_.size(); ++i) {
     const DistanceTerm& t = terms_[i];
-    const Tensor value = t.embedding ? (t.embedding(student) - Targets(i, teacher, indices)).square().sum(1).mean()
-                                     : t.between(student, teacher);
+    const Tensor value = t.embedding
+                             ? (t.embedding(student) - Targets(i, teacher, indices)).square().sum(1).mean()
+                             : t.between(student, teacher);
     const Tensor weighted = t.weight == 1 ? value : t.weight * value;
     sum = sum.defined() ? sum + weighted : weighted;
   }
@@ -87,7 +90,8 @@ DistanceTerm FeaturesTerm(const DistanceResources& resources) {
             "train.loss = features needs a feature network for this model");
   const std::shared_ptr<Classifier> network = resources.features();
   network->to(resources.device);
-  return {.between = {}, .embedding = [network](const Tensor& x) { return PerceptualEmbedding(*network, x); }};
+  return {.between = {},
+          .embedding = [network](const Tensor& x) { return PerceptualEmbedding(*network, x); }};
 }
 
 DistanceTerm SelfTerm(const DistanceResources& resources) {
@@ -104,7 +108,8 @@ DistanceTerm LpipsTerm(const std::string& name, TrunkKind kind, const DistanceRe
   const LpipsModel model = ReadLpips(kind, resources.lpips);
   model.network->to(resources.device);
   source[name] = model.source;
-  return {.between = {}, .embedding = [network = model.network](const Tensor& x) { return network->Embedding(x); }};
+  return {.between = {},
+          .embedding = [network = model.network](const Tensor& x) { return network->Embedding(x); }};
 }
 
 DistanceTerm TermOf(const std::string& name, const DistanceResources& resources, nlohmann::json& source) {
@@ -112,7 +117,8 @@ DistanceTerm TermOf(const std::string& name, const DistanceResources& resources,
   if (name == "l2") return between([](const Tensor& s, const Tensor& t) { return (s - t).square().mean(); });
   if (name == "l1") return between([](const Tensor& s, const Tensor& t) { return (s - t).abs().mean(); });
   if (name == "huber") return between(MeanHuber);
-  if (name == "ms-ssim") return between([](const Tensor& s, const Tensor& t) { return 1 - MsSsim(s, t).mean(); });
+  if (name == "ms-ssim")
+    return between([](const Tensor& s, const Tensor& t) { return 1 - MsSsim(s, t).mean(); });
   if (name == "features") return FeaturesTerm(resources);
   if (name == "self") return SelfTerm(resources);
   const std::optional<TrunkKind> kind = LpipsTrunkOf(name);

@@ -21,8 +21,8 @@ struct DistanceTerm {
   double weight = 1;
   // student, teacher [B,C,H,W] -> scalar [], the mean over the batch; differentiable in the student.
   std::function<Tensor(const Tensor& student, const Tensor& teacher)> between;
-  // images [B,C,H,W] -> [B,D], each row a function of its image; the term is the mean over the batch of the squared
-  // length of the difference. The teacher's rows can be computed once and kept.
+  // images [B,C,H,W] -> [B,D], each row a function of its image; the term is the mean over the batch of the
+  // squared length of the difference. The teacher's rows can be computed once and kept.
   std::function<Tensor(const Tensor& images)> embedding;
 };
 
@@ -35,11 +35,13 @@ class Distance {
   explicit Distance(std::vector<DistanceTerm> terms, uint64_t cache_bytes = kDistanceCacheBytes,
                     nlohmann::json source = nullptr);
 
-  // student, teacher [B,C,H,W] -> scalar [], the mean over the batch; differentiable in the student. `indices`, one
-  // per row, are the places of the teacher's images in the training set: embeddings are then kept and used again, as
-  // long as the image is the same. Without indices nothing is kept. The result has the same bits either way: the
-  // teacher's images are embedded one by one, so that a row does not depend on its batch.
-  Tensor operator()(const Tensor& student, const Tensor& teacher, const std::vector<int64_t>& indices = {}) const;
+  // student, teacher [B,C,H,W] -> scalar [], the mean over the batch; differentiable in the student.
+  // `indices`, one per row, are the places of the teacher's images in the training set: embeddings are then
+  // kept and used again, as long as the image is the same. Without indices nothing is kept. The result has
+  // the same bits either way: the teacher's images are embedded one by one, so that a row does not depend on
+  // its batch.
+  Tensor operator()(const Tensor& student, const Tensor& teacher,
+                    const std::vector<int64_t>& indices = {}) const;
 
   // The files that terms were read from, for the solver file: {"lpips-vgg": {...}}; null if there are none.
   const nlohmann::json& source() const { return source_; }
@@ -60,7 +62,7 @@ inline constexpr double kHuberDelta = 0.03;
 // What some terms need. Those that are not named in the text may stay empty, and are not opened.
 struct DistanceResources {
   std::function<std::shared_ptr<Classifier>()> features;  // opens the network of `features`
-  std::shared_ptr<edm::Precond> network;                  // of `self`: the model's own, null for models without one
+  std::shared_ptr<edm::Precond> network;  // of `self`: the model's own, null for models without one
   LpipsFiles lpips;
   torch::Device device = torch::kCPU;
   uint64_t cache_bytes = kDistanceCacheBytes;
@@ -73,13 +75,13 @@ std::vector<std::string> DistanceNames();
 //   l2        mean squared difference
 //   l1        mean absolute difference
 //   huber     pseudo-Huber, sqrt(d^2 + delta^2) - delta with delta = kHuberDelta
-//   features  squared distance of perceptual embeddings (models/features/perceptual.h); needs a feature network
-//   self      the same of the denoiser's own encoder; needs an EDM network
-//   ms-ssim   1 - MS-SSIM (metrics/ms_ssim.h)
-//   lpips-vgg, lpips-alex, lpips-squeeze   LPIPS of images resized to 224 and clipped (models/features/lpips.h); need
+//   features  squared distance of perceptual embeddings (models/features/perceptual.h); needs a feature
+//   network self      the same of the denoiser's own encoder; needs an EDM network ms-ssim   1 - MS-SSIM
+//   (metrics/ms_ssim.h) lpips-vgg, lpips-alex, lpips-squeeze   LPIPS of images resized to 224 and clipped
+//   (models/features/lpips.h); need
 //             files
-// Throws Error(kBadOption) for a text that ParseLoss refuses and for a term without what it needs, and what ReadLpips
-// throws.
+// Throws Error(kBadOption) for a text that ParseLoss refuses and for a term without what it needs, and what
+// ReadLpips throws.
 Distance MakeDistance(const std::string& text, const DistanceResources& resources = {});
 
 }  // namespace gas

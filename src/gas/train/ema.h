@@ -9,8 +9,8 @@
 
 namespace gas {
 
-// Update k (1, 2, ...) moves the average by 1 - min(decay, (1 + k) / (10 + k)) towards the values, the warm-up of the
-// reference, so that early averages are not dominated by the start.
+// Update k (1, 2, ...) moves the average by 1 - min(decay, (1 + k) / (10 + k)) towards the values, the
+// warm-up of the reference, so that early averages are not dominated by the start.
 class Ema {
  public:
   Ema(const std::map<std::string, Tensor>& values, double decay);

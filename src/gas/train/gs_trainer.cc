@@ -1,8 +1,8 @@
 #include "gas/train/gs_trainer.h"
 
-#include <torch/nn/utils/clip_grad.h>
-
 #include <numeric>
+
+#include <torch/nn/utils/clip_grad.h>
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
@@ -24,8 +24,8 @@ constexpr uint64_t kRealStream = 0x7265616c, kNoiseStream = 0x6e6f6973;
 void ValidateOptions(const GsTrainOptions& o) {
   GAS_CHECK(o.iterations >= 1, Errc::kBadOption, "train.iterations = ", o.iterations, ", must be at least 1");
   GAS_CHECK(o.batch >= 1, Errc::kBadOption, "train.batch = ", o.batch, ", must be at least 1");
-  GAS_CHECK(o.lr > 0 && o.max_grad_norm > 0, Errc::kBadOption, "train.lr = ", o.lr, " and train.max_grad_norm = ",
-            o.max_grad_norm, " must be positive");
+  GAS_CHECK(o.lr > 0 && o.max_grad_norm > 0, Errc::kBadOption, "train.lr = ", o.lr,
+            " and train.max_grad_norm = ", o.max_grad_norm, " must be positive");
 }
 
 }  // namespace
@@ -38,14 +38,16 @@ TrainingPairs PairsOf(Samples samples) {
   const int64_t size = samples.noise.size(0);
   return {size, [samples = std::move(samples)](const std::vector<int64_t>& indices) {
             const Tensor rows = torch::tensor(indices, torch::kInt64);
-            const auto pick = [&](const Tensor& all) { return all.defined() ? all.index_select(0, rows) : Tensor(); };
+            const auto pick = [&](const Tensor& all) {
+              return all.defined() ? all.index_select(0, rows) : Tensor();
+            };
             return Samples{pick(samples.noise), pick(samples.images), pick(samples.labels), {}, {}};
           }};
 }
 
 struct GsTrainer::Impl {
-  Impl(Student& student, std::shared_ptr<const Denoiser> denoiser, Distance distance, const GsTrainOptions& options,
-       std::shared_ptr<Adversary> adversary)
+  Impl(Student& student, std::shared_ptr<const Denoiser> denoiser, Distance distance,
+       const GsTrainOptions& options, std::shared_ptr<Adversary> adversary)
       : student(student),
         denoiser(std::move(denoiser)),
         distance(std::move(distance)),
@@ -78,8 +80,9 @@ struct GsTrainer::Impl {
   void Load() {
     if (options.run_folder.empty() || !std::filesystem::exists(CheckpointPath())) return;
     const Checkpoint file(CheckpointPath());
-    GAS_CHECK(file.Text("config") == student.config().ToJson().dump(), Errc::kBadFile, CheckpointPath().string(),
-              ": is of a student ", file.Text("config"), ", not ", student.config().ToJson().dump());
+    GAS_CHECK(file.Text("config") == student.config().ToJson().dump(), Errc::kBadFile,
+              CheckpointPath().string(), ": is of a student ", file.Text("config"), ", not ",
+              student.config().ToJson().dump());
     const auto fixed = file.Group("fixed");
     for (const auto& [name, value] : student.fixed()) {
       const auto found = fixed.find(name);
@@ -87,7 +90,8 @@ struct GsTrainer::Impl {
                 ": began from another table than this run (", name, " differs)");
     }
     GAS_CHECK(file.Group("adversary").empty() == !adversary, Errc::kBadFile, CheckpointPath().string(),
-              adversary ? ": is of a run without adversary, not with one" : ": is of a run with an adversary, not without");
+              adversary ? ": is of a run without adversary, not with one"
+                        : ": is of a run with an adversary, not without");
     if (adversary) adversary->Load(file);
     student.SetParameters(file.Group("student"));
     ema.Restore(file.Group("ema"), file.Int("iteration"));
@@ -116,7 +120,8 @@ GsTrainer::GsTrainer(Student& student, std::shared_ptr<const Denoiser> denoiser,
                 (!options.run_folder.empty() && options.checkpoint_every > 0),
             Errc::kBadOption, "adversary.on_trouble = rollback needs checkpoints: train.checkpoint_every = ",
             options.checkpoint_every, ", must be at least 1");
-  impl_ = std::make_unique<Impl>(student, std::move(denoiser), std::move(distance), options, std::move(adversary));
+  impl_ = std::make_unique<Impl>(student, std::move(denoiser), std::move(distance), options,
+                                 std::move(adversary));
 }
 
 GsTrainer::~GsTrainer() = default;
@@ -130,7 +135,8 @@ std::map<std::string, Tensor> GsTrainer::OptimiserState() const {
 
 void GsTrainer::LearnDiscriminator(const AdversarialBatch& batch, GsStep& step) {
   Impl& s = *impl_;
-  LabelledImages fake{Tensor(), batch.real.labels};  // fresh conditions too, and those of the other side of each pair
+  LabelledImages fake{Tensor(),
+                      batch.real.labels};  // fresh conditions too, and those of the other side of each pair
   {
     const torch::NoGradGuard no_grad;
     fake.images = RunTable(s.student.Table(), *s.denoiser, batch.noise, {fake.labels});
@@ -152,18 +158,21 @@ GsStep GsTrainer::Step(const Tensor& noise, const Tensor& target, const Conditio
   step.loss = loss.item<double>();
   if (adversarial != nullptr) step.weight = s.adversary->WeightAt(s.iteration);
   if (step.weight > 0) {
-    const Tensor term = s.adversary->StudentTerm(adversarial->real, {samples, condition.labels}, adversarial->seed);
+    const Tensor term =
+        s.adversary->StudentTerm(adversarial->real, {samples, condition.labels}, adversarial->seed);
     step.adversarial = term.item<double>();
     loss = loss + step.weight * term;
   }
   const double whole = loss.item<double>();
-  GAS_CHECK(std::isfinite(whole), Errc::kNumeric, "training: the loss is ", whole, " at iteration ", step.iteration,
-            ", must be finite; the last checkpoint is kept, try a smaller train.lr than ", s.options.lr);
-  loss.backward();
-  step.grad_norm = torch::nn::utils::clip_grad_norm_(ValuesOf(s.student.parameters()), s.options.max_grad_norm);
-  GAS_CHECK(std::isfinite(step.grad_norm), Errc::kNumeric, "training: the gradient norm is ", step.grad_norm,
-            " at iteration ", step.iteration, ", must be finite; the last checkpoint is kept, try a smaller train.lr than ",
+  GAS_CHECK(std::isfinite(whole), Errc::kNumeric, "training: the loss is ", whole, " at iteration ",
+            step.iteration, ", must be finite; the last checkpoint is kept, try a smaller train.lr than ",
             s.options.lr);
+  loss.backward();
+  step.grad_norm =
+      torch::nn::utils::clip_grad_norm_(ValuesOf(s.student.parameters()), s.options.max_grad_norm);
+  GAS_CHECK(std::isfinite(step.grad_norm), Errc::kNumeric, "training: the gradient norm is ", step.grad_norm,
+            " at iteration ", step.iteration,
+            ", must be finite; the last checkpoint is kept, try a smaller train.lr than ", s.options.lr);
   SetLearningRate(s.adam, s.LearningRate());
   s.adam.step();
   s.ema.Update(s.student.parameters());
@@ -184,7 +193,8 @@ GsTrainer::Validation GsTrainer::Validate(const TrainingPairs& pairs) const {
     const Samples part = pairs.read(indices);
     const Condition condition{part.labels.defined() ? part.labels.to(s.options.device) : Tensor()};
     const Tensor images = RunTable(table, *s.denoiser, part.noise.to(s.options.device), condition);
-    sum += s.distance(images, part.images.to(s.options.device)).item<double>() * static_cast<double>(indices.size());
+    sum += s.distance(images, part.images.to(s.options.device)).item<double>() *
+           static_cast<double>(indices.size());
     if (!s.adversary) continue;
     teacher.push_back(part.images.cpu().flatten(1));
     student.push_back(images.cpu().flatten(1));
@@ -199,10 +209,12 @@ GsTrainer::Validation GsTrainer::Validate(const TrainingPairs& pairs) const {
   return result;
 }
 
-AdversarialBatch GsTrainer::Impl::BatchFor(int64_t at, const TrainingPairs& training, DataOrder& order) const {
+AdversarialBatch GsTrainer::Impl::BatchFor(int64_t at, const TrainingPairs& training,
+                                           DataOrder& order) const {
   const Samples real = training.read(order.Batch(at, options.batch));
   AdversarialBatch batch;
-  batch.real = {real.images.to(options.device), real.labels.defined() ? real.labels.to(options.device) : Tensor()};
+  batch.real = {real.images.to(options.device),
+                real.labels.defined() ? real.labels.to(options.device) : Tensor()};
   batch.seed = MixBits(MixBits(options.seed ^ kRealStream) + static_cast<uint64_t>(at));
   if (!adversary->LearnsAt(at)) return batch;
   const uint64_t base = MixBits(options.seed ^ kNoiseStream);
@@ -222,17 +234,19 @@ bool GsTrainer::Impl::ActOnTrouble(GsStep& step) {
       if (step.iteration % kTroubleMemory == 0 || step.coverage >= 0) step.trouble = *trouble;
       return false;
     case OnTrouble::kStop:
-      Fail(Errc::kNumeric, "training: at iteration ", step.iteration, " ", *trouble, "; the last checkpoint is kept");
-    case OnTrouble::kRollBack:
-      break;
+      Fail(Errc::kNumeric, "training: at iteration ", step.iteration, " ", *trouble,
+           "; the last checkpoint is kept");
+    case OnTrouble::kRollBack: break;
   }
   const double relaxed = adversary->relaxed();
   GAS_CHECK(relaxed > kLeastRelaxed, Errc::kNumeric, "training: at iteration ", step.iteration, " ", *trouble,
-            "; it did so again with the weight at ", relaxed, " of what was asked; the last checkpoint is kept");
+            "; it did so again with the weight at ", relaxed,
+            " of what was asked; the last checkpoint is kept");
   Load();
   adversary->Relax(relaxed / 2);
   Save();
-  step.trouble = *trouble + "; back to iteration " + std::to_string(iteration) + ", with half the weight and step size";
+  step.trouble =
+      *trouble + "; back to iteration " + std::to_string(iteration) + ", with half the weight and step size";
   return true;
 }
 
@@ -242,7 +256,8 @@ void GsTrainer::Run(const TrainingPairs& training, const TrainingPairs& validati
   GAS_CHECK(training.size >= 1, Errc::kBadOption, "training data: no samples");
   if (!s.options.run_folder.empty()) MakeDirectory(s.options.run_folder);
   s.Load();
-  if (s.adversary && s.adversary->options().on_trouble == OnTrouble::kRollBack) s.Save();  // somewhere to return to
+  if (s.adversary && s.adversary->options().on_trouble == OnTrouble::kRollBack)
+    s.Save();  // somewhere to return to
   DataOrder order(training.size, s.options.seed), others(training.size, s.options.seed ^ kRealStream);
   while (s.iteration < s.options.iterations) {
     const std::vector<int64_t> indices = order.Batch(s.iteration, s.options.batch);
@@ -250,10 +265,11 @@ void GsTrainer::Run(const TrainingPairs& training, const TrainingPairs& validati
     const Condition condition{batch.labels.defined() ? batch.labels.to(s.options.device) : Tensor()};
     AdversarialBatch adversarial;
     if (s.adversary) adversarial = s.BatchFor(s.iteration, training, others);
-    GsStep step = Step(batch.noise.to(s.options.device), batch.images.to(s.options.device), condition, indices,
-                       s.adversary ? &adversarial : nullptr);
+    GsStep step = Step(batch.noise.to(s.options.device), batch.images.to(s.options.device), condition,
+                       indices, s.adversary ? &adversarial : nullptr);
     const bool last = s.iteration == s.options.iterations;
-    const bool measure = last || (s.options.validate_every > 0 && s.iteration % s.options.validate_every == 0);
+    const bool measure =
+        last || (s.options.validate_every > 0 && s.iteration % s.options.validate_every == 0);
     if (measure && validation.size > 0) {
       const Validation measured = Validate(validation);
       step.validation = measured.distance;
@@ -261,7 +277,8 @@ void GsTrainer::Run(const TrainingPairs& training, const TrainingPairs& validati
       if (s.adversary && step.coverage >= 0) s.adversary->ReportCoverage(step.coverage);
     }
     const bool rolled_back = s.adversary && s.ActOnTrouble(step);
-    const bool due = last || (s.options.checkpoint_every > 0 && s.iteration % s.options.checkpoint_every == 0);
+    const bool due =
+        last || (s.options.checkpoint_every > 0 && s.iteration % s.options.checkpoint_every == 0);
     if (due && !rolled_back) s.Save();
     if (report) report(step);
   }

@@ -1,5 +1,5 @@
-// Training of a student against teacher samples: the Generalized Solver, and with an adversary the Generalized
-// Adversarial Solver.
+// Training of a student against teacher samples: the Generalized Solver, and with an adversary the
+// Generalized Adversarial Solver.
 #ifndef GAS_TRAIN_GS_TRAINER_H_
 #define GAS_TRAIN_GS_TRAINER_H_
 
@@ -24,7 +24,7 @@ struct GsTrainOptions {
   bool cosine = false;  // lr falls to zero along a cosine; otherwise it is constant
   double ema_decay = 0.999;
   double max_grad_norm = 1.0;
-  uint64_t seed = 0;    // of the data order
+  uint64_t seed = 0;                   // of the data order
   bool gradient_checkpointing = true;  // memory does not grow with the number of evaluations
   int64_t validate_every = 0;          // 0: only at the end
   int64_t checkpoint_every = 100;
@@ -32,14 +32,15 @@ struct GsTrainOptions {
 };
 
 struct GsStep {
-  int64_t iteration = 0;  // 1-based
+  int64_t iteration = 0;           // 1-based
   double loss = 0, grad_norm = 0;  // loss: the distance alone
-  double validation = -1;  // of the averaged student on held-out samples, when it was measured now
+  double validation = -1;          // of the averaged student on held-out samples, when it was measured now
   // With an adversary:
-  double adversarial = 0, weight = 0;  // the student's term and its weight in this iteration
+  double adversarial = 0, weight = 0;              // the student's term and its weight in this iteration
   std::optional<DiscriminatorStep> discriminator;  // when it learned now
-  double coverage = -1;  // share of held-out teacher samples near which the averaged student has one, when measured now
-  std::string trouble;   // a sign of trouble, said when it is first seen and now and then while it lasts
+  double coverage =
+      -1;  // share of held-out teacher samples near which the averaged student has one, when measured now
+  std::string trouble;  // a sign of trouble, said when it is first seen and now and then while it lasts
 };
 
 // Samples in the order of training; `indices` are in [0, size).
@@ -53,34 +54,36 @@ TrainingPairs PairsOf(Samples samples);
 // What the adversarial part needs for one iteration.
 struct AdversarialBatch {
   LabelledImages real;  // samples of the teacher, of other noises than the batch's
-  Tensor noise;         // fresh, like real.images, for the discriminator's fakes; undefined: it does not learn now
-  uint64_t seed = 0;    // of augmentations
+  Tensor noise;  // fresh, like real.images, for the discriminator's fakes; undefined: it does not learn now
+  uint64_t seed = 0;  // of augmentations
 };
 
-// One student with its optimiser and average. Each step: student samples, distance, backward, gradient norm clipped,
-// Adam (0.9, 0.999), average updated. With an adversary the
-// discriminator learns first, on the student's samples from fresh noises and fresh conditions, then the student's samples
-// of the batch are compared with teacher samples of other noises (docs/math/gas.md).
+// One student with its optimiser and average. Each step: student samples, distance, backward, gradient norm
+// clipped, Adam (0.9, 0.999), average updated. With an adversary the discriminator learns first, on the
+// student's samples from fresh noises and fresh conditions, then the student's samples of the batch are
+// compared with teacher samples of other noises (docs/math/gas.md).
 class GsTrainer {
  public:
   GsTrainer(Student& student, std::shared_ptr<const Denoiser> denoiser, Distance distance,
             const GsTrainOptions& options, std::shared_ptr<Adversary> adversary = nullptr);
   ~GsTrainer();
 
-  // One iteration on this batch. `indices`: its samples' places in the training set, for distances that keep what they
-  // know of the teacher. Throws Error(kNumeric) if loss or gradient are not finite; the student is as before.
+  // One iteration on this batch. `indices`: its samples' places in the training set, for distances that keep
+  // what they know of the teacher. Throws Error(kNumeric) if loss or gradient are not finite; the student is
+  // as before.
   GsStep Step(const Tensor& noise, const Tensor& target, const Condition& condition,
               const std::vector<int64_t>& indices = {}, const AdversarialBatch* adversarial = nullptr);
 
-  // Runs to options.iterations, from the checkpoint in the run folder if there is one. A killed run that is started
-  // again ends with the same bits on a CPU. Validation never touches what training computes, unless trouble that it shows
-  // is to be acted on.
+  // Runs to options.iterations, from the checkpoint in the run folder if there is one. A killed run that is
+  // started again ends with the same bits on a CPU. Validation never touches what training computes, unless
+  // trouble that it shows is to be acted on.
   void Run(const TrainingPairs& training, const TrainingPairs& validation,
            const std::function<void(const GsStep&)>& report);
 
   struct Validation {
-    double distance = 0;   // mean, of the averaged student to the teacher
-    double coverage = -1;  // of the teacher's samples (metrics/prdc.h, k = 5, on the samples themselves); -1 if too few
+    double distance = 0;  // mean, of the averaged student to the teacher
+    double coverage =
+        -1;  // of the teacher's samples (metrics/prdc.h, k = 5, on the samples themselves); -1 if too few
   };
   Validation Validate(const TrainingPairs& pairs) const;
 

@@ -8,7 +8,8 @@
 namespace gas {
 namespace {
 
-// The part of `text` before the next '+' that is not the sign of an exponent, as in 1e+3*l1; `text` moves on behind it.
+// The part of `text` before the next '+' that is not the sign of an exponent, as in 1e+3*l1; `text` moves on
+// behind it.
 std::string_view TakeTerm(std::string_view& text) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -41,14 +42,14 @@ std::vector<WeightedName> ParseLoss(const std::string& text, const std::vector<s
     std::string_view name = term;
     if (const size_t star = term.find('*'); star != term.npos) {
       name = term.substr(star + 1);
-      GAS_CHECK(ReadWeight(term.substr(0, star), found.weight), Errc::kBadOption, key, " = ", text, ": weight ",
-                term.substr(0, star), " of ", name, ", must be a positive number");
+      GAS_CHECK(ReadWeight(term.substr(0, star), found.weight), Errc::kBadOption, key, " = ", text,
+                ": weight ", term.substr(0, star), " of ", name, ", must be a positive number");
     }
     found.name = name;
     GAS_CHECK(!name.empty(), Errc::kBadOption, key, " = ", text,
               ": the name of a term is missing, must be such as l1+0.5*ms-ssim");
-    GAS_CHECK(std::find(known.begin(), known.end(), found.name) != known.end(), Errc::kBadOption, key, " = ", text,
-              ": unknown term ", name, ", did you mean ", NearestName(found.name, known), "?");
+    GAS_CHECK(std::find(known.begin(), known.end(), found.name) != known.end(), Errc::kBadOption, key, " = ",
+              text, ": unknown term ", name, ", did you mean ", NearestName(found.name, known), "?");
     terms.push_back(found);
   }
   return terms;

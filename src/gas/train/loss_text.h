@@ -12,9 +12,9 @@ struct WeightedName {
   std::string name;
 };
 
-// TERM + TERM + ..., a TERM being NAME or WEIGHT*NAME; spaces are passed over. Throws Error(kBadOption), one sentence
-// that begins with "KEY = TEXT: ", for a name that is not in `known` (with the nearest), a weight that is not a
-// positive finite number, and a term that is missing.
+// TERM + TERM + ..., a TERM being NAME or WEIGHT*NAME; spaces are passed over. Throws Error(kBadOption), one
+// sentence that begins with "KEY = TEXT: ", for a name that is not in `known` (with the nearest), a weight
+// that is not a positive finite number, and a term that is missing.
 std::vector<WeightedName> ParseLoss(const std::string& text, const std::vector<std::string>& known,
                                     const std::string& key = "train.loss");
 

@@ -1,8 +1,8 @@
 #include "gas/train/network_trainer.h"
 
-#include <torch/nn/utils/clip_grad.h>
-
 #include <chrono>
+
+#include <torch/nn/utils/clip_grad.h>
 
 #include "gas/core/error.h"
 #include "gas/core/seeds.h"
@@ -22,16 +22,17 @@ double SecondsSince(Clock::time_point start) {
 }
 
 double LearningRateAt(const NetworkTrainOptions& o, int64_t step, int64_t steps) {
-  const double warm = std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(std::max<int64_t>(1, o.warmup_steps)));
+  const double warm = std::min(
+      1.0, static_cast<double>(step + 1) / static_cast<double>(std::max<int64_t>(1, o.warmup_steps)));
   const double left = static_cast<double>(steps - step) / static_cast<double>(steps);
   return o.lr * warm * (o.cooldown > 0 ? std::min(1.0, left / o.cooldown) : 1.0);
 }
 
 void Validate(const NetworkTrainOptions& o, const ImageSet& data) {
-  GAS_CHECK(o.batch >= 1 && o.batch <= data.size(), Errc::kBadOption, "train.batch = ", o.batch, ", must be in [1, ",
-            data.size(), "], the size of the data set");
-  GAS_CHECK(o.images >= o.batch, Errc::kBadOption, "train.images = ", o.images, ", must be at least one batch of ",
-            o.batch);
+  GAS_CHECK(o.batch >= 1 && o.batch <= data.size(), Errc::kBadOption, "train.batch = ", o.batch,
+            ", must be in [1, ", data.size(), "], the size of the data set");
+  GAS_CHECK(o.images >= o.batch, Errc::kBadOption, "train.images = ", o.images,
+            ", must be at least one batch of ", o.batch);
 }
 
 // Everything that a run must carry over: weights, average, Adam's moments, step.
@@ -85,8 +86,8 @@ class State {
 
 }  // namespace
 
-std::map<std::string, Tensor> TrainNetwork(torch::nn::Module& network, const ImageSet& data, const NetworkLoss& loss,
-                                           const NetworkTrainOptions& options,
+std::map<std::string, Tensor> TrainNetwork(torch::nn::Module& network, const ImageSet& data,
+                                           const NetworkLoss& loss, const NetworkTrainOptions& options,
                                            const std::function<void(const NetworkTrainReport&)>& report) {
   Validate(options, data);
   MakeDirectory(options.run_folder);
@@ -107,8 +108,9 @@ std::map<std::string, Tensor> TrainNetwork(torch::nn::Module& network, const Ima
       value = loss(images, data.labels.index_select(0, chosen).to(options.device));
     }
     const double number = value.item<double>();
-    GAS_CHECK(std::isfinite(number), Errc::kNumeric, "training: the loss is ", number, " at step ", state.step,
-              ", must be finite; the last checkpoint is kept, try a smaller learning rate than ", options.lr);
+    GAS_CHECK(std::isfinite(number), Errc::kNumeric, "training: the loss is ", number, " at step ",
+              state.step, ", must be finite; the last checkpoint is kept, try a smaller learning rate than ",
+              options.lr);
     loss_sum += number;
     state.Step(value, LearningRateAt(options, state.step, steps), options.max_grad_norm);
     if (SecondsSince(last_report) > 0.5 || state.step == steps) {

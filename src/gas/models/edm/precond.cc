@@ -13,7 +13,9 @@ double Bound(const Json& value) {
   return value.get<double>();
 }
 
-double VpSigma(const PrecondConfig& c, double t) { return std::sqrt(std::expm1(0.5 * c.beta_d * t * t + c.beta_min * t)); }
+double VpSigma(const PrecondConfig& c, double t) {
+  return std::sqrt(std::expm1(0.5 * c.beta_d * t * t + c.beta_min * t));
+}
 
 // A scale [B] or [] of images z.
 Tensor PerImage(const Tensor& scale, const Tensor& z) {
@@ -23,8 +25,8 @@ Tensor PerImage(const Tensor& scale, const Tensor& z) {
 }  // namespace
 
 PrecondConfig PrecondConfigFromJson(const std::string& class_name, const Json& init_kwargs) {
-  GAS_CHECK(class_name == "EDMPrecond" || class_name == "VPPrecond", Errc::kBadFile, "network: class ", class_name,
-            ", must be EDMPrecond or VPPrecond");
+  GAS_CHECK(class_name == "EDMPrecond" || class_name == "VPPrecond", Errc::kBadFile, "network: class ",
+            class_name, ", must be EDMPrecond or VPPrecond");
   PrecondConfig config;
   config.class_name = class_name;
   config.network = UNetConfigFromJson(init_kwargs);
@@ -43,7 +45,8 @@ PrecondConfig PrecondConfigFromJson(const std::string& class_name, const Json& i
   } catch (const Json::exception& e) {
     Fail(Errc::kBadFile, "network: init_kwargs: ", e.what());
   }
-  GAS_CHECK(config.sigma_data > 0, Errc::kBadFile, "network: sigma_data = ", config.sigma_data, ", must be positive");
+  GAS_CHECK(config.sigma_data > 0, Errc::kBadFile, "network: sigma_data = ", config.sigma_data,
+            ", must be positive");
   return config;
 }
 
@@ -77,12 +80,13 @@ PrecondScales Precond::Scales(const Tensor& sigma) const {
   return {data * data / total, sigma * data * total.rsqrt(), total.rsqrt(), sigma.log() / 4};
 }
 
-Precond::Input Precond::InputOf(const Tensor& scaled_z, const Tensor& noise_label, const Tensor& class_labels) const {
+Precond::Input Precond::InputOf(const Tensor& scaled_z, const Tensor& noise_label,
+                                const Tensor& class_labels) const {
   const UNetConfig& c = config_.network;
-  GAS_CHECK(scaled_z.dim() == 4 && scaled_z.size(1) == c.in_channels && scaled_z.size(2) == c.img_resolution &&
-                scaled_z.size(3) == c.img_resolution,
-            Errc::kBadOption, "network input of shape ", scaled_z.sizes(), ", must be [B, ", c.in_channels, ", ",
-            c.img_resolution, ", ", c.img_resolution, "]");
+  GAS_CHECK(scaled_z.dim() == 4 && scaled_z.size(1) == c.in_channels &&
+                scaled_z.size(2) == c.img_resolution && scaled_z.size(3) == c.img_resolution,
+            Errc::kBadOption, "network input of shape ", scaled_z.sizes(), ", must be [B, ", c.in_channels,
+            ", ", c.img_resolution, ", ", c.img_resolution, "]");
   const int64_t batch = scaled_z.size(0);
   Tensor labels;
   if (c.label_dim > 0) {
@@ -103,7 +107,8 @@ Tensor Precond::Denoise(const Tensor& z, const Tensor& sigma, const Tensor& clas
   return PerImage(c.skip, z) * z + PerImage(c.out, z) * raw;
 }
 
-std::vector<Tensor> Precond::EncoderFeatures(const Tensor& z, const Tensor& sigma, const Tensor& class_labels) {
+std::vector<Tensor> Precond::EncoderFeatures(const Tensor& z, const Tensor& sigma,
+                                             const Tensor& class_labels) {
   const PrecondScales c = Scales(sigma);
   const Input in = InputOf(PerImage(c.in, z) * z, c.noise, class_labels);
   return model_->EncoderFeatures(in.x, in.noise_label, in.class_labels);

@@ -15,9 +15,9 @@ struct PrecondConfig {
   std::string class_name = "EDMPrecond";  // or VPPrecond
   double sigma_min = 0.0;
   double sigma_max = std::numeric_limits<double>::infinity();
-  double sigma_data = 0.5;                  // EDMPrecond
-  double beta_d = 19.9, beta_min = 0.1;     // VPPrecond
-  double steps = 1000, epsilon_t = 1e-5;    // VPPrecond: M and epsilon_t
+  double sigma_data = 0.5;                // EDMPrecond
+  double beta_d = 19.9, beta_min = 0.1;   // VPPrecond
+  double steps = 1000, epsilon_t = 1e-5;  // VPPrecond: M and epsilon_t
   UNetConfig network;
 };
 
@@ -38,8 +38,8 @@ class Precond : public torch::nn::Module {
   const PrecondConfig& config() const { return config_; }
   PrecondScales Scales(const Tensor& sigma) const;
 
-  // z [B,C,R,R]; sigma [B] or []; class_labels [B,label_dim] one-hot or undefined (none). Returns D, shape and dtype
-  // of z.
+  // z [B,C,R,R]; sigma [B] or []; class_labels [B,label_dim] one-hot or undefined (none). Returns D, shape
+  // and dtype of z.
   Tensor Denoise(const Tensor& z, const Tensor& sigma, const Tensor& class_labels);
   // The raw network: input c_in * z, noise label c_noise [B] in z's dtype.
   Tensor Raw(const Tensor& scaled_z, const Tensor& noise_label, const Tensor& class_labels);

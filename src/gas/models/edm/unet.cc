@@ -60,29 +60,32 @@ class UNetBase : public UNet {
                const Conv2dOptions& options) {
     stages.push_back({kind, side.register_module(name, std::make_shared<Conv2dImpl>(options)), {}, {}});
   }
-  void AddBlock(torch::nn::Module& side, std::vector<Stage>& stages, const std::string& name, int64_t in, int64_t out,
-                bool attention, bool up = false, bool down = false) {
+  void AddBlock(torch::nn::Module& side, std::vector<Stage>& stages, const std::string& name, int64_t in,
+                int64_t out, bool attention, bool up = false, bool down = false) {
     UNetBlockOptions options = BlockOptions(out, attention);
     options.in = in;
     options.out = out;
     options.up = up;
     options.down = down;
-    stages.push_back({Kind::kBlock, {}, side.register_module(name, std::make_shared<UNetBlockImpl>(options)), {}});
+    stages.push_back(
+        {Kind::kBlock, {}, side.register_module(name, std::make_shared<UNetBlockImpl>(options)), {}});
   }
-  // The blocks of a level of the encoder, after its first stage, which left `channels`; returns what they leave.
+  // The blocks of a level of the encoder, after its first stage, which left `channels`; returns what they
+  // leave.
   int64_t AddEncoderBlocks(int64_t level, int64_t channels) {
     const int64_t r = Resolution(level);
     skip_channels_.push_back(channels);
     for (int64_t i = 0; i < c_.num_blocks; ++i) {
       const int64_t in = channels;
       channels = c_.model_channels * c_.channel_mult[level];
-      AddBlock(*enc_, encoder_, Name(r, "block" + std::to_string(i)), in, channels, Contains(c_.attn_resolutions, r));
+      AddBlock(*enc_, encoder_, Name(r, "block" + std::to_string(i)), in, channels,
+               Contains(c_.attn_resolutions, r));
       skip_channels_.push_back(channels);
     }
     return channels;
   }
-  // A level of the decoder, which takes the encoder's outputs from the last one on. At a resolution with attention it is
-  // in every block, or in the last alone.
+  // A level of the decoder, which takes the encoder's outputs from the last one on. At a resolution with
+  // attention it is in every block, or in the last alone.
   int64_t AddDecoderLevel(int64_t level, int64_t channels, bool attention_in_last_alone) {
     const int64_t r = Resolution(level);
     if (level == levels() - 1) {
@@ -95,7 +98,8 @@ class UNetBase : public UNet {
       const int64_t in = channels + skip_channels_.back();
       skip_channels_.pop_back();
       channels = c_.model_channels * c_.channel_mult[level];
-      const bool attention = Contains(c_.attn_resolutions, r) && (i == c_.num_blocks || !attention_in_last_alone);
+      const bool attention =
+          Contains(c_.attn_resolutions, r) && (i == c_.num_blocks || !attention_in_last_alone);
       AddBlock(*dec_, decoder_, Name(r, "block" + std::to_string(i)), in, channels, attention);
     }
     return channels;
@@ -107,10 +111,12 @@ class UNetBase : public UNet {
   virtual std::vector<Tensor> Encode(const Tensor& x, const Tensor& emb) = 0;
   virtual UNetBlockOptions BlockOptions(int64_t out, bool attention) const = 0;
 
-  // In training the whole label vector is dropped with probability label_dropout, so that guidance can be used.
+  // In training the whole label vector is dropped with probability label_dropout, so that guidance can be
+  // used.
   Tensor DropLabels(const Tensor& labels) const {
     if (!is_training() || c_.label_dropout == 0) return labels;
-    return labels * (torch::rand({labels.size(0), 1}, labels.options()) >= c_.label_dropout).to(labels.scalar_type());
+    return labels *
+           (torch::rand({labels.size(0), 1}, labels.options()) >= c_.label_dropout).to(labels.scalar_type());
   }
 
   UNetConfig c_;
@@ -123,7 +129,8 @@ class UNetBase : public UNet {
 
 class SongUNet : public UNetBase {
  public:
-  explicit SongUNet(const UNetConfig& config) : UNetBase(config), embedding_(c_.model_channels * c_.channel_mult_emb) {
+  explicit SongUNet(const UNetConfig& config)
+      : UNetBase(config), embedding_(c_.model_channels * c_.channel_mult_emb) {
     const int64_t noise = c_.model_channels * c_.channel_mult_noise;
     if (c_.embedding_type == "fourier") {
       auto map_noise = register_module("map_noise", std::make_shared<torch::nn::Module>());
@@ -151,9 +158,17 @@ class SongUNet : public UNetBase {
   static constexpr Init kAttention{.weight = 0.4472135954999579};  // sqrt(0.2)
 
   UNetBlockOptions BlockOptions(int64_t out, bool attention) const override {
-    return {.embedding = embedding_, .heads = attention ? 1 : 0, .dropout = c_.dropout,
-            .skip_scale = std::sqrt(0.5), .eps = 1e-6, .resample_filter = c_.resample_filter, .resample_proj = true,
-            .adaptive_scale = false, .init = kInit, .init_zero = kZero, .init_attention = kAttention};
+    return {.embedding = embedding_,
+            .heads = attention ? 1 : 0,
+            .dropout = c_.dropout,
+            .skip_scale = std::sqrt(0.5),
+            .eps = 1e-6,
+            .resample_filter = c_.resample_filter,
+            .resample_proj = true,
+            .adaptive_scale = false,
+            .init = kInit,
+            .init_zero = kZero,
+            .init_attention = kAttention};
   }
 
   void BuildEncoder() {
@@ -161,7 +176,8 @@ class SongUNet : public UNetBase {
     for (int64_t level = 0; level < levels(); ++level) {
       const int64_t r = Resolution(level);
       if (level == 0) {
-        AddConv(*enc_, encoder_, Kind::kConv, Name(r, "conv"), {.in = out, .out = c_.model_channels, .init = kInit});
+        AddConv(*enc_, encoder_, Kind::kConv, Name(r, "conv"),
+                {.in = out, .out = c_.model_channels, .init = kInit});
         out = c_.model_channels;
       } else {
         AddBlock(*enc_, encoder_, Name(r, "down"), out, out, false, false, true);
@@ -172,7 +188,11 @@ class SongUNet : public UNetBase {
                   {.in = aux, .out = out, .kernel = 1, .init = kInit});
         } else if (c_.encoder_type == "residual") {
           AddConv(*enc_, encoder_, Kind::kAuxResidual, Name(r, "aux_residual"),
-                  {.in = aux, .out = out, .down = true, .resample_filter = c_.resample_filter, .fused_resample = true,
+                  {.in = aux,
+                   .out = out,
+                   .down = true,
+                   .resample_filter = c_.resample_filter,
+                   .fused_resample = true,
                    .init = kInit});
           aux = out;
         }
@@ -193,7 +213,10 @@ class SongUNet : public UNetBase {
     const int64_t r = Resolution(level);
     if (c_.decoder_type == "skip" && level < levels() - 1) {
       AddConv(*dec_, decoder_, Kind::kAuxUp, Name(r, "aux_up"),
-              {.in = c_.out_channels, .out = c_.out_channels, .kernel = 0, .up = true,
+              {.in = c_.out_channels,
+               .out = c_.out_channels,
+               .kernel = 0,
+               .up = true,
                .resample_filter = c_.resample_filter});
     }
     auto norm = dec_->register_module(Name(r, "aux_norm"), std::make_shared<GroupNormImpl>(channels, 1e-6));
@@ -209,7 +232,8 @@ class SongUNet : public UNetBase {
     // The published networks were trained with sine before cosine.
     emb = emb.reshape({emb.size(0), 2, -1}).flip(1).reshape(emb.sizes());
     if (map_label_) {
-      emb = emb + map_label_->forward(DropLabels(class_labels) * std::sqrt(static_cast<double>(c_.label_dim)));
+      emb =
+          emb + map_label_->forward(DropLabels(class_labels) * std::sqrt(static_cast<double>(c_.label_dim)));
     }
     emb = torch::silu(map_layer0_->forward(emb));
     return torch::silu(map_layer1_->forward(emb));
@@ -222,22 +246,20 @@ class SongUNet : public UNetBase {
     return skips;
   }
 
-  static Tensor EncoderStage(Stage& stage, const Tensor& h, Tensor& aux, std::vector<Tensor>& skips, const Tensor& e) {
+  static Tensor EncoderStage(Stage& stage, const Tensor& h, Tensor& aux, std::vector<Tensor>& skips,
+                             const Tensor& e) {
     switch (stage.kind) {
-      case Kind::kAuxDown:
-        aux = stage.conv->forward(aux);
-        return h;
-      case Kind::kAuxSkip:
-        return skips.back() = h + stage.conv->forward(aux);
-      case Kind::kAuxResidual:
-        return skips.back() = aux = (h + stage.conv->forward(aux)) / std::sqrt(2.0);
+      case Kind::kAuxDown: aux = stage.conv->forward(aux); return h;
+      case Kind::kAuxSkip: return skips.back() = h + stage.conv->forward(aux);
+      case Kind::kAuxResidual: return skips.back() = aux = (h + stage.conv->forward(aux)) / std::sqrt(2.0);
       default:
         skips.push_back(stage.block ? stage.block->forward(h, e) : stage.conv->forward(h));
         return skips.back();
     }
   }
 
-  static Tensor DecoderStage(Stage& stage, const Tensor& h, Tensor& aux, std::vector<Tensor>& skips, const Tensor& e) {
+  static Tensor DecoderStage(Stage& stage, const Tensor& h, Tensor& aux, std::vector<Tensor>& skips,
+                             const Tensor& e) {
     if (stage.kind == Kind::kAuxUp) {
       aux = stage.conv->forward(aux);
       return h;
@@ -287,12 +309,17 @@ class DhariwalUNet : public UNetBase {
   }
 
  private:
-  static constexpr Init kInit{Init::Mode::kKaimingUniform, 0.5773502691896258, 0.5773502691896258};  // sqrt(1/3)
+  static constexpr Init kInit{Init::Mode::kKaimingUniform, 0.5773502691896258,
+                              0.5773502691896258};  // sqrt(1/3)
   static constexpr Init kZero{Init::Mode::kKaimingUniform, 0.0, 0.0};
 
   UNetBlockOptions BlockOptions(int64_t out, bool attention) const override {
-    return {.embedding = embedding_, .heads = attention ? out / 64 : 0, .dropout = c_.dropout, .init = kInit,
-            .init_zero = kZero, .init_attention = kInit};
+    return {.embedding = embedding_,
+            .heads = attention ? out / 64 : 0,
+            .dropout = c_.dropout,
+            .init = kInit,
+            .init_zero = kZero,
+            .init_attention = kInit};
   }
 
   Tensor Embed(const Tensor& noise_labels, const Tensor& class_labels) override {
@@ -317,7 +344,8 @@ class DhariwalUNet : public UNetBase {
     for (int64_t level = 0; level < levels(); ++level) {
       const int64_t r = Resolution(level);
       if (level == 0) {
-        AddConv(*enc_, encoder_, Kind::kConv, Name(r, "conv"), {.in = c_.in_channels, .out = out, .init = kInit});
+        AddConv(*enc_, encoder_, Kind::kConv, Name(r, "conv"),
+                {.in = c_.in_channels, .out = out, .init = kInit});
       } else {
         AddBlock(*enc_, encoder_, Name(r, "down"), out, out, false, false, true);
       }
@@ -327,8 +355,8 @@ class DhariwalUNet : public UNetBase {
       out = AddDecoderLevel(level, out, /*attention_in_last_alone=*/false);
     }
     out_norm_ = register_module("out_norm", std::make_shared<GroupNormImpl>(out, 1e-5));
-    out_conv_ = register_module(
-        "out_conv", std::make_shared<Conv2dImpl>(Conv2dOptions{.in = out, .out = c_.out_channels, .init = kZero}));
+    out_conv_ = register_module("out_conv", std::make_shared<Conv2dImpl>(Conv2dOptions{
+                                                .in = out, .out = c_.out_channels, .init = kZero}));
   }
 
   int64_t embedding_;
@@ -338,7 +366,8 @@ class DhariwalUNet : public UNetBase {
 };
 
 void Validate(const UNetConfig& c) {
-  const auto one_of = [](const char* key, const std::string& value, std::initializer_list<const char*> allowed) {
+  const auto one_of = [](const char* key, const std::string& value,
+                         std::initializer_list<const char*> allowed) {
     std::string list;
     for (const char* name : allowed) {
       if (value == name) return;
@@ -347,8 +376,8 @@ void Validate(const UNetConfig& c) {
     Fail(Errc::kBadOption, "network: ", key, " = ", value, ", must be one of ", list);
   };
   const auto in_range = [](const char* key, int64_t value, int64_t low, int64_t high) {
-    GAS_CHECK(value >= low && value <= high, Errc::kBadOption, "network: ", key, " = ", value, ", must be in [", low,
-              ", ", high, "]");
+    GAS_CHECK(value >= low && value <= high, Errc::kBadOption, "network: ", key, " = ", value,
+              ", must be in [", low, ", ", high, "]");
   };
   one_of("model_type", c.model_type, {"SongUNet", "DhariwalUNet"});
   one_of("embedding_type", c.embedding_type, {"positional", "fourier"});

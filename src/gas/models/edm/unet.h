@@ -1,5 +1,5 @@
-// The U-Nets of EDM (Karras et al. 2022): SongUNet (DDPM++, NCSN++) and DhariwalUNet (ADM), with parameters named as in
-// the published state dicts.
+// The U-Nets of EDM (Karras et al. 2022): SongUNet (DDPM++, NCSN++) and DhariwalUNet (ADM), with parameters
+// named as in the published state dicts.
 #ifndef GAS_MODELS_EDM_UNET_H_
 #define GAS_MODELS_EDM_UNET_H_
 
@@ -36,14 +36,17 @@ struct UNetConfig {
 // The network inside the preconditioning.
 class UNet : public torch::nn::Module {
  public:
-  // x [B,in,R,R]; noise_labels [B]; class_labels [B,label_dim] (ignored if label_dim is 0). Returns [B,out,R,R].
+  // x [B,in,R,R]; noise_labels [B]; class_labels [B,label_dim] (ignored if label_dim is 0). Returns
+  // [B,out,R,R].
   virtual Tensor forward(const Tensor& x, const Tensor& noise_labels, const Tensor& class_labels) = 0;
-  // The outputs of the encoder's stages, from full resolution down: [B,C_i,R_i,R_i] each; arguments as forward's.
+  // The outputs of the encoder's stages, from full resolution down: [B,C_i,R_i,R_i] each; arguments as
+  // forward's.
   virtual std::vector<Tensor> EncoderFeatures(const Tensor& x, const Tensor& noise_labels,
                                               const Tensor& class_labels) = 0;
 };
 
-// Reads the keys that a published init_kwargs dictionary has; unknown ones are an error that names the nearest key.
+// Reads the keys that a published init_kwargs dictionary has; unknown ones are an error that names the
+// nearest key.
 UNetConfig UNetConfigFromJson(const nlohmann::json& init_kwargs);
 nlohmann::json ToJson(const UNetConfig& config);
 

@@ -61,8 +61,8 @@ UNetConfig UNetConfigFromJson(const Json& init_kwargs) {
       if (init_kwargs.contains(key)) init_kwargs[key].get_to(field);
     });
     for (const auto& [key, value] : init_kwargs.items()) {
-      GAS_CHECK(std::find(known.begin(), known.end(), key) != known.end(), Errc::kBadFile, "network: init_kwargs.", key,
-                ": unknown key, did you mean ", NearestName(key, known), "?");
+      GAS_CHECK(std::find(known.begin(), known.end(), key) != known.end(), Errc::kBadFile,
+                "network: init_kwargs.", key, ": unknown key, did you mean ", NearestName(key, known), "?");
     }
     return config;
   } catch (const Json::exception& e) {

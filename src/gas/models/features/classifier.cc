@@ -21,8 +21,8 @@ Classifier::Classifier(const ClassifierConfig& config) : config_(config) {
 
 Classifier::Block Classifier::AddBlock(const std::string& name, int64_t in, int64_t out) {
   const nn::Init init{.mode = nn::Init::Mode::kKaimingUniform, .weight = std::sqrt(2.0)};
-  return {register_module("conv" + name, std::make_shared<nn::Conv2dImpl>(nn::Conv2dOptions{
-                                             .in = in, .out = out, .init = init})),
+  return {register_module("conv" + name, std::make_shared<nn::Conv2dImpl>(
+                                             nn::Conv2dOptions{.in = in, .out = out, .init = init})),
           register_module("norm" + name, std::make_shared<nn::GroupNormImpl>(out, 1e-5))};
 }
 
@@ -44,8 +44,8 @@ Classifier::Output Classifier::forward(const Tensor& images) {
 
 FeatureModel ReadFeatureModel(const std::filesystem::path& path) {
   Safetensors file = ReadSafetensors(path);
-  GAS_CHECK(file.metadata[kFeaturesKey] == "classifier-1", Errc::kBadFile, file.name, ": metadata ", kFeaturesKey, " = ",
-            file.metadata[kFeaturesKey], ", must be classifier-1");
+  GAS_CHECK(file.metadata[kFeaturesKey] == "classifier-1", Errc::kBadFile, file.name, ": metadata ",
+            kFeaturesKey, " = ", file.metadata[kFeaturesKey], ", must be classifier-1");
   const auto config = nlohmann::json::parse(file.metadata["config"], nullptr, /*allow_exceptions=*/false);
   GAS_CHECK(config.is_object(), Errc::kBadFile, file.name, ": metadata entry config is not a JSON object");
   FeatureModel model;
@@ -56,16 +56,16 @@ FeatureModel ReadFeatureModel(const std::filesystem::path& path) {
   c.width = config.value("width", c.width);
   GAS_CHECK(c.width >= 4 && c.width <= 1024 && c.classes >= 2 && c.classes <= 100000 && c.channels >= 1 &&
                 c.channels <= 64,
-            Errc::kBadFile, file.name, ": impossible classifier of width ", c.width, ", ", c.classes, " classes, ",
-            c.channels, " channels");
+            Errc::kBadFile, file.name, ": impossible classifier of width ", c.width, ", ", c.classes,
+            " classes, ", c.channels, " channels");
   model.network = std::make_shared<Classifier>(c);
   model.data_mean = file.at("data.mean");
   model.data_covariance = file.at("data.covariance");
   const int64_t features = model.network->feature_count();
   GAS_CHECK(model.data_mean.sizes() == at::IntArrayRef({features}) &&
                 model.data_covariance.sizes() == at::IntArrayRef({features, features}),
-            Errc::kBadFile, file.name, ": statistics of shape ", model.data_covariance.sizes(), ", must be [", features,
-            ", ", features, "]");
+            Errc::kBadFile, file.name, ": statistics of shape ", model.data_covariance.sizes(), ", must be [",
+            features, ", ", features, "]");
   file.tensors.erase("data.mean");
   file.tensors.erase("data.covariance");
   LoadStateDict(*model.network, file.tensors, file.name);
@@ -84,8 +84,11 @@ void WriteFeatureModel(const std::filesystem::path& path, const FeatureModel& mo
   auto metadata = model.metadata;
   const ClassifierConfig& c = model.network->config();
   metadata[kFeaturesKey] = "classifier-1";
-  metadata["config"] = nlohmann::json{{"channels", c.channels}, {"resolution", c.resolution}, {"classes", c.classes},
-                                      {"width", c.width}}.dump();
+  metadata["config"] = nlohmann::json{
+      {"channels", c.channels},
+      {"resolution", c.resolution},
+      {"classes", c.classes},
+      {"width", c.width}}.dump();
   WriteSafetensors(path, tensors, metadata);
 }
 

@@ -1,4 +1,5 @@
-// A small classifier whose features give the Fréchet distance and the perceptual distance of small grey images.
+// A small classifier whose features give the Fréchet distance and the perceptual distance of small grey
+// images.
 #ifndef GAS_MODELS_FEATURES_CLASSIFIER_H_
 #define GAS_MODELS_FEATURES_CLASSIFIER_H_
 
@@ -17,7 +18,8 @@ struct ClassifierConfig {
   int64_t channels = 1, resolution = 28, classes = 10, width = 24;
 };
 
-// Three resolutions of width, 2 width and 4 width channels, group norm and SiLU, mean over positions, linear head.
+// Three resolutions of width, 2 width and 4 width channels, group norm and SiLU, mean over positions, linear
+// head.
 class Classifier : public torch::nn::Module {
  public:
   explicit Classifier(const ClassifierConfig& config);

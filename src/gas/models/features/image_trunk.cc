@@ -6,8 +6,8 @@
 namespace gas {
 namespace {
 
-// A row of an architecture. `index` is the layer's place in torchvision's `features`; the rectifier of a convolution
-// has the next one, and no parameters.
+// A row of an architecture. `index` is the layer's place in torchvision's `features`; the rectifier of a
+// convolution has the next one, and no parameters.
 struct Layer {
   enum class Kind { kConv, kFire, kPool } kind;
   int64_t index;
@@ -24,16 +24,19 @@ constexpr Layer Fire(int64_t index, int64_t squeeze, int64_t expand, bool tap = 
   return {.kind = Layer::Kind::kFire, .index = index, .out = expand, .squeeze = squeeze, .tap = tap};
 }
 constexpr Layer Pool(int64_t index, int64_t kernel, bool ceil_mode) {
-  return {.kind = Layer::Kind::kPool, .index = index, .kernel = kernel, .stride = 2, .padding = 0,
+  return {.kind = Layer::Kind::kPool,
+          .index = index,
+          .kernel = kernel,
+          .stride = 2,
+          .padding = 0,
           .ceil_mode = ceil_mode};
 }
 
 std::vector<Layer> Vgg16() {
-  return {Conv(0, 64),   Conv(2, 64, true),   Pool(4, 2, false),
-          Conv(5, 128),  Conv(7, 128, true),  Pool(9, 2, false),
-          Conv(10, 256), Conv(12, 256), Conv(14, 256, true), Pool(16, 2, false),
-          Conv(17, 512), Conv(19, 512), Conv(21, 512, true), Pool(23, 2, false),
-          Conv(24, 512), Conv(26, 512), Conv(28, 512, true)};
+  return {Conv(0, 64),       Conv(2, 64, true),  Pool(4, 2, false),   Conv(5, 128),        Conv(7, 128, true),
+          Pool(9, 2, false), Conv(10, 256),      Conv(12, 256),       Conv(14, 256, true), Pool(16, 2, false),
+          Conv(17, 512),     Conv(19, 512),      Conv(21, 512, true), Pool(23, 2, false),  Conv(24, 512),
+          Conv(26, 512),     Conv(28, 512, true)};
 }
 
 std::vector<Layer> AlexNet() {
@@ -43,8 +46,13 @@ std::vector<Layer> AlexNet() {
   first.padding = 2;
   second.kernel = 5;
   second.padding = 2;
-  return {first,  Pool(2, 3, false),
-          second, Pool(5, 3, false), Conv(6, 384, true), Conv(8, 256, true), Conv(10, 256, true)};
+  return {first,
+          Pool(2, 3, false),
+          second,
+          Pool(5, 3, false),
+          Conv(6, 384, true),
+          Conv(8, 256, true),
+          Conv(10, 256, true)};
 }
 
 std::vector<Layer> SqueezeNet() {
@@ -52,10 +60,17 @@ std::vector<Layer> SqueezeNet() {
   first.stride = 2;
   first.padding = 0;
   return {first,
-          Pool(2, 3, true), Fire(3, 16, 64), Fire(4, 16, 64, true),
-          Pool(5, 3, true), Fire(6, 32, 128), Fire(7, 32, 128, true),
-          Pool(8, 3, true), Fire(9, 48, 192, true), Fire(10, 48, 192, true),
-          Fire(11, 64, 256, true), Fire(12, 64, 256, true)};
+          Pool(2, 3, true),
+          Fire(3, 16, 64),
+          Fire(4, 16, 64, true),
+          Pool(5, 3, true),
+          Fire(6, 32, 128),
+          Fire(7, 32, 128, true),
+          Pool(8, 3, true),
+          Fire(9, 48, 192, true),
+          Fire(10, 48, 192, true),
+          Fire(11, 64, 256, true),
+          Fire(12, 64, 256, true)};
 }
 
 std::vector<Layer> LayersOf(TrunkKind kind) {
@@ -94,8 +109,9 @@ struct FireModule : torch::nn::Module {
 
 Tensor MaxPool(const Layer& layer, const Tensor& x) {
   const int64_t least = layer.ceil_mode ? 1 : layer.kernel;
-  GAS_CHECK(x.size(2) >= least && x.size(3) >= least, Errc::kBadOption, "lpips: images are too small, ", x.size(2), "x",
-            x.size(3), " is left of them before a pooling window of ", layer.kernel, "; resize them to 224 first");
+  GAS_CHECK(x.size(2) >= least && x.size(3) >= least, Errc::kBadOption, "lpips: images are too small, ",
+            x.size(2), "x", x.size(3), " is left of them before a pooling window of ", layer.kernel,
+            "; resize them to 224 first");
   return torch::max_pool2d(x, layer.kernel, layer.stride, /*padding=*/0, /*dilation=*/1, layer.ceil_mode);
 }
 

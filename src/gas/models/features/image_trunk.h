@@ -1,5 +1,5 @@
-// The convolutional trunks under LPIPS (VGG16, AlexNet, SqueezeNet 1.1), with parameters named as in torchvision's
-// state dicts.
+// The convolutional trunks under LPIPS (VGG16, AlexNet, SqueezeNet 1.1), with parameters named as in
+// torchvision's state dicts.
 #ifndef GAS_MODELS_FEATURES_IMAGE_TRUNK_H_
 #define GAS_MODELS_FEATURES_IMAGE_TRUNK_H_
 
@@ -19,8 +19,9 @@ class ImageTrunk : public torch::nn::Module {
   explicit ImageTrunk(TrunkKind kind);
   ~ImageTrunk() override;
 
-  // images [B,3,H,W], already normalised -> the activations that LPIPS taps, [B,C_l,H_l,W_l], each after its rectifier
-  // and so non-negative. Throws Error(kBadOption) for images smaller than a pooling window on the way.
+  // images [B,3,H,W], already normalised -> the activations that LPIPS taps, [B,C_l,H_l,W_l], each after its
+  // rectifier and so non-negative. Throws Error(kBadOption) for images smaller than a pooling window on the
+  // way.
   std::vector<Tensor> forward(const Tensor& images);
 
   TrunkKind kind() const { return kind_; }

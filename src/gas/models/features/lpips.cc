@@ -9,8 +9,8 @@ namespace {
 constexpr double kNormFloor = 1e-10;
 constexpr double kSquaredNormFloor = 1e-30;
 
-// Mean and standard deviation of ImageNet's channels, for images in [-1,1]; float32 numbers whatever the dtype of the
-// weights, as published.
+// Mean and standard deviation of ImageNet's channels, for images in [-1,1]; float32 numbers whatever the
+// dtype of the weights, as published.
 constexpr std::array<float, 3> kChannelMean = {-0.030f, -0.088f, -0.188f};
 constexpr std::array<float, 3> kChannelDeviation = {0.458f, 0.448f, 0.450f};
 
@@ -40,7 +40,8 @@ Tensor ResizeForLpips(const Tensor& images, int64_t side) {
 Lpips::Lpips(TrunkKind kind, const LpipsOptions& options) : options_(options) {
   trunk_ = register_module("trunk", std::make_shared<ImageTrunk>(kind));
   for (size_t l = 0; l < trunk_->tap_channels().size(); ++l) {
-    heads_.push_back(register_buffer("lin" + std::to_string(l), torch::zeros({1, trunk_->tap_channels()[l], 1, 1})));
+    heads_.push_back(
+        register_buffer("lin" + std::to_string(l), torch::zeros({1, trunk_->tap_channels()[l], 1, 1})));
   }
   eval();
 }
@@ -48,20 +49,21 @@ Lpips::Lpips(TrunkKind kind, const LpipsOptions& options) : options_(options) {
 void Lpips::SetHeads(const std::vector<Tensor>& heads, const std::string& file) {
   torch::NoGradGuard no_grad;
   const std::string net = LpipsName(trunk_->kind());
-  GAS_CHECK(heads.size() == heads_.size(), Errc::kBadFile, file, ": ", heads.size(), " heads, lpips-", net, " has ",
-            heads_.size());
+  GAS_CHECK(heads.size() == heads_.size(), Errc::kBadFile, file, ": ", heads.size(), " heads, lpips-", net,
+            " has ", heads_.size());
   for (size_t l = 0; l < heads.size(); ++l) {
     GAS_CHECK(heads[l].numel() == heads_[l].numel(), Errc::kBadFile, file, ": head lin", l, " has shape ",
               heads[l].sizes(), ", lpips-", net, " needs ", heads_[l].sizes());
-    GAS_CHECK(heads[l].ge(0).all().item<bool>() && heads[l].isfinite().all().item<bool>(), Errc::kBadFile, file,
-              ": head lin", l, " has weights that are negative or not finite");
+    GAS_CHECK(heads[l].ge(0).all().item<bool>() && heads[l].isfinite().all().item<bool>(), Errc::kBadFile,
+              file, ": head lin", l, " has weights that are negative or not finite");
     heads_[l].copy_(heads[l].reshape(heads_[l].sizes()));
   }
 }
 
 Tensor Lpips::Prepare(const Tensor& images) const {
   GAS_CHECK(images.dim() == 4 && (images.size(1) == 3 || images.size(1) == 1), Errc::kBadOption,
-            "lpips: images of shape ", images.sizes(), ", must be [B, 3, H, W], or [B, 1, H, W] for grey ones");
+            "lpips: images of shape ", images.sizes(),
+            ", must be [B, 3, H, W], or [B, 1, H, W] for grey ones");
   Tensor x = images.to(heads_[0].device(), heads_[0].scalar_type());
   if (options_.resize > 0) x = ResizeForLpips(x, options_.resize);
   return (x - ChannelRow(kChannelMean, x)) / ChannelRow(kChannelDeviation, x);
@@ -97,8 +99,9 @@ Tensor Lpips::Embedding(const Tensor& images) {
 
 double MeanLpips(Lpips& network, const Tensor& images, const Tensor& teacher, int64_t batch) {
   torch::NoGradGuard no_grad;
-  GAS_CHECK(images.sizes() == teacher.sizes() && images.size(0) >= 1, Errc::kBadOption, "lpips: images of shapes ",
-            images.sizes(), " and ", teacher.sizes(), ", must be equal and not empty");
+  GAS_CHECK(images.sizes() == teacher.sizes() && images.size(0) >= 1, Errc::kBadOption,
+            "lpips: images of shapes ", images.sizes(), " and ", teacher.sizes(),
+            ", must be equal and not empty");
   double sum = 0;
   for (int64_t begin = 0; begin < images.size(0); begin += batch) {
     const auto part = [&](const Tensor& all) { return all.slice(0, begin, begin + batch); };

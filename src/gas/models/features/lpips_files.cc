@@ -12,15 +12,17 @@ namespace fs = std::filesystem;
 
 // What people have on their disks, for messages.
 struct Published {
-  const char* trunk_file;    // torchvision's
-  const char* heads_file;    // of the lpips package, weights/v0.1
-  const char* heads_sha256;  // of the float32 numbers of that file's tensors lin0, lin1, ... one after the other
+  const char* trunk_file;  // torchvision's
+  const char* heads_file;  // of the lpips package, weights/v0.1
+  const char*
+      heads_sha256;  // of the float32 numbers of that file's tensors lin0, lin1, ... one after the other
 };
 
 Published PublishedFiles(TrunkKind kind) {
   switch (kind) {
     case TrunkKind::kVgg16:
-      return {"vgg16-397923af.pth", "vgg.pth", "9153a2043dccf3b525d4f13db916e93ef040548ea923b6f2100de5ebac141a78"};
+      return {"vgg16-397923af.pth", "vgg.pth",
+              "9153a2043dccf3b525d4f13db916e93ef040548ea923b6f2100de5ebac141a78"};
     case TrunkKind::kAlexNet:
       return {"alexnet-owt-7be5be79.pth", "alex.pth",
               "718a8b40b0d22f96192d34ab93c0db5c7943558ff6c2407f44812dce2f29b5f4"};
@@ -41,7 +43,8 @@ ReadFrom Read(TrunkKind kind, const fs::path& path) {
   const Bytes bytes = ReadFile(path);
   // A file of torch.save is a zip or a pickle; a safetensors file has the '{' of its header at byte 8.
   const bool header = bytes.size() > 8 && bytes[8] == '{';
-  const bool torch_save = bytes.size() > 8 && !header && ((bytes[0] == 'P' && bytes[1] == 'K') || bytes[0] == '\x80');
+  const bool torch_save =
+      bytes.size() > 8 && !header && ((bytes[0] == 'P' && bytes[1] == 'K') || bytes[0] == '\x80');
   GAS_CHECK(!torch_save, Errc::kBadFile, path.string(), ": is a file of torch.save, must be safetensors; ",
             LpipsFilesNeeded(kind));
   return {ParseSafetensors(path.string(), bytes), Sha256(bytes)};
@@ -61,8 +64,8 @@ std::vector<Tensor> HeadTensors(const Safetensors& file, TrunkKind kind, size_t 
   for (size_t l = 0; l < count; ++l) {
     const std::string name = "lin" + std::to_string(l) + ".model.1.weight";
     const auto of_net = file.tensors.find(LpipsName(kind) + "." + name), plain = file.tensors.find(name);
-    GAS_CHECK(of_net != file.tensors.end() || plain != file.tensors.end(), Errc::kBadFile, file.name, ": tensor ", name,
-              " is missing; ", LpipsFilesNeeded(kind));
+    GAS_CHECK(of_net != file.tensors.end() || plain != file.tensors.end(), Errc::kBadFile, file.name,
+              ": tensor ", name, " is missing; ", LpipsFilesNeeded(kind));
     heads.push_back((of_net != file.tensors.end() ? of_net : plain)->second.to(torch::kFloat32).contiguous());
   }
   return heads;
@@ -81,7 +84,8 @@ std::string Sha256Of(const std::vector<Tensor>& heads) {
 
 std::string LpipsFilesNeeded(TrunkKind kind) {
   const Published p = PublishedFiles(kind);
-  return "lpips-" + LpipsName(kind) + " needs torchvision's " + p.trunk_file + " and the heads " + p.heads_file +
+  return "lpips-" + LpipsName(kind) + " needs torchvision's " + p.trunk_file + " and the heads " +
+         p.heads_file +
          " of the lpips package (weights/v0.1), both as safetensors: docs/lpips.md says how to convert them";
 }
 

@@ -9,8 +9,8 @@ namespace {
 using Json = nlohmann::json;
 
 void CheckRange(const char* key, int64_t value, int64_t low, int64_t high) {
-  GAS_CHECK(value >= low && value <= high, Errc::kBadOption, "discriminator: ", key, " = ", value, ", must be in [",
-            low, ", ", high, "]");
+  GAS_CHECK(value >= low && value <= high, Errc::kBadOption, "discriminator: ", key, " = ", value,
+            ", must be in [", low, ", ", high, "]");
 }
 
 Config Published(int64_t channels, int64_t resolution, std::vector<int64_t> widths) {
@@ -39,14 +39,16 @@ void VisitFields(Config& c, Visitor&& visit) {
 // Shapes of a state dict, as far as they are asked for.
 class ShapeReader {
  public:
-  ShapeReader(const std::map<std::string, Tensor>& tensors, const std::string& file) : tensors_(tensors), file_(file) {}
+  ShapeReader(const std::map<std::string, Tensor>& tensors, const std::string& file)
+      : tensors_(tensors), file_(file) {}
 
   bool Has(const std::string& name) const { return tensors_.count(name) > 0; }
   int64_t Size(const std::string& name, int64_t rank, int64_t dim) const {
     const auto found = tensors_.find(name);
     GAS_CHECK(found != tensors_.end(), Errc::kBadFile, file_, ": tensor ", name, " is missing");
-    GAS_CHECK(found->second.dim() == rank && found->second.numel() > 0, Errc::kBadFile, file_, ": tensor ", name,
-              " has shape ", found->second.sizes(), ", must have ", rank, " dimensions, none of them empty");
+    GAS_CHECK(found->second.dim() == rank && found->second.numel() > 0, Errc::kBadFile, file_, ": tensor ",
+              name, " has shape ", found->second.sizes(), ", must have ", rank,
+              " dimensions, none of them empty");
     return found->second.size(dim);
   }
 
@@ -80,8 +82,9 @@ void Validate(const Config& c) {
               ", must divide the ", inner, " channels inside a block of stage ", stage);
   }
   for (const int64_t stage : c.bfloat16_stages) CheckRange("FP16Stages", stage, 0, c.stages() - 1);
-  GAS_CHECK(c.ResolutionOf(c.stages() - 1) >= 1, Errc::kBadOption, "discriminator: img_resolution = ", c.resolution,
-            ", cannot be halved ", c.stages() - 1, " times for ", c.stages(), " stages");
+  GAS_CHECK(c.ResolutionOf(c.stages() - 1) >= 1, Errc::kBadOption,
+            "discriminator: img_resolution = ", c.resolution, ", cannot be halved ", c.stages() - 1,
+            " times for ", c.stages(), " stages");
 }
 
 int64_t ElementCount(const Config& c) {
@@ -96,7 +99,9 @@ int64_t ElementCount(const Config& c) {
   return count;
 }
 
-std::vector<std::string> PresetNames() { return {"r3gan-cifar10", "r3gan-ffhq64", "r3gan-latent-3", "r3gan-latent-4"}; }
+std::vector<std::string> PresetNames() {
+  return {"r3gan-cifar10", "r3gan-ffhq64", "r3gan-latent-3", "r3gan-latent-4"};
+}
 
 Config Preset(const std::string& name) {
   if (name == "r3gan-cifar10") {
@@ -113,7 +118,8 @@ Config Preset(const std::string& name) {
   }
   if (name == "r3gan-latent-3") return Published(3, 64, {384, 768, 768, 768, 768});
   if (name == "r3gan-latent-4") return Published(4, 64, {384, 768, 768, 768, 768});
-  Fail(Errc::kBadOption, "discriminator = ", name, ": unknown, did you mean ", NearestName(name, PresetNames()), "?");
+  Fail(Errc::kBadOption, "discriminator = ", name, ": unknown, did you mean ",
+       NearestName(name, PresetNames()), "?");
 }
 
 Config ConfigFor(int64_t channels, int64_t resolution, int64_t width, int64_t blocks_per_stage) {
@@ -142,7 +148,8 @@ Config ConfigFromJson(const Json& init_kwargs) {
     if (init_kwargs.contains("ConditionDimension")) init_kwargs["ConditionDimension"].get_to(config.classes);
     for (const auto& [key, value] : init_kwargs.items()) {
       GAS_CHECK(std::find(known.begin(), known.end(), key) != known.end(), Errc::kBadFile,
-                "discriminator: init_kwargs.", key, ": unknown key, did you mean ", NearestName(key, known), "?");
+                "discriminator: init_kwargs.", key, ": unknown key, did you mean ", NearestName(key, known),
+                "?");
     }
     Validate(config);
     return config;

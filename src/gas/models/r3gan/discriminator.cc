@@ -14,7 +14,8 @@ constexpr double kSlope = 0.2;
 // The weight "MODULE.weight", drawn from N(0, (gain / sqrt(fan_in))^2).
 Tensor AddWeight(Module& parent, const std::string& module, at::IntArrayRef shape, double gain) {
   const double fan_in = static_cast<double>(c10::multiply_integers(shape.slice(1)));
-  const Tensor weight = gain == 0 ? torch::zeros(shape) : torch::empty(shape).normal_(0, gain / std::sqrt(fan_in));
+  const Tensor weight =
+      gain == 0 ? torch::zeros(shape) : torch::empty(shape).normal_(0, gain / std::sqrt(fan_in));
   return parent.register_module(module, std::make_shared<Module>())->register_parameter("weight", weight);
 }
 
@@ -32,9 +33,9 @@ Tensor Convolve(const Tensor& x, const Tensor& weight, int64_t groups = 1) {
   return nn::Conv2d(x, weight.to(x.scalar_type()), {}, weight.size(2) / 2, /*stride=*/1, groups);
 }
 
-// x + 1x1(act(grouped 3x3(act(1x1(x))))), without normalisation. The last convolution starts at zero, so that a fresh
-// network is its own skip path; the others are scaled down by the number of blocks (fix-up, Zhang et al. 2019), and up
-// by what a leaky ReLU takes from the variance.
+// x + 1x1(act(grouped 3x3(act(1x1(x))))), without normalisation. The last convolution starts at zero, so that
+// a fresh network is its own skip path; the others are scaled down by the number of blocks (fix-up, Zhang et
+// al. 2019), and up by what a leaky ReLU takes from the variance.
 class ResidualBlock : public Module {
  public:
   ResidualBlock(int64_t width, int64_t inner, int64_t groups, int64_t blocks_in_network) : groups_(groups) {
@@ -49,7 +50,8 @@ class ResidualBlock : public Module {
 
   Tensor forward(const Tensor& x) {
     const Tensor y = nn::BiasedLeakyRelu(Convolve(x, weights_[0]), biases_[0], kSlope);
-    return x + Convolve(nn::BiasedLeakyRelu(Convolve(y, weights_[1], groups_), biases_[1], kSlope), weights_[2]);
+    return x +
+           Convolve(nn::BiasedLeakyRelu(Convolve(y, weights_[1], groups_), biases_[1], kSlope), weights_[2]);
   }
 
  private:
@@ -76,7 +78,8 @@ class Downsample : public Module {
   Tensor kernel_, weight_;
 };
 
-// One learned pattern per channel over all positions that remain, then a linear map: [B,C,r,r] -> [B,outputs].
+// One learned pattern per channel over all positions that remain, then a linear map: [B,C,r,r] ->
+// [B,outputs].
 class Basis : public Module {
  public:
   Basis(int64_t channels, int64_t side, int64_t outputs) {
@@ -102,14 +105,15 @@ class R3ganDiscriminator::Stage : public Module {
     const auto layers = register_module("Layers", std::make_shared<Module>());
     for (int64_t i = 0; i < block_count; ++i) {
       blocks_.push_back(layers->register_module(
-          std::to_string(i), std::make_shared<ResidualBlock>(width, width * c.expansion, c.cardinalities[index],
-                                                             blocks_in_network)));
+          std::to_string(i), std::make_shared<ResidualBlock>(width, width * c.expansion,
+                                                             c.cardinalities[index], blocks_in_network)));
     }
     const std::string last = std::to_string(block_count);
     if (index + 1 < c.stages()) {
       downsample_ = layers->register_module(last, std::make_shared<Downsample>(width, c.widths[index + 1]));
     } else {
-      basis_ = layers->register_module(last, std::make_shared<Basis>(width, c.ResolutionOf(index), c.outputs));
+      basis_ =
+          layers->register_module(last, std::make_shared<Basis>(width, c.ResolutionOf(index), c.outputs));
     }
   }
 
@@ -151,12 +155,14 @@ R3ganDiscriminator::R3ganDiscriminator(const Config& config) : config_(config) {
 
 Tensor R3ganDiscriminator::forward(const Tensor& images, const Tensor& labels) {
   const int64_t side = config_.resolution;
-  GAS_CHECK(images.dim() == 4 && images.size(1) == config_.channels && images.size(2) == side && images.size(3) == side,
-            Errc::kBadOption, "discriminator input of shape ", images.sizes(), ", must be [B, ", config_.channels, ", ",
-            side, ", ", side, "]");
+  GAS_CHECK(images.dim() == 4 && images.size(1) == config_.channels && images.size(2) == side &&
+                images.size(3) == side,
+            Errc::kBadOption, "discriminator input of shape ", images.sizes(), ", must be [B, ",
+            config_.channels, ", ", side, ", ", side, "]");
   const auto& narrow = config_.bfloat16_stages;
   const auto dtype_of = [&](int64_t stage) {
-    return std::find(narrow.begin(), narrow.end(), stage) != narrow.end() ? torch::kBFloat16 : images.scalar_type();
+    return std::find(narrow.begin(), narrow.end(), stage) != narrow.end() ? torch::kBFloat16
+                                                                          : images.scalar_type();
   };
   // The layout of the weights; images of one channel do not show theirs, so it begins here.
   Tensor x = Convolve(images.to(dtype_of(0)), extraction_).contiguous(torch::MemoryFormat::ChannelsLast);

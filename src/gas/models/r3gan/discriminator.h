@@ -1,4 +1,5 @@
-// R3GAN's discriminator (Huang et al. 2024, arXiv 2501.05441) and its files. docs/math/gas.md has the architecture.
+// R3GAN's discriminator (Huang et al. 2024, arXiv 2501.05441) and its files. docs/math/gas.md has the
+// architecture.
 #ifndef GAS_MODELS_R3GAN_DISCRIMINATOR_H_
 #define GAS_MODELS_R3GAN_DISCRIMINATOR_H_
 
@@ -21,10 +22,10 @@ class R3ganDiscriminator : public Discriminator {
   // Fresh weights come from the global generator. Throws Error(kBadOption).
   explicit R3ganDiscriminator(const Config& config);
 
-  // images [B,channels,resolution,resolution]; throws Error(kBadOption) for others. Without classes labels are ignored.
-  // With classes the outputs are weighted by the class's embedding; a sample without label counts every output once,
-  // which is how GAS uses R3GAN's conditional network. Computed in the dtype of images, the stages in bfloat16_stages
-  // in bfloat16; logits have the dtype of images.
+  // images [B,channels,resolution,resolution]; throws Error(kBadOption) for others. Without classes labels
+  // are ignored. With classes the outputs are weighted by the class's embedding; a sample without label
+  // counts every output once, which is how GAS uses R3GAN's conditional network. Computed in the dtype of
+  // images, the stages in bfloat16_stages in bfloat16; logits have the dtype of images.
   Tensor forward(const Tensor& images, const Tensor& labels) override;
 
   const Config& config() const { return config_; }
@@ -44,8 +45,9 @@ enum class Classes {
   kIgnored,  // the embedding is dropped for good, as GAS does; labels have no effect
 };
 
-// Reads what WriteDiscriminator wrote, or weights alone under R3GAN's names, with or without the prefix "Model."; then
-// the configuration is read off the shapes, and no stage runs in bfloat16. Throws Error(kBadFile).
+// Reads what WriteDiscriminator wrote, or weights alone under R3GAN's names, with or without the prefix
+// "Model."; then the configuration is read off the shapes, and no stage runs in bfloat16. Throws
+// Error(kBadFile).
 std::shared_ptr<R3ganDiscriminator> ReadDiscriminator(const std::filesystem::path& path,
                                                       Classes classes = Classes::kAsStored);
 // The same from tensors that are in memory; `file` names them in messages.

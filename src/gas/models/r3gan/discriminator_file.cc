@@ -24,8 +24,8 @@ std::map<std::string, Tensor> WithoutPrefix(const std::map<std::string, Tensor>&
 Config StoredConfig(const Safetensors& file, const std::map<std::string, Tensor>& tensors) {
   const auto format = file.metadata.find(kDiscriminatorKey);
   if (format == file.metadata.end()) return ConfigFromTensors(tensors, file.name);
-  GAS_CHECK(format->second == kFormat, Errc::kBadFile, file.name, ": metadata ", kDiscriminatorKey, " = ", format->second,
-            ", must be ", kFormat);
+  GAS_CHECK(format->second == kFormat, Errc::kBadFile, file.name, ": metadata ", kDiscriminatorKey, " = ",
+            format->second, ", must be ", kFormat);
   const auto config = file.metadata.find("config");
   GAS_CHECK(config != file.metadata.end(), Errc::kBadFile, file.name, ": metadata entry config is missing");
   try {
