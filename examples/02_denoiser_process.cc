@@ -1,8 +1,8 @@
 // 02_denoiser_process.cc - a network in a program of its own, which gas asks through a pipe
 // (docs/process-denoiser.md). Nothing of gas is included or linked. Any language will do; with this one:
 //
-//   gas sample --model exec:build/release/examples/example_02_denoiser_process --nfe 5 --format grid --out
-//   grid.png
+//   D=build/release/examples/example_02_denoiser_process
+//   gas sample --model exec:$D --nfe 5 --format grid --out grid.png
 //
 // The "network" here is the exact denoiser of two Gaussians, one for each class: light above dark, and light
 // beside dark. Expected output without a request: the one line that begins with {"gas_denoiser":1, and exit

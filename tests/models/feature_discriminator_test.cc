@@ -1,7 +1,8 @@
 // Discriminators on the encoder of every reference network.
 #include "gas/models/feature_discriminator.h"
 
-#include "gas/models/state_dict.h"
+#include "gas/models/edm/edm_denoiser.h"
+#include "gas/nn/state_dict.h"
 #include "gas/train/adversarial_loss.h"
 #include "support/expect.h"
 #include "support/networks.h"
@@ -16,12 +17,16 @@ std::shared_ptr<edm::Precond> NetworkOf(const std::string& name) {
   return testing::ReferenceNetwork(Fixture("edm_networks/" + name));
 }
 
+std::shared_ptr<const EncoderFeatures> EncoderOf(const std::shared_ptr<edm::Precond>& network) {
+  return std::make_shared<edm::EdmEncoder>(network);
+}
+
 Tensor ImagesFor(const edm::Precond& network, int64_t batch) {
   const edm::UNetConfig& c = network.config().network;
   return torch::randn({batch, c.in_channels, c.img_resolution, c.img_resolution}) * 0.5;
 }
 
-Tensor LabelsFor(const edm::Precond& network) {
+Tensor NetworkLabels(const edm::Precond& network) {
   return network.config().network.label_dim > 0 ? torch::tensor({1, -1}) : torch::tensor({-1, -1});
 }
 
@@ -30,14 +35,14 @@ TEST(FeatureDiscriminator, ItsDefaultSeesEachResolutionOnceAndOwnsItsHeadsAlone)
     SCOPED_TRACE(name);
     torch::manual_seed(3);
     const auto network = NetworkOf(name);
-    FeatureDiscriminator discriminator(network, {.width = 5});
+    FeatureDiscriminator discriminator(EncoderOf(network), {.width = 5});
     const auto levels = network->config().network.channel_mult.size();
     EXPECT_EQ(discriminator.config().maps.size(), levels);
     EXPECT_EQ(NamedParameters(discriminator).size(), 4 * levels);  // two convolutions with bias per head
     for (const auto& [weight, value] : StateDict(discriminator))
       EXPECT_TRUE(weight.starts_with("head")) << weight;
     for (const Tensor& parameter : network->parameters()) EXPECT_FALSE(parameter.requires_grad());
-    const Tensor logits = discriminator.forward(ImagesFor(*network, 2), LabelsFor(*network));
+    const Tensor logits = discriminator.forward(ImagesFor(*network, 2), NetworkLabels(*network));
     EXPECT_EQ(logits.sizes(), at::IntArrayRef({2}));
     // Heads keep the variance of scaled maps, so a fresh score is of order one.
     EXPECT_LT(logits.abs().max().item<double>(), 20);
@@ -49,8 +54,8 @@ TEST(FeatureDiscriminator, RowsDoNotMixAndLabelsMatterWhereTheNetworkHasThem) {
     SCOPED_TRACE(name);
     torch::manual_seed(4);
     const auto network = NetworkOf(name);
-    FeatureDiscriminator discriminator(network, {.sigmas = {0.1, 0.5}});
-    const Tensor x = ImagesFor(*network, 2), labels = LabelsFor(*network);
+    FeatureDiscriminator discriminator(EncoderOf(network), {.sigmas = {0.1, 0.5}});
+    const Tensor x = ImagesFor(*network, 2), labels = NetworkLabels(*network);
     const Tensor both = discriminator.forward(x, labels);
     const Tensor second = discriminator.forward(x.slice(0, 1), labels.slice(0, 1));
     EXPECT_TRUE(Close(second, both.slice(0, 1), 1e-4, 1e-5));  // float32, another batch size
@@ -67,8 +72,8 @@ TEST(FeatureDiscriminator, DerivativeOfThePenaltiesByFiniteDifferences) {
     SCOPED_TRACE(name);
     torch::manual_seed(12);
     const auto network = NetworkOf(name);
-    FeatureDiscriminator discriminator(network, {.width = 6});
-    const LabelledImages real{ImagesFor(*network, 2), LabelsFor(*network)},
+    FeatureDiscriminator discriminator(EncoderOf(network), {.width = 6});
+    const LabelledImages real{ImagesFor(*network, 2), NetworkLabels(*network)},
         fake{ImagesFor(*network, 2), real.labels};
     const auto named = NamedParameters(discriminator);
     std::vector<Tensor> values;
@@ -115,7 +120,7 @@ TEST(FeatureDiscriminator, DerivativeOfThePenaltiesByFiniteDifferences) {
 TEST(FeatureDiscriminator, LearnsToTellSharpFromBlurred) {
   torch::manual_seed(7);
   const auto network = NetworkOf("edm_ddpmpp");
-  FeatureDiscriminator discriminator(network, {.width = 16});
+  FeatureDiscriminator discriminator(EncoderOf(network), {.width = 16});
   const auto sharp = [&] { return LabelledImages{ImagesFor(*network, 6), {}}; };
   const auto blurred = [&] {
     const Tensor x = ImagesFor(*network, 6);
@@ -134,11 +139,12 @@ TEST(FeatureDiscriminator, LearnsToTellSharpFromBlurred) {
 
 TEST(FeatureDiscriminator, RefusesWhatCannotBe) {
   const auto network = NetworkOf("edm_ddpmpp");
-  EXPECT_ERROR(FeatureDiscriminator(network, {.sigmas = {}}), Errc::kBadOption, "no noise level");
-  EXPECT_ERROR(FeatureDiscriminator(network, {.sigmas = {0.0}}), Errc::kBadOption,
+  EXPECT_ERROR(FeatureDiscriminator(EncoderOf(network), {.sigmas = {}}), Errc::kBadOption, "no noise level");
+  EXPECT_ERROR(FeatureDiscriminator(EncoderOf(network), {.sigmas = {0.0}}), Errc::kBadOption,
                "noise level 0, must be positive");
-  EXPECT_ERROR(FeatureDiscriminator(network, {.maps = {99}}), Errc::kBadOption, "map 99, must be in [0, ");
-  EXPECT_ERROR(FeatureDiscriminator(network, {.width = 0}), Errc::kBadOption,
+  EXPECT_ERROR(FeatureDiscriminator(EncoderOf(network), {.maps = {99}}), Errc::kBadOption,
+               "map 99, must be in [0, ");
+  EXPECT_ERROR(FeatureDiscriminator(EncoderOf(network), {.width = 0}), Errc::kBadOption,
                "width = 0, must be in [1, 8192]");
 }
 

@@ -1,8 +1,8 @@
-#include "gas/models/mixture.h"
+#include "gas/models/mixture/mixture.h"
 
 #include <fstream>
 
-#include "gas/models/model.h"
+#include "gas/models/families.h"
 #include "support/expect.h"
 #include "support/temp_folder.h"
 
@@ -108,10 +108,15 @@ TEST(Mixture, AFileIsToldFromASolverFile) {
     std::ofstream(folder.path() / name) << text;
     return folder.path() / name;
   };
-  EXPECT_TRUE(IsMixtureFile(write("m.json", TwoComponents().dump())));
-  EXPECT_FALSE(IsMixtureFile(write("s.json", R"({"gas_solver": 1})")));
-  EXPECT_FALSE(IsMixtureFile(write("broken.json", "[[[")));
-  EXPECT_FALSE(IsMixtureFile(folder.path() / "absent.json"));
+  EXPECT_EQ(FamilyOf(ModelFiles(write("m.json", TwoComponents().dump()).string())).name, "mixture");
+  // By what is in the file, whatever its name.
+  EXPECT_EQ(FamilyOf(ModelFiles(write("m.txt", " \n" + TwoComponents().dump()).string())).name, "mixture");
+  for (const char* other : {R"({"gas_solver": 1})", "{[[", "[[[", ""}) {
+    const ModelFiles files(write("other.json", other).string());
+    EXPECT_ERROR(FamilyOf(files), Errc::kBadFile, "mixture: JSON with the entry gas_mixture");
+  }
+  EXPECT_ERROR(ModelFiles((folder.path() / "absent.json").string()), Errc::kBadFile,
+               "absent.json: not there");
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 #include "gas/models/model.h"
 
 #include "gas/io/file.h"
+#include "gas/models/edm/edm_family.h"
+#include "gas/models/families.h"
+#include "gas/models/guidance.h"
 #include "support/expect.h"
 #include "support/networks.h"
 
@@ -31,7 +34,7 @@ NoiseLevel LevelAt(const NoiseSchedule& schedule, double t) {
 }
 
 TEST_F(ModelFile, DenoiserIsTheNetworkSeenAsVp) {
-  WriteEdmModel(path_, config_, weights_, {{"class_names", R"(["a","b"])"}});
+  edm::WriteEdmModel(path_, config_, weights_, {{"class_names", R"(["a","b"])"}});
   const Model model = OpenModel(path_.string());
   EXPECT_EQ(model.classes, config_.network.label_dim);
   EXPECT_EQ(model.class_names.size(), 2u);
@@ -41,14 +44,15 @@ TEST_F(ModelFile, DenoiserIsTheNetworkSeenAsVp) {
   const Tensor x = torch::randn({2, 3, 16, 16});
   const Condition condition{torch::tensor({4, -1})};
   const Tensor d = model.denoiser->Predict(x, at, condition);
+  const auto network = testing::ReferenceNetwork(testing::Fixture("edm_networks/edm_adm_small"));
   const Tensor expected =
-      model.network->Denoise(x / at.alpha.to(torch::kFloat32), (at.sigma / at.alpha).to(torch::kFloat32),
-                             edm::OneHotLabels(condition.labels, model.classes));
+      network->Denoise(x / at.alpha.to(torch::kFloat32), (at.sigma / at.alpha).to(torch::kFloat32),
+                       edm::OneHotLabels(condition.labels, model.classes));
   EXPECT_TRUE(testing::Close(d, expected, 1e-5, 0));
 }
 
 TEST_F(ModelFile, GuidanceCombinesBothPredictions) {
-  WriteEdmModel(path_, config_, weights_, {});
+  edm::WriteEdmModel(path_, config_, weights_, {});
   const Model plain = OpenModel(path_.string()), guided = OpenModel(path_.string(), {.guidance = 2.5});
   const NoiseLevel at = LevelAt(*plain.schedule, 0.6);
   torch::manual_seed(1);
@@ -64,15 +68,15 @@ TEST_F(ModelFile, GuidanceCombinesBothPredictions) {
 TEST_F(ModelFile, RefusesWhatDoesNotFit) {
   auto weights = weights_;
   weights.erase(weights.begin());
-  WriteEdmModel(path_, config_, weights, {});
+  edm::WriteEdmModel(path_, config_, weights, {});
   EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, "is missing");
   weights = weights_;
   weights["model.extra"] = torch::zeros({1});
-  WriteEdmModel(path_, config_, weights, {});
+  edm::WriteEdmModel(path_, config_, weights, {});
   EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, "model.extra is unknown to the network");
   weights = weights_;
   weights["model.out_conv.bias"] = torch::full({3}, NAN);
-  WriteEdmModel(path_, config_, weights, {});
+  edm::WriteEdmModel(path_, config_, weights, {});
   EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile,
                "model.out_conv.bias has entries that are not finite");
   WriteFile(path_, std::string("not a model"));

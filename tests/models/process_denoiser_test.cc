@@ -1,4 +1,4 @@
-#include "gas/models/process_denoiser.h"
+#include "gas/models/process/process_denoiser.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -263,7 +263,7 @@ TEST(ProcessModel, OpensByName) {
   const Model model = OpenModel(name);
   EXPECT_EQ(model.name, "two-gaussians");
   EXPECT_EQ(model.classes, 2);
-  EXPECT_EQ(model.network, nullptr);
+  EXPECT_EQ(model.encoder, nullptr);
   EXPECT_FALSE(model.has_gradient);
   EXPECT_EQ(model.sha256, Sha256(model.metadata.at("hello")));
   EXPECT_EQ(model.sha256, OpenModel(name, {.t_eps = 0.1}).sha256);

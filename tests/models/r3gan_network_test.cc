@@ -1,7 +1,7 @@
 // R3GAN's discriminator beyond the reference's numbers: presets, second derivatives, odd sizes, files.
 #include "gas/io/safetensors.h"
 #include "gas/models/r3gan/discriminator.h"
-#include "gas/models/state_dict.h"
+#include "gas/nn/state_dict.h"
 #include "gas/train/adversarial_loss.h"
 #include "models/r3gan_reference.h"
 #include "support/expect.h"

@@ -2,8 +2,8 @@
 #include <torch/optim/adam.h>
 
 #include "gas/models/r3gan/discriminator.h"
-#include "gas/models/state_dict.h"
 #include "gas/nn/ops.h"
+#include "gas/nn/state_dict.h"
 #include "gas/train/adversarial_loss.h"
 #include "models/r3gan_reference.h"
 #include "support/expect.h"

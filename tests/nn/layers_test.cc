@@ -1,9 +1,9 @@
 // Blocks and resampling convolutions against the reference, every case of the fixture.
 #include "gas/nn/layers.h"
 
-#include "gas/models/state_dict.h"
 #include "gas/nn/flops.h"
 #include "gas/nn/ops.h"
+#include "gas/nn/state_dict.h"
 #include "support/expect.h"
 #include "support/networks.h"
 

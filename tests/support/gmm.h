@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "gas/models/mixture.h"
+#include "gas/models/mixture/mixture.h"
 #include "gas/schedule/denoiser.h"
 #include "gas/schedule/noise_schedule.h"
 

@@ -1,6 +1,6 @@
 #include "support/lpips.h"
 
-#include "gas/models/state_dict.h"
+#include "gas/nn/state_dict.h"
 
 namespace gas::testing {
 

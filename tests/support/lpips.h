@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "gas/models/features/lpips.h"
+#include "gas/features/lpips.h"
 
 namespace gas::testing {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "gas/models/state_dict.h"
+#include "gas/nn/state_dict.h"
 
 namespace gas::testing {
 

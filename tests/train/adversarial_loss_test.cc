@@ -3,7 +3,7 @@
 
 #include "gas/core/seeds.h"
 #include "gas/models/r3gan/discriminator.h"
-#include "gas/models/state_dict.h"
+#include "gas/nn/state_dict.h"
 #include "support/expect.h"
 
 namespace gas {

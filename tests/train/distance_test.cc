@@ -1,6 +1,8 @@
 #include "gas/train/distance.h"
 
+#include "gas/features/classifier.h"
 #include "gas/io/safetensors.h"
+#include "gas/models/edm/edm_denoiser.h"
 #include "gas/train/gs_trainer.h"
 #include "gas/train/loss_text.h"
 #include "support/expect.h"
@@ -17,10 +19,14 @@ using testing::SameBits;
 // What the terms need that have no files: images of 3x16x16.
 DistanceResources Resources() {
   const testing::Fixture fixture("edm_networks/edm_adm_small");
-  return {
-      .features = [] { return std::make_shared<Classifier>(ClassifierConfig{.channels = 3, .width = 8}); },
-      .network = testing::ReferenceNetwork(fixture),
-      .lpips = {}};
+  return {.features =
+              [] {
+                const ClassifierConfig config{.channels = 3, .width = 8};
+                return std::make_shared<ClassifierFeatures>(std::make_shared<Classifier>(config), "small",
+                                                            "");
+              },
+          .encoder = std::make_shared<edm::EdmEncoder>(testing::ReferenceNetwork(fixture)),
+          .lpips = {}};
 }
 
 Tensor Images(int64_t count) {

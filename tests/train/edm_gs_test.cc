@@ -1,6 +1,6 @@
 // Real (tiny) EDM networks sampled by students: images, loss and gradients of every solver parameter, every
 // case.
-#include "gas/models/model.h"
+#include "gas/models/edm/edm_denoiser.h"
 #include "gas/solver/sampler.h"
 #include "gas/student/student.h"
 #include "support/expect.h"
@@ -23,7 +23,7 @@ void CheckCase(const Fixture& fixture, const json& c, bool wide) {
       testing::ReferenceNetwork(Fixture("edm_networks/" + c.at("network").get<std::string>()));
   network->to(dtype);
   for (auto& parameter : network->parameters()) parameter.requires_grad_(false);
-  const EdmDenoiser denoiser(network);
+  const edm::EdmDenoiser denoiser(network);
   Student student({.steps = c.at("N"), .order = c.at("order"), .t_eps = c.at("t_eps")},
                   VpLinearSchedule(c.at("beta_0"), c.at("beta_1"), c.at("t_eps")));
   std::map<std::string, Tensor> values;

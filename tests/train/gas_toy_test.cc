@@ -2,7 +2,7 @@
 // alone leaves many samples between modes, where several teacher samples are averaged; with an adversary more
 // of them lie on modes, and no mode is given up.
 #include "gas/grid/time_grid.h"
-#include "gas/models/mixture.h"
+#include "gas/models/mixture/mixture.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
 #include "gas/train/gs_trainer.h"

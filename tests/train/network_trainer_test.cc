@@ -1,6 +1,6 @@
 #include "gas/train/network_trainer.h"
 
-#include "gas/models/features/classifier.h"
+#include "gas/features/classifier.h"
 #include "gas/train/pretrain.h"
 #include "support/expect.h"
 #include "support/temp_folder.h"

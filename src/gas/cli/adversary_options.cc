@@ -6,7 +6,7 @@
 #include "gas/io/file.h"
 #include "gas/models/feature_discriminator.h"
 #include "gas/models/r3gan/discriminator.h"
-#include "gas/models/state_dict.h"
+#include "gas/nn/state_dict.h"
 
 namespace gas::cli {
 namespace {
@@ -18,10 +18,10 @@ constexpr double kPretrainedLr = 1e-5, kFreshLr = 1e-3;
 std::shared_ptr<Discriminator> MakeDiscriminator(const std::string& name, const Model& model) {
   if (LooksLikeFile(name)) return r3gan::ReadDiscriminator(name, r3gan::Classes::kAsStored);
   if (name == "features") {
-    GAS_CHECK(model.network, Errc::kBadOption,
-              "adversary.discriminator = features needs the encoder of an EDM network, which ", model.name,
-              " has not; r3gan needs none");
-    return std::make_shared<FeatureDiscriminator>(model.network, FeatureDiscriminatorConfig{});
+    GAS_CHECK(model.encoder, Errc::kBadOption,
+              "adversary.discriminator = features needs an encoder, and model ", model.name,
+              " shows none; r3gan needs none");
+    return std::make_shared<FeatureDiscriminator>(model.encoder, FeatureDiscriminatorConfig{});
   }
   if (name == "r3gan") {
     GAS_CHECK(model.shape[1] == model.shape[2], Errc::kBadOption,

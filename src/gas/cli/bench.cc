@@ -79,8 +79,8 @@ struct NetworkTimes {
   double flops;          // of one forward pass
 };
 
-NetworkTimes MeasureNetwork(const Model& model, int64_t batch, bool bfloat16, double budget) {
-  const EdmDenoiser denoiser(model.network, bfloat16);
+NetworkTimes MeasureNetwork(const Model& model, int64_t batch, double budget) {
+  const Denoiser& denoiser = *model.denoiser;
   const Tensor x = torch::randn({batch, model.shape[0], model.shape[1], model.shape[2]}, model.device);
   Condition condition;
   if (model.classes > 0) condition.labels = torch::zeros({batch}, torch::kInt64).to(model.device);
@@ -115,7 +115,7 @@ class FreeDenoiser : public Denoiser {
 void RunBench(const Options& o) {
   UseThreads(o);
   const Model model = OpenModel(o.Text("model.name"), {.device = DeviceOf(o)});
-  GAS_CHECK(model.network, Errc::kBadOption, "model.name = ", o.Text("model.name"),
+  GAS_CHECK(model.parameters > 0, Errc::kBadOption, "model.name = ", o.Text("model.name"),
             ", must be a network that runs in this program, which is what is measured");
   const int64_t batch = o.Int("bench.batch");
   const double budget = o.Real("bench.seconds");
@@ -124,7 +124,8 @@ void RunBench(const Options& o) {
   for (const bool bfloat16 : {false, true}) {
     const char* name = bfloat16 ? "bfloat16" : "float32";
     const Peaks peaks = MeasurePeaks(bfloat16 ? torch::kBFloat16 : torch::kFloat32, model.device, budget);
-    const NetworkTimes times = MeasureNetwork(model, batch, bfloat16, budget);
+    const Model network = OpenModel(o.Text("model.name"), {.bfloat16 = bfloat16, .device = DeviceOf(o)});
+    const NetworkTimes times = MeasureNetwork(network, batch, budget);
     const double forward = times.flops / times.forward / 1e9;
     // Backward with respect to the input alone: each product once more.
     const double both = 2 * times.flops / times.both / 1e9;

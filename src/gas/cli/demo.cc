@@ -130,13 +130,13 @@ SolverEntry TrainStudent(const Options& o, const Model& model, const Samples& tr
 // discriminator.
 SolverEntry FinishWithAdversary(const Options& o, const Model& model, const Samples& training,
                                 const SolverEntry& from) {
-  GAS_CHECK(model.network, Errc::kBadOption, "demo.gas needs the encoder of an EDM network, which ",
-            model.name, " has not");
+  GAS_CHECK(model.encoder, Errc::kBadOption, "demo.gas needs an encoder, and model ", model.name,
+            " shows none");
   Student student(*from.student, model.schedule);
   student.SetParameters(from.parameters);
   torch::manual_seed(0);
   const auto discriminator =
-      std::make_shared<FeatureDiscriminator>(model.network, FeatureDiscriminatorConfig{});
+      std::make_shared<FeatureDiscriminator>(model.encoder, FeatureDiscriminatorConfig{});
   discriminator->to(model.device);
   const auto adversary = std::make_shared<Adversary>(
       discriminator, AdversaryOptions{.weight = kDemoAdversarialWeight, .lr = 1e-3});
@@ -152,7 +152,7 @@ void RunDemo(const Options& o) {
   PrepareRunFolder(folder.string(), o);
   const Model model = OpenModelFrom(o, t_eps);
   CheckTrainable(model);
-  const FeatureModel features = ReadFeatureModel(EmbeddedFile("fashion-features"));
+  const FeatureModel features = ReadFeatureModel(FeatureFileOf(model));
   Progress whole("demo", "steps", 1);
 
   std::cout << fmt::format(

@@ -120,8 +120,8 @@ std::optional<Neighbourhoods> RealImages(const Options& o, const FeatureModel& f
     if (e.code() != Errc::kUnavailable) throw;
     return without(e.what());
   }
-  const ClassifierConfig& c = features.network->config();
-  GAS_CHECK(FitsFeatures(data.images, features), Errc::kBadFile, folder, ": images of shape ",
+  const FeatureCard& c = features.network->card();
+  GAS_CHECK(features.network->Fits(data.images), Errc::kBadFile, folder, ": images of shape ",
             data.images.sizes(), ", must be [N, ", c.channels, ", ", c.resolution, ", ", c.resolution,
             "] for the features");
   const Tensor images = ToSigned(EvenlySpread(data.images, o.Int("eval.real")));
@@ -144,7 +144,7 @@ void RunEval(const Options& o) {
   UseThreads(o);
   const TeacherData data(o.Text("eval.teacher"));
   const Model model = OpenModelOf(data, o.Text("eval.teacher"), o);
-  const FeatureModel features = ReadFeatureModel(EmbeddedFile("fashion-features"));
+  const FeatureModel features = ReadFeatureModel(FeatureFileOf(model));
   std::vector<int64_t> all(data.size());
   std::iota(all.begin(), all.end(), int64_t{0});
   const Samples teacher = data.Read(all);
@@ -161,7 +161,7 @@ void RunEval(const Options& o) {
   GAS_CHECK(data.size() >= 2 * blocks, Errc::kBadOption, "eval.blocks = ", blocks,
             ", must be at most half of ", data.size(), ", the samples in ", o.Text("eval.teacher"));
   QualityOptions options{.blocks = blocks};
-  if (FitsFeatures(teacher.images, features)) options.real = RealImages(o, features, data.size() / blocks);
+  if (features.network->Fits(teacher.images)) options.real = RealImages(o, features, data.size() / blocks);
   const auto measure = [&](const std::string& label, int64_t nfe, const Tensor& images,
                            const Tensor& reference) {
     return MeasureQuality(label, nfe, images, reference, teacher.labels, features, options);

@@ -9,7 +9,7 @@
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/core/nearest.h"
-#include "gas/models/features/perceptual.h"
+#include "gas/features/classifier.h"
 #include "gas/student/solver_file.h"
 #include "gas/train/distance.h"
 
@@ -120,18 +120,20 @@ std::vector<OptionRow> FitRows() {
 // The scale on which the absolute difference is smooth.
 constexpr double kAbsoluteDelta = 1e-3;
 
-ObjectivePtr ObjectiveOf(const std::string& loss) {
+// Not all of DistanceNames: an objective has to be a sum of squares, and cheap enough for differences.
+void CheckLoss(const std::string& loss) {
+  const std::vector<std::string> known = {"l2", "l1", "huber", "features"};
+  GAS_CHECK(std::find(known.begin(), known.end(), loss) != known.end(), Errc::kBadOption, "fit.loss = ", loss,
+            ": unknown, did you mean ", NearestName(loss, known), "?");
+}
+
+ObjectivePtr ObjectiveOf(const std::string& loss, const ModelCard& card) {
   if (loss == "l2") return nullptr;
   if (loss == "l1") return HuberObjective(kAbsoluteDelta);
   if (loss == "huber") return HuberObjective(kHuberDelta);
-  // Not all of DistanceNames: an objective has to be a sum of squares, and cheap enough for differences.
-  const std::vector<std::string> known = {"l2", "l1", "huber", "features"};
-  GAS_CHECK(loss == "features", Errc::kBadOption, "fit.loss = ", loss, ": unknown, did you mean ",
-            NearestName(loss, known), "?");
-  const std::shared_ptr<Classifier> network = ReadFeatureModel(EmbeddedFile("fashion-features")).network;
-  network->to(torch::kFloat64);
-  return EmbeddingObjective(
-      [network](const Tensor& images) { return PerceptualEmbedding(*network, images); });
+  const std::shared_ptr<FeatureNetwork> network = ReadFeatureModel(FeatureFileOf(card)).network;
+  network->To(torch::kCPU, torch::kFloat64);
+  return EmbeddingObjective([network](const Tensor& images) { return network->Embedding(images); });
 }
 
 // "2" or "1..3": the ends, and the middle of a range.
@@ -226,8 +228,7 @@ SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const Spe
 void RunFit(const Options& o) {
   UseThreads(o);
   const std::vector<int64_t> counts = o.IntList("student.nfe");
-  const ObjectivePtr objective =
-      ObjectiveOf(o.Text("fit.loss"));  // a wrong name is found before the teacher has run
+  CheckLoss(o.Text("fit.loss"));  // before the teacher runs
   const FitSizes sizes{o.Int("fit.trajectories"), o.Int("fit.held_out"), o.Int("fit.search_samples"),
                        o.Int("fit.batch")};
   const std::string& folder = o.Text("fit.teacher");
@@ -239,6 +240,7 @@ void RunFit(const Options& o) {
     p = FitProblemFrom(data, folder, OpenModelOf(*data, folder, o), sizes);
   }
   const Model& model = p.models[0];
+  const ObjectivePtr objective = ObjectiveOf(o.Text("fit.loss"), model);
   SpectralBasisPtr basis;
   if (o.Int("fit.bands") > 1 || o.Text("fit.start") != "1") {
     MeasureSpectrum(p);

@@ -7,7 +7,8 @@
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
 #include "gas/io/safetensors.h"
-#include "gas/models/mixture.h"
+#include "gas/models/embedded.h"
+#include "gas/models/families.h"
 #include "gas/teacher/teacher.h"
 
 namespace gas::cli {
@@ -35,11 +36,24 @@ void InspectWeights(const std::string& path) {
   }
 }
 
-void InspectMixture(const std::string& path) {
-  const Model model = OpenModel(path);
-  std::cout << fmt::format(
-      "Gaussian mixture {}: shape {}x{}x{}, exact data prediction, SHA-256 {}\n  schedule: {}\n", path,
-      model.shape[0], model.shape[1], model.shape[2], model.sha256, model.schedule->ToJson().dump());
+std::string Shape(const std::vector<int64_t>& shape) { return fmt::format("{}", fmt::join(shape, "x")); }
+
+void InspectModel(const std::string& name) {
+  const Model model = OpenModel(name);
+  std::cout << fmt::format("model {}: family {}, states {}, {} parameters, {} classes\n", model.name,
+                           model.family, Shape(model.shape), model.parameters, model.classes)
+            << fmt::format("  predicts: {}\n  schedule: {}\n  SHA-256: {}\n",
+                           PredictionTypeName(model.denoiser->prediction_type()),
+                           model.schedule->ToJson().dump(), model.sha256);
+  if (!model.features.empty()) std::cout << "  feature network: " << model.features << '\n';
+  for (const auto& [key, value] : model.metadata) std::cout << fmt::format("  {}: {}\n", key, value);
+}
+
+// Whether some family knows the file. Says nothing about whether it is whole.
+bool IsModel(const std::string& name) {
+  const ModelFiles files(name);
+  return std::ranges::any_of(ModelFamilies(),
+                             [&](const ModelFamily& family) { return family.recognises(files); });
 }
 
 void InspectTeacher(const std::string& path) {
@@ -54,21 +68,21 @@ void RunInspect(const Options& o) {
   const std::string& name = o.Text("inspect.file");
   GAS_CHECK(!name.empty(), Errc::kBadOption,
             "gas inspect: no file named, for example gas inspect runs/gs/solver.gas.json");
-  const auto names = EmbeddedModels();
-  const bool embedded = std::find(names.begin(), names.end(), name) != names.end();
-  const std::string path = embedded ? EmbeddedFile(name).string() : name;
-  const bool json = o.Flag("inspect.json"), mixture = IsMixtureFile(path),
-             solver = !mixture && path.ends_with(".json");
-  GAS_CHECK(!json || solver, Errc::kBadOption, "gas inspect --json: ", name,
+  const auto names = EmbeddedModelNames();
+  const bool embedded = std::ranges::find(names, name) != names.end();
+  const bool folder = std::filesystem::is_directory(name);
+  const bool model = embedded || (!folder && IsModel(name));
+  const bool solver = !model && name.ends_with(".json");
+  GAS_CHECK(!o.Flag("inspect.json") || solver, Errc::kBadOption, "gas inspect --json: ", name,
             " is no solver file, its name must end in .json");
-  if (std::filesystem::is_directory(path)) {
-    InspectTeacher(path);
-  } else if (mixture) {
-    InspectMixture(path);
+  if (folder) {
+    InspectTeacher(name);
+  } else if (model) {
+    InspectModel(name);
   } else if (solver) {
-    InspectSolver(path, json);
+    InspectSolver(name, o.Flag("inspect.json"));
   } else {
-    InspectWeights(path);
+    InspectWeights(name);
   }
 }
 

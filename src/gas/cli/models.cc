@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include "gas/cli/run.h"
+#include "gas/models/embedded.h"
 #include "gas/models/model.h"
 
 namespace gas::cli {
 namespace {
 
 void RunModels(const Options&) {
-  for (const std::string& name : EmbeddedModels()) {
+  for (const std::string& name : EmbeddedModelNames()) {
     const Model model = OpenModel(name);
     std::cout << fmt::format("{:<10} {}x{}x{}, {} classes, {:.2f} M parameters, {}\n", name, model.shape[0],
                              model.shape[1], model.shape[2], model.classes, model.parameters / 1e6,

@@ -8,9 +8,10 @@
 #include "gas/cli/common.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
+#include "gas/features/classifier.h"
 #include "gas/metrics/frechet.h"
-#include "gas/models/features/classifier.h"
-#include "gas/models/state_dict.h"
+#include "gas/models/edm/edm_family.h"
+#include "gas/nn/state_dict.h"
 
 namespace gas::cli {
 namespace {
@@ -193,7 +194,7 @@ void PretrainDenoiser(const Options& o, const ImageSet& data) {
   Reporter report(o, o.Int("pretrain.images"));
   const auto weights = TrainNetwork(network, data, DenoisingLoss(network, noise), TrainOptions(o),
                                     [&](const NetworkTrainReport& r) { report(r); });
-  WriteEdmModel(OutPath(o), config, weights, Recipe(o));
+  edm::WriteEdmModel(OutPath(o), config, weights, Recipe(o));
 }
 
 void PretrainClassifier(const Options& o, const ImageSet& data) {
@@ -212,12 +213,14 @@ void PretrainClassifier(const Options& o, const ImageSet& data) {
       TrainNetwork(*network, data, loss, TrainOptions(o), [&](const NetworkTrainReport& r) { report(r); });
   LoadStateDict(*network, weights, "average");
   const ImageSet test = ReadImageSet(o.Text("data.folder"), "t10k");
-  const double accuracy = LabelAgreement(*network, ToSigned(test.images), test.labels);
-  const FeatureStatistics statistics = ImageStatistics(*network, ToSigned(data.images));
+  const ClassifierFeatures seen(network, "classifier", "");
+  const ImageFeatures of_test = FeaturesOfImages(seen, ToSigned(test.images));
+  const double accuracy = of_test.logits.argmax(1).eq(test.labels).to(torch::kFloat64).mean().item<double>();
+  const FeatureStatistics statistics = StatisticsOf(FeaturesOfImages(seen, ToSigned(data.images)).features);
   auto metadata = Recipe(o);
   metadata["test_accuracy"] = fmt::format("{:.4f}", accuracy);
-  WriteFeatureModel(OutPath(o), {network, statistics.mean, statistics.covariance, metadata});
-  const double floor = FrechetDistance(statistics, ImageStatistics(*network, ToSigned(test.images)));
+  WriteClassifier(OutPath(o), *network, statistics.mean, statistics.covariance, metadata);
+  const double floor = FrechetDistance(statistics, StatisticsOf(of_test.features));
   std::cout << fmt::format("test accuracy {:.2f} %, Fréchet distance of the test images {:.3f}\n",
                            accuracy * 100, floor);
 }

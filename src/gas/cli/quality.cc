@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "gas/metrics/prdc.h"
-#include "gas/models/features/perceptual.h"
 
 namespace gas::cli {
 namespace {
@@ -58,18 +57,6 @@ double SquaredDifference(const Tensor& images, const Tensor& teacher) {
   return (images - teacher).square().mean().item<double>();
 }
 
-double Perceptual(Classifier& network, const Tensor& images, const Tensor& teacher) {
-  torch::NoGradGuard no_grad;
-  double sum = 0;
-  for (int64_t begin = 0; begin < images.size(0); begin += 128) {
-    const auto embedded = [&](const Tensor& all) {
-      return PerceptualEmbedding(network, all.slice(0, begin, begin + 128));
-    };
-    sum += (embedded(images) - embedded(teacher)).square().sum().item<double>();
-  }
-  return sum / static_cast<double>(images.size(0));
-}
-
 // The mean distance of pairs of images [N,C,H,W], under the key of its figure.
 struct PairDistance {
   const char* key;
@@ -77,20 +64,14 @@ struct PairDistance {
 };
 
 // Those that apply to images that fit the features or do not.
-std::vector<PairDistance> PairDistances(Classifier& network, bool fits) {
+std::vector<PairDistance> PairDistances(const FeatureNetwork& network, bool fits) {
   std::vector<PairDistance> list = {{"distance", SquaredDifference}};
   if (fits) {
     list.push_back({"perceptual", [&](const Tensor& images, const Tensor& teacher) {
-                      return Perceptual(network, images, teacher);
+                      return MeanPerceptualDistance(network, images, teacher);
                     }});
   }
   return list;
-}
-
-FeatureStatistics StatisticsOf(const Tensor& features) {
-  StatisticsAccumulator statistics(features.size(1));
-  statistics.Add(features);
-  return statistics.Finish();
 }
 
 void AddPrdc(const std::vector<Block>& blocks, const Tensor& features, const Neighbourhoods& real,
@@ -133,16 +114,11 @@ std::string CostCell(const Quality& q, const Column& column) {
 
 }  // namespace
 
-bool FitsFeatures(const Tensor& images, const FeatureModel& features) {
-  const ClassifierConfig& c = features.network->config();
-  return images.size(1) == c.channels && images.size(2) == c.resolution && images.size(3) == c.resolution;
-}
-
 Quality MeasureQuality(const std::string& label, int64_t nfe, const Tensor& images, const Tensor& teacher,
                        const Tensor& labels, const FeatureModel& features, const QualityOptions& options) {
   Quality q{.label = label, .nfe = nfe};
   const std::vector<Block> blocks = EqualBlocks(images.size(0), options.blocks);
-  const bool fits = FitsFeatures(images, features);
+  const bool fits = features.network->Fits(images);
   if (teacher.defined()) {
     for (const PairDistance& distance : PairDistances(*features.network, fits)) {
       q.figures[distance.key] =

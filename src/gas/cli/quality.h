@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "gas/features/classifier.h"
 #include "gas/metrics/frechet.h"
 #include "gas/metrics/neighbours.h"
 
@@ -24,7 +25,7 @@ struct Quality {
   std::string label;
   int64_t nfe = 0;
   // By key, as in JSON; what could not be measured is absent. To the teacher, so not in its own row: distance
-  // (mean squared difference), perceptual (models/features/perceptual.h). To the data: frechet, and
+  // (mean squared difference), perceptual (features/perceptual.h). To the data: frechet, and
   // precision, recall, density, coverage (metrics/prdc.h). agreement: share of samples that the classifier
   // gives the class asked for.
   std::map<std::string, Figure> figures = {};
@@ -39,9 +40,6 @@ struct QualityOptions {
   // more than k samples.
   std::optional<Neighbourhoods> real = {};
 };
-
-// Whether images [N,C,H,W] have the shape that the features are made for.
-bool FitsFeatures(const Tensor& images, const FeatureModel& features);
 
 // images, teacher [N,C,H,W] in [-1,1]; teacher undefined for the teacher's own row; labels [N], undefined
 // without classes. Images that do not fit the features have no figures in them.

@@ -9,9 +9,9 @@
 #include "gas/cli/machine.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
+#include "gas/features/classifier.h"
 #include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
-#include "gas/models/features/classifier.h"
 #include "gas/student/solver_file.h"
 #include "gas/train/gs_trainer.h"
 
@@ -207,13 +207,12 @@ GsTrainOptions TrainOptions(const Options& o, const std::filesystem::path& folde
 }
 
 Distance DistanceOf(const Options& o, const Model& model) {
-  const Distance distance =
-      MakeDistance(o.Text("train.loss"),
-                   {.features = [] { return ReadFeatureModel(EmbeddedFile("fashion-features")).network; },
-                    .network = model.network,
-                    .lpips = {o.Text("train.lpips_trunk"), o.Text("train.lpips_heads")},
-                    .device = DeviceOf(o),
-                    .cache_bytes = static_cast<uint64_t>(o.Int("train.loss_cache")) << 20});
+  const Distance distance = MakeDistance(
+      o.Text("train.loss"), {.features = [&] { return ReadFeatureModel(FeatureFileOf(model)).network; },
+                             .encoder = model.encoder,
+                             .lpips = {o.Text("train.lpips_trunk"), o.Text("train.lpips_heads")},
+                             .device = DeviceOf(o),
+                             .cache_bytes = static_cast<uint64_t>(o.Int("train.loss_cache")) << 20});
   if (!distance.source().is_null()) std::cerr << "train.loss: " << distance.source().dump() << '\n';
   return distance;
 }

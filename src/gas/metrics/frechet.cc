@@ -1,8 +1,6 @@
 #include "gas/metrics/frechet.h"
 
 #include "gas/core/error.h"
-#include "gas/io/image_set.h"
-#include "gas/io/png.h"
 
 namespace gas {
 namespace {
@@ -10,15 +8,6 @@ namespace {
 Tensor SymmetricRoot(const Tensor& matrix) {
   const auto [values, vectors] = torch::linalg_eigh(matrix, "L");
   return vectors.mm((values.clamp_min(0).sqrt().unsqueeze(1) * vectors.t()));
-}
-
-template <class Use>
-void ForEachBatch(const Tensor& images, int64_t batch, Use&& use) {
-  torch::NoGradGuard no_grad;
-  for (int64_t begin = 0; begin < images.size(0); begin += batch) {
-    const int64_t end = std::min(images.size(0), begin + batch);
-    use(ToSigned(ToBytes(images.slice(0, begin, end))), begin, end);
-  }
 }
 
 }  // namespace
@@ -52,29 +41,10 @@ double FrechetDistance(const FeatureStatistics& a, const FeatureStatistics& b) {
   return std::max(0.0, ((a.mean - b.mean).square().sum() + traces).item<double>());
 }
 
-ImageFeatures FeaturesOfImages(Classifier& network, const Tensor& images, int64_t batch) {
-  std::vector<Tensor> features, logits;
-  ForEachBatch(images, batch, [&](const Tensor& part, int64_t, int64_t) {
-    const Classifier::Output output = network.forward(part);
-    features.push_back(output.features);
-    logits.push_back(output.logits);
-  });
-  return {torch::cat(features), torch::cat(logits)};
-}
-
-FeatureStatistics ImageStatistics(Classifier& network, const Tensor& images, int64_t batch) {
-  StatisticsAccumulator statistics(network.feature_count());
-  ForEachBatch(images, batch,
-               [&](const Tensor& part, int64_t, int64_t) { statistics.Add(network.forward(part).features); });
+FeatureStatistics StatisticsOf(const Tensor& features) {
+  StatisticsAccumulator statistics(features.size(1));
+  statistics.Add(features);
   return statistics.Finish();
-}
-
-double LabelAgreement(Classifier& network, const Tensor& images, const Tensor& labels, int64_t batch) {
-  int64_t right = 0;
-  ForEachBatch(images, batch, [&](const Tensor& part, int64_t begin, int64_t end) {
-    right += (network.forward(part).logits.argmax(1) == labels.slice(0, begin, end)).sum().item<int64_t>();
-  });
-  return static_cast<double>(right) / static_cast<double>(std::max<int64_t>(1, images.size(0)));
 }
 
 }  // namespace gas

@@ -3,7 +3,6 @@
 #define GAS_METRICS_FRECHET_H_
 
 #include "gas/core/torch.h"
-#include "gas/models/features/classifier.h"
 
 namespace gas {
 
@@ -36,20 +35,8 @@ class StatisticsAccumulator {
 // |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), at least 0; singular covariances are fine.
 double FrechetDistance(const FeatureStatistics& a, const FeatureStatistics& b);
 
-// What a classifier says about images.
-struct ImageFeatures {
-  Tensor features;  // [N,F]
-  Tensor logits;    // [N, classes]
-};
-// images [N,C,H,W] in [-1,1], clipped and rounded to bytes first, as they would be on disk.
-ImageFeatures FeaturesOfImages(Classifier& network, const Tensor& images, int64_t batch = 256);
-
-// Statistics of images [N,C,H,W] in [-1,1] in the classifier's features. Images are clipped and rounded to
-// bytes first, as they would be on disk.
-FeatureStatistics ImageStatistics(Classifier& network, const Tensor& images, int64_t batch = 256);
-
-// Share of images whose most likely class is `labels` [N].
-double LabelAgreement(Classifier& network, const Tensor& images, const Tensor& labels, int64_t batch = 256);
+// Of features [N,F] that are all at hand.
+FeatureStatistics StatisticsOf(const Tensor& features);
 
 }  // namespace gas
 

@@ -12,8 +12,8 @@ inline constexpr int64_t kKernelValuesAtOnce = int64_t{1} << 22;
 
 // The unbiased estimate of the squared maximum mean discrepancy with k(x, y) = (x.y / F + 1)^3, for x [N,F],
 // y [M,F]:
-//   sum_{i != j} k(x_i, x_j) / (N (N-1)) + sum_{i != j} k(y_i, y_j) / (M (M-1)) - 2 sum_{ij} k(x_i, y_j) / (N
-//   M)
+//   sum_{i != j} k(x_i, x_j) / (N (N-1)) + sum_{i != j} k(y_i, y_j) / (M (M-1))
+//     - 2 sum_{ij} k(x_i, y_j) / (N M)
 // in float64; may be below 0. Throws Error(kBadOption) with fewer than two rows or different F,
 // Error(kNumeric) for NaN and infinity.
 double KernelDistance(const Tensor& x, const Tensor& y, int64_t values_at_once = kKernelValuesAtOnce);

@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/seeds.h"
+#include "gas/features/unit_maps.h"
 
 namespace gas {
 namespace {
@@ -9,32 +10,27 @@ namespace {
 constexpr double kSlope = 0.2;
 constexpr int64_t kScaleImages = 4;
 
-Tensor NoiseImages(edm::Precond& network) {
-  const edm::UNetConfig& c = network.config().network;
-  const Tensor like = network.parameters().front();
+Tensor NoiseImages(const EncoderFeatures& encoder) {
   const auto seeds = SeedRange(0, kScaleImages);
-  return network.config().sigma_data * NoiseFor(seeds, {c.in_channels, c.img_resolution, c.img_resolution})
-                                           .to(like.device(), like.scalar_type());
+  return encoder.data_std() * NoiseFor(seeds, encoder.shape()).to(encoder.options());
 }
 
 }  // namespace
 
-FeatureDiscriminator::FeatureDiscriminator(std::shared_ptr<edm::Precond> network,
+FeatureDiscriminator::FeatureDiscriminator(std::shared_ptr<const EncoderFeatures> encoder,
                                            const FeatureDiscriminatorConfig& config)
-    : network_(std::move(network)), config_(config) {
+    : encoder_(std::move(encoder)), config_(config) {
   GAS_CHECK(!config.sigmas.empty(), Errc::kBadOption,
             "feature discriminator: no noise level, must have one at least");
   GAS_CHECK(config.width >= 1 && config.width <= 8192, Errc::kBadOption,
             "feature discriminator: width = ", config.width, ", must be in [1, 8192]");
-  network_->eval();
-  for (Tensor& parameter : network_->parameters()) parameter.requires_grad_(false);
   torch::NoGradGuard no_grad;
-  const Tensor noise = NoiseImages(*network_);
+  const Tensor noise = NoiseImages(*encoder_);
   const double gain = std::sqrt(2.0 / (1.0 + kSlope * kSlope));
   for (const double sigma : config.sigmas) {
     GAS_CHECK(sigma > 0 && std::isfinite(sigma), Errc::kBadOption, "feature discriminator: noise level ",
               sigma, ", must be positive");
-    const auto features = Features(noise, sigma, {});
+    const auto features = encoder_->Maps(noise, sigma, {});
     ChooseMaps(features);
     for (const int64_t map : config_.maps) {
       const auto head =
@@ -57,29 +53,18 @@ FeatureDiscriminator::FeatureDiscriminator(std::shared_ptr<edm::Precond> network
 
 void FeatureDiscriminator::ChooseMaps(const std::vector<Tensor>& features) {
   const int64_t count = static_cast<int64_t>(features.size());
-  if (config_.maps.empty()) {
-    for (int64_t i = 0; i < count; ++i) {
-      if (i + 1 == count || features[i + 1].size(2) != features[i].size(2)) config_.maps.push_back(i);
-    }
-  }
+  if (config_.maps.empty()) config_.maps = LastOfEachResolution(features);
   for (const int64_t map : config_.maps) {
     GAS_CHECK(map >= 0 && map < count, Errc::kBadOption, "feature discriminator: map ", map,
               ", must be in [0, ", count - 1, "]");
   }
 }
 
-std::vector<Tensor> FeatureDiscriminator::Features(const Tensor& images, double sigma,
-                                                   const Tensor& class_labels) const {
-  const Tensor level = torch::full({images.size(0)}, sigma, images.options());
-  return network_->EncoderFeatures(images.contiguous(torch::MemoryFormat::ChannelsLast), level, class_labels);
-}
-
 Tensor FeatureDiscriminator::forward(const Tensor& images, const Tensor& labels) {
-  const Tensor class_labels = edm::OneHotLabels(labels, network_->config().network.label_dim);
   Tensor logits;
   size_t next = 0;
   for (const double sigma : config_.sigmas) {
-    const auto features = Features(images, sigma, class_labels);
+    const auto features = encoder_->Maps(images, sigma, {.labels = labels});
     for (const int64_t map : config_.maps) {
       const Head& head = heads_[next++];
       const Tensor hidden = torch::leaky_relu(head.hidden->forward(features[map] / head.scale), kSlope);

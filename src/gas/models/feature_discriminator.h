@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "gas/models/discriminator.h"
-#include "gas/models/edm/precond.h"
+#include "gas/models/encoder_features.h"
 #include "gas/nn/layers.h"
 
 namespace gas {
@@ -17,9 +17,8 @@ struct FeatureDiscriminatorConfig {
   // level: the encoder sees them as they are, at a level at which fine details count, and the score is a
   // function of the image.
   std::vector<double> sigmas = {0.1};
-  std::vector<int64_t> maps =
-      {};              // indices into Precond::EncoderFeatures; empty: the last at each resolution
-  int64_t width = 64;  // hidden channels of a head
+  std::vector<int64_t> maps = {};  // indices into EncoderFeatures::Maps; empty: the last at each resolution
+  int64_t width = 64;              // hidden channels of a head
 };
 
 // The sum over noise levels and maps of mean over positions of head(map / scale), where a head is 1x1
@@ -30,9 +29,9 @@ struct FeatureDiscriminatorConfig {
 // device and in the dtype that it has.
 class FeatureDiscriminator : public Discriminator {
  public:
-  // Freezes `network`: evaluation mode, no parameter asks for a gradient. Throws Error(kBadOption) for a
-  // level or map that cannot be.
-  FeatureDiscriminator(std::shared_ptr<edm::Precond> network, const FeatureDiscriminatorConfig& config);
+  // Throws Error(kBadOption) for a level or map that cannot be.
+  FeatureDiscriminator(std::shared_ptr<const EncoderFeatures> encoder,
+                       const FeatureDiscriminatorConfig& config);
 
   // images [B,C,R,R] of the network's shape and dtype, in [-1,1] or whatever it denoises.
   Tensor forward(const Tensor& images, const Tensor& labels) override;
@@ -45,10 +44,9 @@ class FeatureDiscriminator : public Discriminator {
     nn::Conv2dLayer hidden, score;
     Tensor scale;  // []
   };
-  std::vector<Tensor> Features(const Tensor& images, double sigma, const Tensor& class_labels) const;
   void ChooseMaps(const std::vector<Tensor>& features);
 
-  std::shared_ptr<edm::Precond> network_;  // not registered
+  std::shared_ptr<const EncoderFeatures> encoder_;
   FeatureDiscriminatorConfig config_;
   std::vector<Head> heads_;  // one per noise level and map, levels outermost
 };

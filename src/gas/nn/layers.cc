@@ -2,18 +2,20 @@
 
 #include "gas/core/error.h"
 #include "gas/nn/ops.h"
+#include "gas/nn/skeleton.h"
 
 namespace gas::nn {
 namespace {
 
-Tensor Draw(at::IntArrayRef shape, const Init& init, int64_t fan_in, int64_t fan_out) {
+// Numbers of the distribution, times `scale`.
+Tensor Draw(at::IntArrayRef shape, const Init& init, double scale, int64_t fan_in, int64_t fan_out) {
   switch (init.mode) {
     case Init::Mode::kXavierUniform:
-      return (torch::rand(shape) * 2 - 1) * std::sqrt(6.0 / static_cast<double>(fan_in + fan_out));
+      return (torch::rand(shape) * 2 - 1) * std::sqrt(6.0 / static_cast<double>(fan_in + fan_out)) * scale;
     case Init::Mode::kKaimingUniform:
-      return (torch::rand(shape) * 2 - 1) * std::sqrt(3.0 / static_cast<double>(fan_in));
+      return (torch::rand(shape) * 2 - 1) * std::sqrt(3.0 / static_cast<double>(fan_in)) * scale;
     case Init::Mode::kKaimingNormal:
-      return torch::randn(shape) * std::sqrt(1.0 / static_cast<double>(fan_in));
+      return torch::randn(shape) * std::sqrt(1.0 / static_cast<double>(fan_in)) * scale;
   }
   GAS_ASSERT(false);
 }
@@ -21,8 +23,11 @@ Tensor Draw(at::IntArrayRef shape, const Init& init, int64_t fan_in, int64_t fan
 }  // namespace
 
 LinearImpl::LinearImpl(int64_t in, int64_t out, bool with_bias, const Init& init) {
-  weight = register_parameter("weight", Draw({out, in}, init, in, out) * init.weight);
-  if (with_bias) bias = register_parameter("bias", Draw({out}, init, in, out) * init.bias);
+  const auto drawn = [&](at::IntArrayRef shape, double scale) {
+    return Parameter(shape, [&] { return Draw(shape, init, scale, in, out); });
+  };
+  weight = register_parameter("weight", drawn({out, in}, init.weight));
+  if (with_bias) bias = register_parameter("bias", drawn({out}, init.bias));
 }
 
 Tensor LinearImpl::forward(const Tensor& x) { return FullyConnected(x, weight, bias); }
@@ -31,9 +36,11 @@ Conv2dImpl::Conv2dImpl(const Conv2dOptions& options) : o_(options) {
   GAS_ASSERT(!(o_.up && o_.down));
   if (o_.kernel > 0) {
     const int64_t area = o_.kernel * o_.kernel, fan_in = o_.in * area, fan_out = o_.out * area;
-    weight = register_parameter(
-        "weight", Draw({o_.out, o_.in, o_.kernel, o_.kernel}, o_.init, fan_in, fan_out) * o_.init.weight);
-    bias = register_parameter("bias", Draw({o_.out}, o_.init, fan_in, fan_out) * o_.init.bias);
+    const auto drawn = [&](at::IntArrayRef shape, double scale) {
+      return Parameter(shape, [&] { return Draw(shape, o_.init, scale, fan_in, fan_out); });
+    };
+    weight = register_parameter("weight", drawn({o_.out, o_.in, o_.kernel, o_.kernel}, o_.init.weight));
+    bias = register_parameter("bias", drawn({o_.out}, o_.init.bias));
   }
   if (o_.up || o_.down)
     resample_filter = register_buffer("resample_filter", ResampleFilter(o_.resample_filter));
@@ -60,8 +67,8 @@ Tensor Conv2dImpl::forward(const Tensor& x) {
 
 GroupNormImpl::GroupNormImpl(int64_t channels, double eps)
     : groups_(std::max<int64_t>(1, std::min<int64_t>(32, channels / 4))), eps_(eps) {
-  weight = register_parameter("weight", torch::ones({channels}));
-  bias = register_parameter("bias", torch::zeros({channels}));
+  weight = register_parameter("weight", Parameter({channels}, [&] { return torch::ones({channels}); }));
+  bias = register_parameter("bias", Parameter({channels}, [&] { return torch::zeros({channels}); }));
 }
 
 Tensor GroupNormImpl::forward(const Tensor& x, bool silu) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "gas/core/torch.h"
+#include "gas/schedule/condition.h"
 
 namespace gas {
 
@@ -27,17 +28,12 @@ struct NoiseLevel {
   Tensor sigma;
 };
 
-// What the sample is conditioned on.
-struct Condition {
-  Tensor labels;  // [B] int64 class of each sample, -1 for none; undefined for none at all
-};
-
 // A frozen network. Evaluations are pure: same inputs, same output; no random state is touched.
 class Denoiser {
  public:
   virtual ~Denoiser() = default;
   virtual PredictionType prediction_type() const = 0;
-  // x [B,C,H,W] state at `at`. Returns F [B,C,H,W], same dtype and device, differentiable in x and `at`.
+  // x [B,...] states at `at`. Returns F, same shape, dtype and device, differentiable in x and `at`.
   virtual Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const = 0;
 };
 

@@ -5,7 +5,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
-#include "gas/models/state_dict.h"
+#include "gas/nn/state_dict.h"
 #include "gas/train/adam_state.h"
 
 namespace gas {

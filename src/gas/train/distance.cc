@@ -2,7 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/metrics/ms_ssim.h"
-#include "gas/models/features/perceptual.h"
+#include "gas/models/self_embedding.h"
 #include "gas/train/loss_text.h"
 
 namespace gas {
@@ -88,17 +88,16 @@ std::optional<TrunkKind> LpipsTrunkOf(const std::string& name) {
 DistanceTerm FeaturesTerm(const DistanceResources& resources) {
   GAS_CHECK(resources.features != nullptr, Errc::kBadOption,
             "train.loss = features needs a feature network for this model");
-  const std::shared_ptr<Classifier> network = resources.features();
-  network->to(resources.device);
-  return {.between = {},
-          .embedding = [network](const Tensor& x) { return PerceptualEmbedding(*network, x); }};
+  const std::shared_ptr<FeatureNetwork> network = resources.features();
+  network->To(resources.device);
+  return {.between = {}, .embedding = [network](const Tensor& x) { return network->Embedding(x); }};
 }
 
 DistanceTerm SelfTerm(const DistanceResources& resources) {
-  const std::shared_ptr<edm::Precond> network = resources.network;
-  GAS_CHECK(network != nullptr, Errc::kBadOption,
-            "train.loss = self needs a model with an EDM network, whose encoder gives the features");
-  return {.between = {}, .embedding = [network](const Tensor& x) { return SelfEmbedding(*network, x); }};
+  const std::shared_ptr<const EncoderFeatures> encoder = resources.encoder;
+  GAS_CHECK(encoder != nullptr, Errc::kBadOption,
+            "train.loss = self needs a model with an encoder, which this one does not show");
+  return {.between = {}, .embedding = [encoder](const Tensor& x) { return SelfEmbedding(*encoder, x); }};
 }
 
 DistanceTerm LpipsTerm(const std::string& name, TrunkKind kind, const DistanceResources& resources,

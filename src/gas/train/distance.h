@@ -10,9 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "gas/core/torch.h"
-#include "gas/models/edm/precond.h"
-#include "gas/models/features/classifier.h"
-#include "gas/models/features/lpips.h"
+#include "gas/features/feature_network.h"
+#include "gas/features/lpips.h"
+#include "gas/models/encoder_features.h"
 
 namespace gas {
 
@@ -61,8 +61,8 @@ inline constexpr double kHuberDelta = 0.03;
 
 // What some terms need. Those that are not named in the text may stay empty, and are not opened.
 struct DistanceResources {
-  std::function<std::shared_ptr<Classifier>()> features;  // opens the network of `features`
-  std::shared_ptr<edm::Precond> network;  // of `self`: the model's own, null for models without one
+  std::function<std::shared_ptr<FeatureNetwork>()> features;  // opens the network of `features`
+  std::shared_ptr<const EncoderFeatures> encoder;  // of `self`: the model's own, null for models without one
   LpipsFiles lpips;
   torch::Device device = torch::kCPU;
   uint64_t cache_bytes = kDistanceCacheBytes;
@@ -75,11 +75,10 @@ std::vector<std::string> DistanceNames();
 //   l2        mean squared difference
 //   l1        mean absolute difference
 //   huber     pseudo-Huber, sqrt(d^2 + delta^2) - delta with delta = kHuberDelta
-//   features  squared distance of perceptual embeddings (models/features/perceptual.h); needs a feature
-//   network self      the same of the denoiser's own encoder; needs an EDM network ms-ssim   1 - MS-SSIM
-//   (metrics/ms_ssim.h) lpips-vgg, lpips-alex, lpips-squeeze   LPIPS of images resized to 224 and clipped
-//   (models/features/lpips.h); need
-//             files
+//   features  squared distance of a feature network's embeddings (features/feature_network.h)
+//   self      the same of the denoiser's own encoder (models/self_embedding.h)
+//   ms-ssim   1 - MS-SSIM (metrics/ms_ssim.h)
+//   lpips-vgg, lpips-alex, lpips-squeeze   LPIPS of images resized to 224 and clipped (features/lpips.h)
 // Throws Error(kBadOption) for a text that ParseLoss refuses and for a term without what it needs, and what
 // ReadLpips throws.
 Distance MakeDistance(const std::string& text, const DistanceResources& resources = {});

@@ -7,7 +7,7 @@
 #include "gas/core/error.h"
 #include "gas/core/seeds.h"
 #include "gas/io/file.h"
-#include "gas/models/state_dict.h"
+#include "gas/nn/state_dict.h"
 #include "gas/train/adam_state.h"
 #include "gas/train/checkpoint.h"
 #include "gas/train/ema.h"

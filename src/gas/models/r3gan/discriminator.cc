@@ -1,8 +1,8 @@
 #include "gas/models/r3gan/discriminator.h"
 
 #include "gas/core/error.h"
-#include "gas/models/state_dict.h"
 #include "gas/nn/ops.h"
+#include "gas/nn/state_dict.h"
 
 namespace gas::r3gan {
 namespace {

@@ -2,7 +2,7 @@
 #include "gas/core/error.h"
 #include "gas/io/safetensors.h"
 #include "gas/models/r3gan/discriminator.h"
-#include "gas/models/state_dict.h"
+#include "gas/nn/state_dict.h"
 
 namespace gas::r3gan {
 namespace {

@@ -1,0 +1,40 @@
+#include "gas/models/conditioner.h"
+
+#include "gas/core/error.h"
+
+namespace gas {
+
+Condition ClassConditioner::Of(std::span<const Request> requests) const {
+  std::vector<Seed> seeds;
+  for (const Request& request : requests) {
+    seeds.push_back(request.seed);
+    GAS_CHECK(classes_ > 0 || !request.label, Errc::kBadOption, "class ", request.label.value_or(0),
+              " is asked of a model without classes");
+  }
+  if (classes_ == 0) return {};
+  Tensor labels = LabelsFor(seeds, classes_);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (!requests[i].label) continue;
+    const int64_t label = *requests[i].label;
+    GAS_CHECK(label >= -1 && label < classes_, Errc::kBadOption, "class ", label, ", must be in [-1, ",
+              classes_ - 1, "] (-1: none)");
+    labels[static_cast<int64_t>(i)] = label;
+  }
+  return {.labels = labels};
+}
+
+Condition ClassConditioner::None() const {
+  GAS_CHECK(classes_ > 0, Errc::kBadOption, "guidance needs a model with classes, this one has none");
+  return {.labels = torch::full({1}, -1, torch::kInt64)};
+}
+
+std::vector<Request> RequestsFor(std::span<const Seed> seeds, const Request& like) {
+  std::vector<Request> requests;
+  for (const Seed seed : seeds) {
+    requests.push_back(like);
+    requests.back().seed = seed;
+  }
+  return requests;
+}
+
+}  // namespace gas

@@ -1,0 +1,46 @@
+// From what a user asks for to what a network is told.
+#ifndef GAS_MODELS_CONDITIONER_H_
+#define GAS_MODELS_CONDITIONER_H_
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "gas/core/seeds.h"
+#include "gas/schedule/condition.h"
+
+namespace gas {
+
+// What is asked for one sample. A sample is a function of (seed, request).
+struct Request {
+  Seed seed = 0;                      // decides what is left open
+  std::optional<int64_t> label = {};  // class, -1 for none; not given: drawn by the seed among all classes
+};
+
+// Turns requests into conditions. Pure: a request always gives the same row.
+class Conditioner {
+ public:
+  virtual ~Conditioner() = default;
+  // One row for each request, on the CPU. Throws Error(kBadOption) for a request that the model cannot serve.
+  virtual Condition Of(std::span<const Request> requests) const = 0;
+  // The unconditional side of guidance, one row on the CPU. Throws Error(kBadOption) for a model without one.
+  virtual Condition None() const = 0;
+};
+
+// Networks with class labels, or, with `classes` = 0, without any condition.
+class ClassConditioner : public Conditioner {
+ public:
+  explicit ClassConditioner(int64_t classes) : classes_(classes) {}
+  Condition Of(std::span<const Request> requests) const override;
+  Condition None() const override;
+
+ private:
+  int64_t classes_;
+};
+
+// One request for each seed, all else alike.
+std::vector<Request> RequestsFor(std::span<const Seed> seeds, const Request& like = {});
+
+}  // namespace gas
+
+#endif  // GAS_MODELS_CONDITIONER_H_

@@ -1,0 +1,85 @@
+#include "gas/models/edm/edm_family.h"
+
+#include "gas/core/error.h"
+#include "gas/io/file.h"
+#include "gas/io/safetensors.h"
+#include "gas/models/edm/edm_denoiser.h"
+#include "gas/nn/skeleton.h"
+#include "gas/nn/weights.h"
+
+namespace gas::edm {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kModelKey = "gas_model";
+constexpr const char* kFormat = "edm-1";
+
+PrecondConfig ConfigOf(const ModelFiles& files) {
+  const std::string kwargs = files.Metadata("init_kwargs"), class_name = files.Metadata("class_name");
+  const Json json = Json::parse(kwargs, nullptr, /*allow_exceptions=*/false);
+  GAS_CHECK(json.is_object(), Errc::kBadFile, files.name(),
+            ": metadata entry init_kwargs is not a JSON object");
+  return PrecondConfigFromJson(class_name, json);
+}
+
+std::vector<std::string> ClassNames(const ModelFiles& files) {
+  const std::string text = files.Metadata("class_names");
+  if (text.empty()) return {};
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  GAS_CHECK(json.is_array(), Errc::kBadFile, files.name(),
+            ": metadata entry class_names is not a JSON array");
+  std::vector<std::string> names;
+  for (const Json& item : json) names.push_back(item.is_string() ? item.get<std::string>() : item.dump());
+  return names;
+}
+
+// The network with the weights of the file, frozen, channels last.
+std::shared_ptr<Precond> NetworkOf(const ModelFiles& files, const PrecondConfig& config,
+                                   torch::Device device) {
+  std::shared_ptr<Precond> network;
+  {
+    // Nothing is allocated before the shapes of the file have been compared with the network's.
+    const nn::SkeletonGuard skeleton;
+    network = std::make_shared<Precond>(config);
+  }
+  nn::LoadWeights(*network, *files.tensors(), {.device = device});
+  network->eval();
+  return network;
+}
+
+}  // namespace
+
+bool IsEdmFile(const ModelFiles& files) { return files.Metadata(kModelKey) == kFormat; }
+
+Model OpenEdm(const ModelFiles& files, const ModelOptions& options) {
+  const PrecondConfig config = ConfigOf(files);
+  const std::shared_ptr<Precond> network = NetworkOf(files, config, options.device);
+  const UNetConfig& c = config.network;
+  Model model;
+  model.sha256 = Sha256OfFile(files.path());
+  model.schedule = EdmAsVpSchedule(options.t_eps, config.sigma_min, config.sigma_max);
+  model.shape = {c.out_channels, c.img_resolution, c.img_resolution};
+  model.classes = c.label_dim;
+  model.class_names = ClassNames(files);
+  model.features = files.Metadata("features");
+  model.parameters = nn::ParameterCount(*network);
+  model.metadata = files.tensors()->metadata();
+  model.denoiser = std::make_shared<EdmDenoiser>(network, options.bfloat16);
+  model.conditioner = std::make_shared<ClassConditioner>(c.label_dim);
+  model.encoder = std::make_shared<EdmEncoder>(network);
+  return model;
+}
+
+void WriteEdmModel(const std::filesystem::path& path, const PrecondConfig& config,
+                   const std::map<std::string, Tensor>& weights,
+                   std::map<std::string, std::string> metadata) {
+  metadata[kModelKey] = kFormat;
+  metadata["class_name"] = config.class_name;
+  metadata["init_kwargs"] = InitKwargs(config).dump();
+  std::map<std::string, Tensor> plain;
+  for (const auto& [name, tensor] : weights) plain[name] = tensor.detach().cpu().contiguous();
+  WriteSafetensors(path, plain, metadata);
+}
+
+}  // namespace gas::edm

@@ -1,0 +1,26 @@
+// EDM networks as files of this program.
+#ifndef GAS_MODELS_EDM_EDM_FAMILY_H_
+#define GAS_MODELS_EDM_EDM_FAMILY_H_
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "gas/models/edm/precond.h"
+#include "gas/models/model.h"
+#include "gas/models/model_files.h"
+
+namespace gas::edm {
+
+bool IsEdmFile(const ModelFiles& files);
+Model OpenEdm(const ModelFiles& files, const ModelOptions& options);
+
+// Writes a safetensors file that OpenModel reads. Further metadata: class_names (JSON array), features (the
+// name of the feature network made for its images, an embedded one or a path), and whatever people want to
+// keep.
+void WriteEdmModel(const std::filesystem::path& path, const PrecondConfig& config,
+                   const std::map<std::string, Tensor>& weights, std::map<std::string, std::string> metadata);
+
+}  // namespace gas::edm
+
+#endif  // GAS_MODELS_EDM_EDM_FAMILY_H_

@@ -1,0 +1,33 @@
+#include "gas/models/families.h"
+
+#include <string>
+
+#include "gas/core/error.h"
+#include "gas/models/edm/edm_family.h"
+#include "gas/models/mixture/mixture_family.h"
+#include "gas/models/process/process_family.h"
+
+namespace gas {
+namespace {
+
+constexpr ModelFamily kFamilies[] = {
+    {"process", "exec:COMMAND", IsProcess, OpenProcess},
+    {"edm", "safetensors with metadata gas_model = edm-1", edm::IsEdmFile, edm::OpenEdm},
+    {"mixture", "JSON with the entry gas_mixture", IsMixture, OpenMixture},
+};
+
+}  // namespace
+
+std::span<const ModelFamily> ModelFamilies() { return kFamilies; }
+
+const ModelFamily& FamilyOf(const ModelFiles& files) {
+  std::string looked_for;
+  for (const ModelFamily& family : kFamilies) {
+    if (family.recognises(files)) return family;
+    looked_for +=
+        (looked_for.empty() ? "" : "; ") + std::string(family.name) + ": " + std::string(family.looks_for);
+  }
+  Fail(Errc::kBadFile, files.name(), ": not a model that this program knows (", looked_for, ")");
+}
+
+}  // namespace gas

@@ -1,0 +1,32 @@
+// The kinds of models that this program opens: a folder and a row each.
+#ifndef GAS_MODELS_FAMILIES_H_
+#define GAS_MODELS_FAMILIES_H_
+
+#include <span>
+#include <string_view>
+
+#include "gas/models/model.h"
+#include "gas/models/model_files.h"
+
+namespace gas {
+
+struct ModelFamily {
+  std::string_view name;
+  std::string_view looks_for;  // what it recognises, for the message about a file that nobody knows
+  // Whether the files are of this family, by what is in them. Reads little and never throws for files of
+  // others.
+  bool (*recognises)(const ModelFiles& files);
+  // The model as it is, without guidance. Throws Error(kBadFile) for what is damaged, Error(kBadOption) for
+  // options that it cannot follow, Error(kUnavailable) for a process that ends.
+  Model (*open)(const ModelFiles& files, const ModelOptions& options);
+};
+
+// In the order in which they are asked.
+std::span<const ModelFamily> ModelFamilies();
+
+// The family of the files. Throws Error(kBadFile), listing what was looked for.
+const ModelFamily& FamilyOf(const ModelFiles& files);
+
+}  // namespace gas
+
+#endif  // GAS_MODELS_FAMILIES_H_

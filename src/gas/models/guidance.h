@@ -1,0 +1,31 @@
+// Classifier-free guidance (Ho and Salimans 2022).
+#ifndef GAS_MODELS_GUIDANCE_H_
+#define GAS_MODELS_GUIDANCE_H_
+
+#include <memory>
+
+#include "gas/models/conditioner.h"
+#include "gas/schedule/denoiser.h"
+
+namespace gas {
+
+// F_none + scale (F_condition - F_none), both found in one batch [none; condition].
+class GuidedDenoiser : public Denoiser {
+ public:
+  // Asks the conditioner for the unconditional side once. Throws Error(kBadOption) if it has none.
+  GuidedDenoiser(std::shared_ptr<const Denoiser> inner, const Conditioner& conditioner, double scale)
+      : inner_(std::move(inner)), none_(conditioner.None()), scale_(scale) {}
+
+  PredictionType prediction_type() const override { return inner_->prediction_type(); }
+  // Throws Error(kBadOption) for an empty condition, which leaves nothing to guide to.
+  Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
+
+ private:
+  std::shared_ptr<const Denoiser> inner_;
+  Condition none_;  // one row
+  double scale_;
+};
+
+}  // namespace gas
+
+#endif  // GAS_MODELS_GUIDANCE_H_

@@ -1,0 +1,139 @@
+#include "gas/models/process/process_denoiser.h"
+
+#include "gas/core/error.h"
+#include "gas/io/layout.h"
+
+namespace gas {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kMaxHelloBytes = 1 << 20;
+constexpr size_t kMaxNameBytes = 256;
+constexpr int64_t kMaxSide = 65536;
+constexpr int64_t kMaxSampleNumbers = int64_t{1} << 28;  // 1 GiB of float32
+constexpr int64_t kMaxClasses = 1'000'000'000;           // as the bound of sample.class
+
+// Text from outside for a message: short, and without characters that a terminal would obey.
+std::string Quoted(std::string_view text) {
+  constexpr size_t kShown = 80;
+  const std::string quoted =
+      Json(text.substr(0, kShown)).dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
+  return text.size() > kShown ? quoted + "..." : quoted;
+}
+
+const Json& Field(std::string_view where, const Json& hello, const char* key) {
+  const auto found = hello.find(key);
+  GAS_CHECK(found != hello.end(), Errc::kBadFile, where, ": \"", key, "\" is missing in its first line");
+  return *found;
+}
+
+std::string TextField(std::string_view where, const Json& hello, const char* key) {
+  const Json& field = Field(where, hello, key);
+  const std::string text = field.is_string() ? field.get<std::string>() : "";
+  GAS_CHECK(!text.empty() && text.size() <= kMaxNameBytes, Errc::kBadFile, where, ": \"", key,
+            "\" = ", Quoted(field.dump()), ", must be a text of 1 to ", kMaxNameBytes, " bytes");
+  return text;
+}
+
+std::vector<int64_t> ShapeField(std::string_view where, const Json& hello) {
+  const Json& field = Field(where, hello, "shape");
+  const auto refuse = [&](const char* bound) {
+    Fail(Errc::kBadFile, where, ": \"shape\" = ", Quoted(field.dump()), ", must be [C,H,W], ", bound);
+  };
+  if (!field.is_array() || field.size() != 3) refuse("three numbers");
+  std::vector<int64_t> shape;
+  int64_t numbers = 1;
+  for (const Json& side : field) {
+    if (!side.is_number_integer() || side < 1 || side > kMaxSide) refuse("each from 1 to 65536");
+    shape.push_back(side.get<int64_t>());
+    numbers *= shape.back();  // at most 2^48
+  }
+  if (numbers > kMaxSampleNumbers) refuse("at most 2^28 numbers in all");
+  return shape;
+}
+
+int64_t ClassesField(std::string_view where, const Json& hello) {
+  const auto found = hello.find("classes");
+  if (found == hello.end()) return 0;
+  GAS_CHECK(found->is_number_integer() && *found >= 0 && *found <= kMaxClasses, Errc::kBadFile, where,
+            ": \"classes\" = ", Quoted(found->dump()), ", must be a whole number in [0, ", kMaxClasses, "]");
+  return found->get<int64_t>();
+}
+
+std::span<const char> BytesOf(const Tensor& tensor) {
+  return {static_cast<const char*>(tensor.data_ptr()), tensor.nbytes()};
+}
+
+}  // namespace
+
+ProcessHello ParseProcessHello(std::string_view where, std::string_view line) {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  GAS_CHECK(json.is_object(), Errc::kBadFile, where, ": its first line is ", Quoted(line),
+            ", must be a JSON object");
+  const Json& format = Field(where, json, "gas_denoiser");
+  GAS_CHECK(format == 1, Errc::kBadFile, where, ": \"gas_denoiser\" = ", Quoted(format.dump()),
+            ", must be 1");
+  ProcessHello hello;
+  hello.name = TextField(where, json, "name");
+  hello.shape = ShapeField(where, json);
+  hello.classes = ClassesField(where, json);
+  try {
+    hello.prediction = PredictionTypeFromName(TextField(where, json, "prediction"));
+    hello.schedule = ScheduleFromJson(Field(where, json, "schedule"));
+  } catch (const Error& error) {  // it came from the process, not from an option
+    const std::string_view what = error.what();
+    Fail(Errc::kBadFile, what.starts_with(where) ? "" : std::string(where) + ": ", what);
+  }
+  return hello;
+}
+
+ProcessDenoiser::ProcessDenoiser(const std::string& command)
+    : name_("exec:" + command),
+      process_(std::make_unique<ChildProcess>(name_, command)),
+      hello_line_(process_->ReadLine(kMaxHelloBytes)),
+      hello_(ParseProcessHello(name_, hello_line_)) {}
+
+// [B] int64 on the CPU, or undefined where none are sent.
+Tensor ProcessDenoiser::CheckedLabels(const Condition& condition, int64_t batch) const {
+  if (hello_.classes == 0 || !condition.labels.defined()) return {};
+  const Tensor labels = condition.labels.to(torch::kCPU, torch::kInt64).contiguous();
+  GAS_CHECK(labels.dim() == 1 && labels.size(0) == batch, Errc::kBadOption, name_, ": labels of shape ",
+            labels.sizes(), ", must be [", batch, "]");
+  const int64_t least = labels.min().item<int64_t>(), most = labels.max().item<int64_t>();
+  GAS_CHECK(least >= -1 && most < hello_.classes, Errc::kBadOption, name_, ": label ",
+            least < -1 ? least : most, ", must be in [-1, ", hello_.classes - 1, "]");
+  return labels;
+}
+
+Tensor ProcessDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
+  for (const Tensor* input : {&x, &at.t, &at.alpha, &at.sigma}) {
+    GAS_CHECK(!input->requires_grad(), Errc::kBadOption, "the network of ", hello_.name,
+              " runs in another process and has no gradient; gas fit needs none");
+  }
+  GAS_CHECK(x.dim() == 4 && x.sizes().slice(1) == at::IntArrayRef(hello_.shape), Errc::kBadOption, name_,
+            ": state of shape ", x.sizes(), ", must be [B, ", hello_.shape[0], ", ", hello_.shape[1], ", ",
+            hello_.shape[2], "]");
+  const int64_t batch = x.size(0);
+  if (batch == 0) return torch::empty_like(x);
+  const Tensor state =
+      x.to(torch::kCPU, torch::kFloat32).contiguous();  // row by row, whatever the memory format was
+  const Tensor labels = CheckedLabels(condition, batch);
+  const std::string header = Json{{"batch", batch},
+                                  {"t", at.t.item<double>()},
+                                  {"alpha", at.alpha.item<double>()},
+                                  {"sigma", at.sigma.item<double>()},
+                                  {"labels", labels.defined()}}
+                                 .dump() +
+                             "\n";
+  std::vector<std::span<const char>> request = {header, BytesOf(state)};
+  if (labels.defined()) request.push_back(BytesOf(labels));
+  const Tensor output = torch::empty(state.sizes(), torch::kFloat32);
+  {
+    const std::lock_guard lock(one_at_a_time_);
+    process_->Exchange(std::move(request), {static_cast<char*>(output.data_ptr()), output.nbytes()});
+  }
+  return output.to(x.device(), x.scalar_type());
+}
+
+}  // namespace gas

@@ -1,0 +1,44 @@
+#include "gas/schedule/condition.h"
+
+#include "support/expect.h"
+
+namespace gas {
+namespace {
+
+Condition Two() { return {.labels = torch::tensor({3, -1}), .tensors = {{"text", torch::randn({2, 5, 4})}}}; }
+
+TEST(Condition, RowsAreThoseOfEveryEntry) {
+  const Condition all = Two(), second = all.Rows(1, 2);
+  EXPECT_EQ(second.labels.item<int64_t>(), -1);
+  EXPECT_TRUE(testing::SameBits(second.tensors.at("text"), all.tensors.at("text").slice(0, 1)));
+  EXPECT_TRUE(Condition().Rows(0, 2).empty());
+  EXPECT_FALSE(second.empty());
+  EXPECT_FALSE(Condition({.tensors = second.tensors}).empty());
+}
+
+TEST(Condition, JoinedPutsOneAfterTheOther) {
+  const Condition first = Two(), second = Two(), both = Condition::Joined(first, second);
+  EXPECT_EQ(both.labels.sizes(), at::IntArrayRef({4}));
+  EXPECT_TRUE(testing::SameBits(both.Rows(0, 2).tensors.at("text"), first.tensors.at("text")));
+  EXPECT_TRUE(testing::SameBits(both.Rows(2, 4).tensors.at("text"), second.tensors.at("text")));
+}
+
+TEST(Condition, JoinedRefusesWhatOneOfThemLacks) {
+  Condition without_labels = Two(), without_text = Two(), with_more = Two();
+  without_labels.labels = Tensor();
+  without_text.tensors.clear();
+  with_more.tensors["pooled"] = torch::zeros({2, 3});
+  EXPECT_ERROR(Condition::Joined(Two(), without_labels), Errc::kBadOption, "with labels and without");
+  EXPECT_ERROR(Condition::Joined(Two(), without_text), Errc::kBadOption, "condition text is missing");
+  EXPECT_ERROR(Condition::Joined(Two(), with_more), Errc::kBadOption, "of 1 and 2 entries");
+}
+
+TEST(Condition, RepeatedIsOneRowManyTimes) {
+  const Condition many = Two().Rows(0, 1).Repeated(3);
+  EXPECT_TRUE(testing::SameBits(many.labels, torch::tensor({3, 3, 3})));
+  EXPECT_EQ(many.tensors.at("text").sizes(), at::IntArrayRef({3, 5, 4}));
+  EXPECT_TRUE(testing::SameBits(many.tensors.at("text")[0], many.tensors.at("text")[2]));
+}
+
+}  // namespace
+}  // namespace gas
