@@ -64,7 +64,7 @@ TEST(Distances, AddUpAsWritten) {
 
 TEST(Distances, SayWhatTheyNeed) {
   EXPECT_ERROR(MakeDistance("features"), Errc::kBadOption, "needs a feature network");
-  EXPECT_ERROR(MakeDistance("l1+self"), Errc::kBadOption, "needs a model with an EDM network");
+  EXPECT_ERROR(MakeDistance("l1+self"), Errc::kBadOption, "needs a model with an encoder");
   EXPECT_ERROR(MakeDistance("l1+0.5*lpips-vgg"), Errc::kBadOption,
                "lpips-vgg needs torchvision's vgg16-397923af.pth");
   DistanceResources resources;
