@@ -116,7 +116,7 @@ std::shared_ptr<Adversary> MakeAdversary(const Options& o, const Model& model, u
   const std::string& name = o.Text("adversary.discriminator");
   const double lr = o.Real("adversary.lr");
   const AdversaryOptions options{
-      .loss = {.kind = ParseAdversarialKind(o.Text("adversary.loss")),
+      .loss = {.kind = kAdversarialKindNames.FromName(o.Text("adversary.loss")),
                .gamma = o.Real("adversary.gamma"),
                .augment = o.Flag("adversary.augment") ? kDiffAugment : AugmentOptions{}},
       .weight = o.Real("adversary.weight"),
@@ -126,7 +126,7 @@ std::shared_ptr<Adversary> MakeAdversary(const Options& o, const Model& model, u
       .delay = o.Int("adversary.delay"),
       .ramp = o.Int("adversary.ramp"),
       .every = o.Int("adversary.every"),
-      .on_trouble = ParseOnTrouble(o.Text("adversary.on_trouble"))};
+      .on_trouble = kOnTroubleNames.FromName(o.Text("adversary.on_trouble"))};
   torch::manual_seed(MixBits(seed));
   const std::shared_ptr<Discriminator> discriminator = MakeDiscriminator(name, model);
   UseChannelsLast(*discriminator);

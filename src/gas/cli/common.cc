@@ -80,8 +80,8 @@ ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid,
             ": made for model ", file.model, " with SHA-256 ", file.model_sha256, ", not for ", model.name,
             " with ", model.sha256);
   GAS_CHECK(file.prediction == model.denoiser->prediction_type(), Errc::kBadFile, solver, ": made for ",
-            PredictionTypeName(file.prediction), " prediction, the model predicts ",
-            PredictionTypeName(model.denoiser->prediction_type()));
+            kPredictionTypeNames.NameOf(file.prediction), " prediction, the model predicts ",
+            kPredictionTypeNames.NameOf(model.denoiser->prediction_type()));
   const SolverEntry& entry = file.at(nfe);
   return {entry.table, entry.table.method + "-" + std::to_string(nfe), entry.t_eps, entry.provenance};
 }

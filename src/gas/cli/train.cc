@@ -228,7 +228,7 @@ Student StartOf(const Options& o, int64_t nfe, const Model& model,
   const StudentConfig config{
       .steps = nfe,
       .order = o.Int("student.order"),
-      .parametrization = ParametrizationFromName(o.Text("student.parametrization")),
+      .parametrization = kParametrizationNames.FromName(o.Text("student.parametrization")),
       .base = base == "published" ? ThirdOrderBase::kPublished : ThirdOrderBase::kCorrected,
       .t_eps = t_eps,
       .per_band = o.Flag("student.per_band")};
