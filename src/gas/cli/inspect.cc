@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "gas/cli/common.h"
 #include "gas/cli/inspect_solver.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
@@ -50,15 +49,13 @@ void InspectTeacher(const std::string& path) {
   for (const auto& [key, value] : spec.items()) std::cout << fmt::format("  {}: {}\n", key, value.dump());
 }
 
-void RunInspect(const Options& o) {
-  const std::string& name = o.Text("inspect.file");
+void RunInspect(const std::string& name, bool json) {
   GAS_CHECK(!name.empty(), Errc::kBadOption,
             "gas inspect: no file named, for example gas inspect runs/gs/solver.gas.json");
   const auto names = EmbeddedModels();
   const bool embedded = std::find(names.begin(), names.end(), name) != names.end();
   const std::string path = embedded ? EmbeddedFile(name).string() : name;
-  const bool json = o.Flag("inspect.json"), mixture = IsMixtureFile(path),
-             solver = !mixture && path.ends_with(".json");
+  const bool mixture = IsMixtureFile(path), solver = !mixture && path.ends_with(".json");
   GAS_CHECK(!json || solver, Errc::kBadOption, "gas inspect --json: ", name,
             " is no solver file, its name must end in .json");
   if (std::filesystem::is_directory(path)) {
@@ -72,6 +69,10 @@ void RunInspect(const Options& o) {
   }
 }
 
+Work PlanInspect(const Options& o) {
+  return [name = o.Text("inspect.file"), json = o.Flag("inspect.json")] { RunInspect(name, json); };
+}
+
 }  // namespace
 
 Verb InspectVerb() {
@@ -82,13 +83,14 @@ Verb InspectVerb() {
             .flag = "file",
             .type = OptType::kText,
             .def = "",
-            .help = "solver file, model name or file, or folder of teacher data"},
+            .help = "solver file, model name or file, or folder of teacher data",
+            .value = "FILE"},
            {.key = "inspect.json",
             .flag = "--json",
             .type = OptType::kFlag,
             .def = "false",
             .help = "lint of a solver file's tables as JSON"}},
-          RunInspect};
+          PlanInspect};
 }
 
 }  // namespace gas::cli
