@@ -25,8 +25,9 @@ train() {
   name=$1
   steps=$2
   shift 2
+  case "$*" in *--init*) ;; *) set -- --grid logsnr "$@" ;; esac  # a solver file brings its own times
   [ -e "$name/solver.gas.json" ] ||
-    "$gas" train --threads "$threads" --dtype "$dtype" --teacher "$data" --held-out "$held_out" --nfe "$steps" --grid logsnr \
+    "$gas" train --threads "$threads" --dtype "$dtype" --teacher "$data" --held-out "$held_out" --nfe "$steps" \
       --batch "$batch" --cosine --ema 0.97 --keep-activations --validate-every 0 --out "$name" "$@"
 }
 evaluate() { # NFE SOLVERS

@@ -37,7 +37,8 @@ train() {
   iterations=$2
   lr=$3
   shift 3
-  "$gas" train --threads "$threads" --dtype "$train_dtype" --teacher pairs --held-out 64 --nfe "$gs_nfe" --grid logsnr \
+  case "$*" in *--init*) ;; *) set -- --grid logsnr "$@" ;; esac  # a solver file brings its own times
+  "$gas" train --threads "$threads" --dtype "$train_dtype" --teacher pairs --held-out 64 --nfe "$gs_nfe" \
     --iterations "$iterations" --batch "$batch" --lr "$lr" --keep-activations --validate-every 500 --out "$name" "$@"
 }
 
@@ -87,10 +88,10 @@ mixture --states --seeds 0-2559 --out training > teacher.log
 mixture --seeds "$test_seeds" --out test >> teacher.log
 fits=
 for method in scalar search; do
-  [ "$method" = scalar ] && options= || options="--budget $mixture_budget"
+  [ "$method" = scalar ] && options= || options="--budget $mixture_budget --search-samples 512"
   # shellcheck disable=SC2086 # a list of options
   [ -e "$method/solver.gas.json" ] ||
-    "$gas" fit --model mixture --teacher training --trajectories 2048 --held-out 512 --search-samples 512 --nfe "$nfe" \
+    "$gas" fit --model mixture --teacher training --trajectories 2048 --held-out 512 --nfe "$nfe" \
       --out "$method" $options >> teacher.log
   fits="$fits,$method/solver.gas.json"
 done

@@ -13,8 +13,9 @@ constexpr std::array<PredictionType, 4> kTypes = {PredictionType::kNoise, Predic
 NoiseLevel LevelOf(double alpha, double sigma) { return {Scalar(0.5), Scalar(alpha), Scalar(sigma)}; }
 
 TEST(PredictionType, NamesGoBothWays) {
-  for (const PredictionType type : kTypes) EXPECT_EQ(PredictionTypeFromName(PredictionTypeName(type)), type);
-  EXPECT_ERROR(PredictionTypeFromName("noize"), Errc::kBadOption, "did you mean noise?");
+  for (const PredictionType type : kTypes)
+    EXPECT_EQ(kPredictionTypeNames.FromName(kPredictionTypeNames.NameOf(type)), type);
+  EXPECT_ERROR(kPredictionTypeNames.FromName("noize"), Errc::kBadOption, "did you mean noise?");
 }
 
 // m = (x - sigma eps) / alpha with eps from the network at its own noise level, whatever it predicts.
@@ -29,7 +30,7 @@ TEST(DataPredictionOf, EveryTypeGivesTheSamePrediction) {
     for (const PredictionType type : kTypes) {
       const auto weights = DataPredictionOf(type, at, Scalar(alpha), Scalar(sigma));
       const Tensor m = weights.state * x + weights.network * testing::OutputFor(type, x, x0, at);
-      EXPECT_TRUE(testing::Close(m, expected, 1e-14, 0)) << PredictionTypeName(type);
+      EXPECT_TRUE(testing::Close(m, expected, 1e-14, 0)) << kPredictionTypeNames.NameOf(type);
     }
   }
 }
@@ -71,7 +72,7 @@ TEST(DataPredictionOf, IsDifferentiableInAllFourNumbers) {
       down[i] -= 1e-6;
       const double expected = (value(up) - value(down)) / 2e-6;
       const double actual = gradients[i].defined() ? gradients[i].item<double>() : 0.0;
-      EXPECT_NEAR(actual, expected, 1e-7) << PredictionTypeName(type) << " input " << i;
+      EXPECT_NEAR(actual, expected, 1e-7) << kPredictionTypeNames.NameOf(type) << " input " << i;
     }
   }
 }

@@ -40,8 +40,8 @@ EdmSampler AblationOf(const json& c) {
   const json& args = c.at("args");
   options.steps = args.value("num_steps", options.steps);
   options.heun = args.value("solver", "heun") == "heun";
-  options.discretization = EdmDiscretizationFromName(args.value("discretization", "edm"));
-  options.schedule = SigmaCurveFromName(args.value("schedule", "linear"));
+  options.discretization = kEdmDiscretizationNames.FromName(args.value("discretization", "edm"));
+  options.schedule = kSigmaCurveNames.FromName(args.value("schedule", "linear"));
   options.vp_scaling = args.value("scaling", "none") == "vp";
   options.alpha = args.value("alpha", options.alpha);
   options.epsilon_s = args.value("epsilon_s", options.epsilon_s);
@@ -117,8 +117,8 @@ TEST(EdmSamplers, BadRequestsAreRefused) {
   EXPECT_ERROR(EdmAblationSampler({.alpha = 2}), Errc::kBadOption, "alpha = 2");
   EXPECT_ERROR(EdmAblationSampler({.steps = 2000, .discretization = EdmDiscretization::kIddpm}),
                Errc::kBadOption, "must be at most");
-  EXPECT_ERROR(EdmDiscretizationFromName("idpm"), Errc::kBadOption, "did you mean iddpm?");
-  EXPECT_ERROR(SigmaCurveFromName("liner"), Errc::kBadOption, "did you mean linear?");
+  EXPECT_ERROR(kEdmDiscretizationNames.FromName("idpm"), Errc::kBadOption, "did you mean iddpm?");
+  EXPECT_ERROR(kSigmaCurveNames.FromName("liner"), Errc::kBadOption, "did you mean linear?");
 }
 
 }  // namespace

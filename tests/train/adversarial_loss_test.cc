@@ -123,8 +123,8 @@ TEST_F(AdversarialLoss, RefusesWhatDoesNotFit) {
                "gamma = -1");
   EXPECT_ERROR(DiscriminatorLossOf(discriminator_, real_, fake_, {.augment = {.cutout = 1}}),
                Errc::kBadOption, "cutout = 1, must be in [0, 1)");
-  EXPECT_ERROR(ParseAdversarialKind("relativist"), Errc::kBadOption, "did you mean relativistic?");
-  EXPECT_EQ(ParseAdversarialKind("non-saturating"), AdversarialKind::kNonSaturating);
+  EXPECT_ERROR(kAdversarialKindNames.FromName("relativist"), Errc::kBadOption, "did you mean relativistic?");
+  EXPECT_EQ(kAdversarialKindNames.FromName("non-saturating"), AdversarialKind::kNonSaturating);
 }
 
 // A discriminator trained on two distributions that differ learns to tell them apart, under both losses.

@@ -177,7 +177,7 @@ TEST(Adversary, RefusesOptionsThatCannotBe) {
                "adversary.weight = -1, must be at least 0");
   EXPECT_ERROR(Adversary(network, {.lr = 0}), Errc::kBadOption, "adversary.lr = 0, must be in (0, 1]");
   EXPECT_ERROR(Adversary(network, {.every = 0}), Errc::kBadOption, "every = 0");
-  EXPECT_ERROR(ParseOnTrouble("rolback"), Errc::kBadOption, "did you mean rollback?");
+  EXPECT_ERROR(kOnTroubleNames.FromName("rolback"), Errc::kBadOption, "did you mean rollback?");
 }
 
 }  // namespace

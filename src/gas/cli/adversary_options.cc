@@ -42,7 +42,8 @@ std::shared_ptr<Discriminator> MakeDiscriminator(const std::string& name, const 
 }  // namespace
 
 std::vector<OptionRow> AdversaryRows() {
-  return {
+  const AdversaryOptions defaults;
+  std::vector<OptionRow> rows = {
       {.key = "adversary.discriminator",
        .flag = "--discriminator",
        .type = OptType::kText,
@@ -50,26 +51,28 @@ std::vector<OptionRow> AdversaryRows() {
        .help =
            "features: heads on the model's own encoder; r3gan: from scratch, for any samples; r3gan-cifar10, "
            "r3gan-ffhq64, r3gan-latent-3, r3gan-latent-4: the published shapes, from scratch; or a file of "
-           "weights"},
+           "weights",
+       .value = "DISCRIMINATOR"},
       {.key = "adversary.weight",
        .flag = "--adversarial-weight",
        .type = OptType::kReal,
-       .def = "0.1",
+       .def = DefaultOf(defaults.weight),
        .min = 0,
        .max = 1e6,
-       .help = "of the adversarial term, beside a distance of weight 1"},
+       .help = "weight of the adversarial term, beside a distance of weight 1"},
       {.key = "adversary.loss",
        .flag = "--adversarial-loss",
-       .type = OptType::kText,
-       .def = "relativistic",
-       .help = "relativistic or non-saturating"},
+       .type = OptType::kChoice,
+       .def = DefaultOf(kAdversarialKindNames.NameOf(defaults.loss.kind)),
+       .help = "how scores of real and fake samples are compared",
+       .choices = kAdversarialKindNames.choices()},
       {.key = "adversary.gamma",
        .flag = "--gamma",
        .type = OptType::kReal,
-       .def = "0.2",
+       .def = DefaultOf(defaults.loss.gamma),
        .min = 0,
        .max = 1e6,
-       .help = "of the discriminator's gradient penalties"},
+       .help = "weight of the discriminator's gradient penalties"},
       {.key = "adversary.lr",
        .flag = "--discriminator-lr",
        .type = OptType::kReal,
@@ -81,21 +84,21 @@ std::vector<OptionRow> AdversaryRows() {
       {.key = "adversary.delay",
        .flag = "--adversarial-delay",
        .type = OptType::kInt,
-       .def = "0",
+       .def = DefaultOf(defaults.delay),
        .min = 0,
        .max = 1e9,
        .help = "iterations in which the discriminator learns alone"},
       {.key = "adversary.ramp",
        .flag = "--adversarial-ramp",
        .type = OptType::kInt,
-       .def = "0",
+       .def = DefaultOf(defaults.ramp),
        .min = 0,
        .max = 1e9,
        .help = "iterations after them over which the weight rises"},
       {.key = "adversary.every",
        .flag = "--discriminator-every",
        .type = OptType::kInt,
-       .def = "1",
+       .def = DefaultOf(defaults.every),
        .min = 1,
        .max = 1e9,
        .help = "iterations between steps of the discriminator"},
@@ -106,32 +109,38 @@ std::vector<OptionRow> AdversaryRows() {
        .help = "move, cut and brighten what the discriminator sees"},
       {.key = "adversary.on_trouble",
        .flag = "--on-trouble",
-       .type = OptType::kText,
-       .def = "warn",
-       .help = "at signs of trouble: warn, stop, or rollback to the last checkpoint with half the weight"},
+       .type = OptType::kChoice,
+       .def = DefaultOf(kOnTroubleNames.NameOf(defaults.on_trouble)),
+       .help = "what to do at signs of trouble",
+       .choices = kOnTroubleNames.choices()},
   };
+  for (OptionRow& row : rows) row.only = "with --method gas";
+  return rows;
 }
 
-std::shared_ptr<Adversary> MakeAdversary(const Options& o, const Model& model, uint64_t seed) {
-  const std::string& name = o.Text("adversary.discriminator");
+AdversarySettings ReadAdversarySettings(const Options& o) {
+  const std::string& discriminator = o.Text("adversary.discriminator");
   const double lr = o.Real("adversary.lr");
-  const AdversaryOptions options{
-      .loss = {.kind = ParseAdversarialKind(o.Text("adversary.loss")),
-               .gamma = o.Real("adversary.gamma"),
-               .augment = o.Flag("adversary.augment") ? kDiffAugment : AugmentOptions{}},
-      .weight = o.Real("adversary.weight"),
-      .lr = lr > 0                ? lr
-            : LooksLikeFile(name) ? kPretrainedLr
-                                  : kFreshLr,
-      .delay = o.Int("adversary.delay"),
-      .ramp = o.Int("adversary.ramp"),
-      .every = o.Int("adversary.every"),
-      .on_trouble = ParseOnTrouble(o.Text("adversary.on_trouble"))};
+  const double usual_lr = LooksLikeFile(discriminator) ? kPretrainedLr : kFreshLr;
+  return {.discriminator = discriminator,
+          .options = {.loss = {.kind = o.Enum("adversary.loss", kAdversarialKindNames),
+                               .gamma = o.Real("adversary.gamma"),
+                               .augment = o.Flag("adversary.augment") ? kDiffAugment : AugmentOptions{}},
+                      .weight = o.Real("adversary.weight"),
+                      .lr = lr > 0 ? lr : usual_lr,
+                      .delay = o.Int("adversary.delay"),
+                      .ramp = o.Int("adversary.ramp"),
+                      .every = o.Int("adversary.every"),
+                      .on_trouble = o.Enum("adversary.on_trouble", kOnTroubleNames)}};
+}
+
+std::shared_ptr<Adversary> MakeAdversary(const AdversarySettings& settings, const Model& model,
+                                         uint64_t seed) {
   torch::manual_seed(MixBits(seed));
-  const std::shared_ptr<Discriminator> discriminator = MakeDiscriminator(name, model);
+  const std::shared_ptr<Discriminator> discriminator = MakeDiscriminator(settings.discriminator, model);
   UseChannelsLast(*discriminator);
   discriminator->to(model.device);
-  return std::make_shared<Adversary>(discriminator, options);
+  return std::make_shared<Adversary>(discriminator, settings.options);
 }
 
 }  // namespace gas::cli

@@ -13,8 +13,16 @@ namespace gas::cli {
 
 std::vector<OptionRow> AdversaryRows();
 
-// A fresh one, its weights drawn from `seed`. Throws Error(kBadOption) for options that do not fit the model.
-std::shared_ptr<Adversary> MakeAdversary(const Options& options, const Model& model, uint64_t seed);
+struct AdversarySettings {
+  std::string discriminator;  // a name, or a file of weights
+  AdversaryOptions options;
+};
+AdversarySettings ReadAdversarySettings(const Options& options);
+
+// A fresh one, its weights drawn from `seed`. Throws Error(kBadOption) for settings that do not fit the
+// model.
+std::shared_ptr<Adversary> MakeAdversary(const AdversarySettings& settings, const Model& model,
+                                         uint64_t seed);
 
 }  // namespace gas::cli
 

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <torch/cuda.h>
 
-#include "gas/cli/common.h"
+#include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
 #include "gas/nn/flops.h"
@@ -16,7 +16,7 @@ namespace {
 
 std::vector<OptionRow> BenchRows() {
   return {
-      kModelRow,
+      ModelRow(),
       {.key = "bench.batch",
        .flag = "--batch",
        .type = OptType::kInt,
@@ -36,8 +36,8 @@ std::vector<OptionRow> BenchRows() {
        .type = OptType::kFlag,
        .def = "false",
        .help = "print one JSON object"},
-      kDeviceRow,
-      kThreadsRow,
+      DeviceRow(),
+      ThreadsRow(),
   };
 }
 
@@ -112,19 +112,25 @@ class FreeDenoiser : public Denoiser {
   Tensor Predict(const Tensor& x, const NoiseLevel&, const Condition&) const override { return x; }
 };
 
-void RunBench(const Options& o) {
-  UseThreads(o);
-  const Model model = OpenModel(o.Text("model.name"), {.device = DeviceOf(o)});
-  GAS_CHECK(model.parameters > 0, Errc::kBadOption, "model.name = ", o.Text("model.name"),
-            ", must be a network that runs in this program, which is what is measured");
-  const int64_t batch = o.Int("bench.batch");
-  const double budget = o.Real("bench.seconds");
+struct BenchSettings {
+  ModelRequest model;
+  int64_t batch;
+  double seconds;
+  bool json;
+};
+
+void RunBench(const BenchSettings& s) {
+  const Model model = s.model.Open();
+  GAS_CHECK(model.parameters > 0, Errc::kBadOption, "model.name = ", s.model.name,
+            ", must be a network that runs in this program");
+  const int64_t batch = s.batch;
+  const double budget = s.seconds;
   nlohmann::json json = {{"threads", torch::get_num_threads()}, {"batch", batch}, {"model", model.name}};
   std::string text = fmt::format("{} threads, {} at batch {}\n", torch::get_num_threads(), model.name, batch);
   for (const bool bfloat16 : {false, true}) {
     const char* name = bfloat16 ? "bfloat16" : "float32";
     const Peaks peaks = MeasurePeaks(bfloat16 ? torch::kBFloat16 : torch::kFloat32, model.device, budget);
-    const Model network = OpenModel(o.Text("model.name"), {.bfloat16 = bfloat16, .device = DeviceOf(o)});
+    const Model network = OpenModel(s.model.name, {.bfloat16 = bfloat16, .device = model.device});
     const NetworkTimes times = MeasureNetwork(network, batch, budget);
     const double forward = times.flops / times.forward / 1e9;
     // Backward with respect to the input alone: each product once more.
@@ -143,21 +149,29 @@ void RunBench(const Options& o) {
         100 * both / peaks.convolution);
   }
   const int64_t steps = 10;
-  const StepTable table = MakeSolverTable("dpmpp-3m", *model.schedule, "", steps, 1e-3);
+  const StepTable table = MakeSolverTable("dpmpp-3m", *model.schedule, "", steps, kDefaultTEps);
   const Tensor noise = torch::randn({batch, model.shape[0], model.shape[1], model.shape[2]}, model.device);
   torch::NoGradGuard no_grad;
   const double step =
       MedianSeconds(budget, model.device, [&] { RunTable(table, FreeDenoiser(), noise, {}); }) / steps;
   json["solver_step_microseconds"] = step * 1e6;
   text += fmt::format("solver overhead per step (dpmpp-3m, batch {}): {:.0f} us\n", batch, step * 1e6);
-  std::cout << (o.Flag("bench.json") ? json.dump(1) + "\n" : text);
+  std::cout << (s.json ? json.dump(1) + "\n" : text);
+}
+
+Work PlanBench(const Options& o) {
+  const BenchSettings s{.model = {o.Text("model.name"), {.device = ReadDevice(o)}},
+                        .batch = o.Int("bench.batch"),
+                        .seconds = o.Real("bench.seconds"),
+                        .json = o.Flag("bench.json")};
+  return [s] { RunBench(s); };
 }
 
 }  // namespace
 
 Verb BenchVerb() {
   return {"bench", "Measures this machine's peak, and how near the network and the sampler come to it.",
-          "gas bench", BenchRows(), RunBench};
+          "gas bench", BenchRows(), PlanBench};
 }
 
 }  // namespace gas::cli

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
-#include "gas/cli/common.h"
+#include "gas/cli/model_options.h"
 #include "gas/cli/quality.h"
 #include "gas/cli/run.h"
+#include "gas/cli/run_folder.h"
 #include "gas/core/error.h"
+#include "gas/core/progress.h"
+#include "gas/core/seeds.h"
 #include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
 #include "gas/io/png.h"
@@ -20,7 +23,7 @@ namespace {
 
 std::vector<OptionRow> DemoRows() {
   return {
-      kModelRow,
+      ModelRow(),
       {.key = "demo.nfe",
        .flag = "--nfe",
        .type = OptType::kInt,
@@ -72,19 +75,43 @@ std::vector<OptionRow> DemoRows() {
        .flag = "--out",
        .type = OptType::kText,
        .def = "runs/demo",
-       .help = "folder to write"},
-      kTEpsRow,
-      kGuidanceRow,
-      kDtypeRow,
-      kDeviceRow,
-      kThreadsRow,
+       .help = "folder to write",
+       .value = "FOLDER"},
+      TEpsRow(),
+      GuidanceRow(),
+      DtypeRow(),
+      DeviceRow(),
+      ThreadsRow(),
   };
 }
 
-constexpr int64_t kTeacherNfe = 20;
 constexpr double kDemoAdversarialWeight = 0.01;
 constexpr Seed kTestSeed =
     50000;  // test seeds are disjoint from training seeds, as everywhere in this project
+
+struct DemoSettings {
+  ModelRequest model;
+  int64_t nfe, iterations, batch;
+  double lr;
+  int64_t training, test;  // samples
+  bool gas;
+  std::filesystem::path out;
+};
+
+DemoSettings ReadDemoSettings(const Options& o) {
+  DemoSettings s{.model = ReadModelRequest(o),
+                 .nfe = o.Int("demo.nfe"),
+                 .iterations = o.Int("demo.iterations"),
+                 .batch = o.Int("demo.batch"),
+                 .lr = o.Real("demo.lr"),
+                 .training = o.Int("demo.training"),
+                 .test = o.Int("demo.test"),
+                 .gas = o.Flag("demo.gas"),
+                 .out = o.Text("demo.out")};
+  s.model.options.t_eps = o.Real("solver.t_eps");
+  s.model.options.guidance = o.Real("model.guidance");
+  return s;
+}
 
 Samples Draw(const char* what, const Model& model, const StepTable& table, const std::vector<Seed>& seeds) {
   Progress progress(what, "samples", static_cast<int64_t>(seeds.size()));
@@ -92,19 +119,19 @@ Samples Draw(const char* what, const Model& model, const StepTable& table, const
 }
 
 // Trains `student`, with an adversary if there is one, and describes the result.
-SolverEntry Trained(const Options& o, const char* method, Student& student, const Model& model,
-                    const Samples& training, int64_t iterations, double lr,
+SolverEntry Trained(const DemoSettings& s, const Options& o, const char* method, Student& student,
+                    const Model& model, const Samples& training, double lr,
                     std::shared_ptr<Adversary> adversary) {
   const GsTrainOptions options{.run_folder = {},
-                               .iterations = iterations,
-                               .batch = o.Int("demo.batch"),
+                               .iterations = s.iterations,
+                               .batch = s.batch,
                                .lr = lr,
                                .cosine = true,
                                .ema_decay = 0.95,
                                .gradient_checkpointing = false,
                                .device = model.device};
   GsTrainer trainer(student, model.denoiser, MakeDistance("l2"), options, std::move(adversary));
-  Progress progress(method, "iterations", iterations);
+  Progress progress(method, "iterations", s.iterations);
   trainer.Run(PairsOf(training), {}, [&](const GsStep& step) {
     progress.Update(step.iteration, fmt::format("loss {:.5f}", step.loss));
   });
@@ -115,21 +142,22 @@ SolverEntry Trained(const Options& o, const char* method, Student& student, cons
   entry.student = student.config();
   entry.parameters = trainer.average();
   entry.provenance = {
-      {"options", o.ToJson()}, {"iterations", iterations}, {"training_samples", training.noise.size(0)}};
+      {"options", o.ToJson()}, {"iterations", s.iterations}, {"training_samples", training.noise.size(0)}};
   return entry;
 }
 
-SolverEntry TrainStudent(const Options& o, const Model& model, const Samples& training, double t_eps) {
-  const int64_t nfe = o.Int("demo.nfe");
-  Student student({.steps = nfe, .t_eps = t_eps}, model.schedule,
-                  MakeGrid("logsnr", *model.schedule, nfe, t_eps));
-  return Trained(o, "gs", student, model, training, o.Int("demo.iterations"), o.Real("demo.lr"), nullptr);
+SolverEntry TrainStudent(const DemoSettings& s, const Options& o, const Model& model,
+                         const Samples& training) {
+  const double t_eps = s.model.options.t_eps;
+  Student student({.steps = s.nfe, .t_eps = t_eps}, model.schedule,
+                  MakeGrid(kTeacherGrid, *model.schedule, s.nfe, t_eps));
+  return Trained(s, o, "gs", student, model, training, s.lr, nullptr);
 }
 
 // Goes on from what the distance alone has reached, with heads on the model's own encoder as the
 // discriminator.
-SolverEntry FinishWithAdversary(const Options& o, const Model& model, const Samples& training,
-                                const SolverEntry& from) {
+SolverEntry FinishWithAdversary(const DemoSettings& s, const Options& o, const Model& model,
+                                const Samples& training, const SolverEntry& from) {
   GAS_CHECK(model.encoder, Errc::kBadOption, "demo.gas needs an encoder, and model ", model.name,
             " shows none");
   Student student(*from.student, model.schedule);
@@ -140,46 +168,44 @@ SolverEntry FinishWithAdversary(const Options& o, const Model& model, const Samp
   discriminator->to(model.device);
   const auto adversary = std::make_shared<Adversary>(
       discriminator, AdversaryOptions{.weight = kDemoAdversarialWeight, .lr = 1e-3});
-  return Trained(o, "gas", student, model, training, o.Int("demo.iterations"), o.Real("demo.lr") / 4,
-                 adversary);
+  return Trained(s, o, "gas", student, model, training, s.lr / 4, adversary);
 }
 
-void RunDemo(const Options& o) {
-  UseThreads(o);
-  const double t_eps = o.Real("solver.t_eps");
-  const int64_t nfe = o.Int("demo.nfe");
-  const std::filesystem::path folder = o.Text("demo.out");
+void RunDemo(const DemoSettings& s, const Options& o) {
+  const double t_eps = s.model.options.t_eps;
+  const int64_t nfe = s.nfe;
+  const std::filesystem::path& folder = s.out;
   PrepareRunFolder(folder.string(), o);
-  const Model model = OpenModelFrom(o, t_eps);
+  const Model model = s.model.Open();
   CheckTrainable(model);
   const FeatureModel features = ReadFeatureModel(FeatureFileOf(model));
   Progress whole("demo", "steps", 1);
 
   std::cout << fmt::format(
                    "1. teacher: {} training and {} test samples of {} by unipc-3-bh1 with {} evaluations\n",
-                   o.Int("demo.training"), o.Int("demo.test"), model.name, kTeacherNfe)
+                   s.training, s.test, model.name, kTeacherNfe)
             << std::flush;
-  const StepTable teacher = MakeSolverTable("unipc-3-bh1", *model.schedule, "logsnr", kTeacherNfe, t_eps);
-  const Samples training = Draw("teacher", model, teacher, SeedRange(0, o.Int("demo.training")));
-  const std::vector<Seed> test_seeds = SeedRange(kTestSeed, o.Int("demo.test"));
+  const StepTable teacher =
+      MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, t_eps);
+  const Samples training = Draw("teacher", model, teacher, SeedRange(0, s.training));
+  const std::vector<Seed> test_seeds = SeedRange(kTestSeed, s.test);
   const Samples test = Draw("test", model, teacher, test_seeds);
 
-  std::cout << fmt::format("2. training of gs-{}: {} iterations on {} samples\n", nfe,
-                           o.Int("demo.iterations"), o.Int("demo.batch"))
+  std::cout << fmt::format("2. training of gs-{}: {} iterations on {} samples\n", nfe, s.iterations, s.batch)
             << std::flush;
   SolverFile file{.schedule = model.schedule,
                   .prediction = model.denoiser->prediction_type(),
-                  .guidance = o.Real("model.guidance"),
+                  .guidance = s.model.options.guidance,
                   .model = model.name,
                   .model_sha256 = model.sha256,
                   .entries = {}};
-  file.entries[nfe] = TrainStudent(o, model, training, t_eps);
+  file.entries[nfe] = TrainStudent(s, o, model, training);
 
   SolverFile adversarial = file;
-  const bool with_adversary = o.Flag("demo.gas");
+  const bool with_adversary = s.gas;
   if (with_adversary) {
     std::cout << fmt::format("   and of gas-{}: as many with an adversary\n", nfe) << std::flush;
-    adversarial.entries[nfe] = FinishWithAdversary(o, model, training, file.entries[nfe]);
+    adversarial.entries[nfe] = FinishWithAdversary(s, o, model, training, file.entries[nfe]);
   }
 
   std::cout << "3. the same unseen seeds with each solver\n" << std::flush;
@@ -217,11 +243,15 @@ void RunDemo(const Options& o) {
                            whole.seconds(), (folder / "solver.gas.json").string());
 }
 
+Work PlanDemo(const Options& o) {
+  return [&o, s = ReadDemoSettings(o)] { RunDemo(s, o); };
+}
+
 }  // namespace
 
 Verb DemoVerb() {
   return {"demo", "The main job in minutes: teacher, training, samples, measured quality.", "gas demo",
-          DemoRows(), RunDemo};
+          DemoRows(), PlanDemo};
 }
 
 }  // namespace gas::cli

@@ -2,13 +2,14 @@
 
 #include <fmt/format.h>
 
-#include "gas/cli/common.h"
 #include "gas/cli/fit_problem.h"
 #include "gas/cli/machine.h"
+#include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
+#include "gas/cli/run_folder.h"
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
-#include "gas/core/nearest.h"
+#include "gas/core/progress.h"
 #include "gas/features/classifier.h"
 #include "gas/student/solver_file.h"
 #include "gas/train/distance.h"
@@ -16,30 +17,42 @@
 namespace gas::cli {
 namespace {
 
+// What the last row minimises. Not all of DistanceNames: an objective has to be a sum of squares, and cheap
+// enough for differences.
+enum class FitLoss { kL2, kL1, kHuber, kFeatures };
+constexpr auto kFitLossNames = NamesOf<FitLoss>("fit.loss", {{FitLoss::kL2, "l2"},
+                                                             {FitLoss::kL1, "l1"},
+                                                             {FitLoss::kHuber, "huber"},
+                                                             {FitLoss::kFeatures, "features"}});
+
+constexpr const char* kMadeNow = "without --teacher";
+
 std::vector<OptionRow> FitRows() {
   return {
-      kModelRow,
+      ModelRow(),
       {.key = "student.nfe",
        .flag = "--nfe",
        .type = OptType::kText,
-       .def = "4",
-       .help = "network evaluations, or a list such as 3,4,5 (one file holds all)"},
+       .def = DefaultOf(FitSolverOptions{}.nfe),
+       .help = "network evaluations, or a list such as 3,4,5 (one file holds all)",
+       .value = "COUNTS"},
       {.key = "fit.teacher",
        .flag = "--teacher",
        .type = OptType::kText,
        .def = "",
-       .help = "folder of teacher data, best with states [made now, unipc-3-bh1 with 20 evaluations]"},
+       .help = "folder of teacher data, best with states [made now, unipc-3-bh1 with 20 evaluations]",
+       .value = "FOLDER"},
       {.key = "fit.trajectories",
        .flag = "--trajectories",
        .type = OptType::kInt,
-       .def = "256",
+       .def = DefaultOf(FitSizes{}.training),
        .min = 8,
        .max = 1e7,
        .help = "trajectories to fit (of seeds 0 up when made now)"},
       {.key = "fit.held_out",
        .flag = "--held-out",
        .type = OptType::kInt,
-       .def = "64",
+       .def = DefaultOf(FitSizes{}.held_out),
        .min = 1,
        .max = 1e7,
        .help = "further trajectories, which choose between candidates and whose error is reported"},
@@ -47,9 +60,18 @@ std::vector<OptionRow> FitRows() {
        .flag = "--guidance",
        .type = OptType::kText,
        .def = "1",
-       .help = "guidance of trajectories made now: a scale, or a range 1..3 that the solver is to serve"},
-      kTEpsRow,
-      {.key = "student.grid", .flag = "--grid", .type = OptType::kText, .def = "logsnr", .help = "time grid"},
+       .help =
+           "guidance of trajectories made now: a scale, or a range such as 1..3 of scales that the solver "
+           "is for",
+       .value = "SCALES",
+       .only = kMadeNow},
+      Only(kMadeNow, TEpsRow()),
+      {.key = "student.grid",
+       .flag = "--grid",
+       .type = OptType::kText,
+       .def = FitSolverOptions{}.grid,
+       .help = "time grid (gas grids), where a search begins",
+       .value = "GRID"},
       {.key = "fit.bands",
        .flag = "--bands",
        .type = OptType::kInt,
@@ -61,11 +83,12 @@ std::vector<OptionRow> FitRows() {
        .flag = "--start",
        .type = OptType::kText,
        .def = "1",
-       .help = "time of the first evaluation, after a spectral jump from pure noise; 1 for no jump, or auto"},
+       .help = "time of the first evaluation, after a spectral jump from pure noise; 1 for no jump, or auto",
+       .value = "TIME"},
       {.key = "fit.budget",
        .flag = "--budget",
        .type = OptType::kInt,
-       .def = "0",
+       .def = DefaultOf(FitSolverOptions{}.budget),
        .min = 0,
        .max = 1e15,
        .help = "network evaluations, each of one sample, that the search may spend for each nfe; 0 for no "
@@ -73,14 +96,15 @@ std::vector<OptionRow> FitRows() {
       {.key = "fit.search_samples",
        .flag = "--search-samples",
        .type = OptType::kInt,
-       .def = "64",
+       .def = DefaultOf(FitSizes{}.search),
        .min = 8,
        .max = 1e7,
-       .help = "trajectories that the search begins with; as far as the budget goes it ends with all"},
+       .help = "trajectories that the search begins with; as far as the budget goes it ends with all",
+       .only = "with --budget"},
       {.key = "fit.history",
        .flag = "--history",
        .type = OptType::kInt,
-       .def = "0",
+       .def = DefaultOf(FitOptions{}.history),
        .min = 0,
        .max = 1000,
        .help = "predictions that a row uses, 0 for all"},
@@ -96,13 +120,14 @@ std::vector<OptionRow> FitRows() {
        .help = "weigh each trajectory by the inverse variance of its sample"},
       {.key = "fit.loss",
        .flag = "--loss",
-       .type = OptType::kText,
-       .def = "l2",
-       .help = "what the last row minimises: l2, l1, huber or features"},
+       .type = OptType::kChoice,
+       .def = DefaultOf(kFitLossNames.NameOf(FitLoss::kL2)),
+       .help = "what the last row minimises",
+       .choices = kFitLossNames.choices()},
       {.key = "fit.batch",
        .flag = "--batch",
        .type = OptType::kInt,
-       .def = "64",
+       .def = DefaultOf(FitSizes{}.batch),
        .min = 4,
        .max = 65536,
        .help = "samples at once"},
@@ -110,27 +135,24 @@ std::vector<OptionRow> FitRows() {
        .flag = "--out",
        .type = OptType::kText,
        .def = "runs/fit",
-       .help = "folder for solver.gas.json"},
-      kDtypeRow,
-      kDeviceRow,
-      kThreadsRow,
+       .help = "folder for solver.gas.json",
+       .value = "FOLDER"},
+      DtypeRow(),
+      DeviceRow(),
+      ThreadsRow(),
   };
 }
 
 // The scale on which the absolute difference is smooth.
 constexpr double kAbsoluteDelta = 1e-3;
 
-// Not all of DistanceNames: an objective has to be a sum of squares, and cheap enough for differences.
-void CheckLoss(const std::string& loss) {
-  const std::vector<std::string> known = {"l2", "l1", "huber", "features"};
-  GAS_CHECK(std::find(known.begin(), known.end(), loss) != known.end(), Errc::kBadOption, "fit.loss = ", loss,
-            ": unknown, did you mean ", NearestName(loss, known), "?");
-}
-
-ObjectivePtr ObjectiveOf(const std::string& loss, const ModelCard& card) {
-  if (loss == "l2") return nullptr;
-  if (loss == "l1") return HuberObjective(kAbsoluteDelta);
-  if (loss == "huber") return HuberObjective(kHuberDelta);
+ObjectivePtr MakeObjective(FitLoss loss, const ModelCard& card) {
+  switch (loss) {
+    case FitLoss::kL2: return nullptr;
+    case FitLoss::kL1: return HuberObjective(kAbsoluteDelta);
+    case FitLoss::kHuber: return HuberObjective(kHuberDelta);
+    case FitLoss::kFeatures: break;
+  }
   const std::shared_ptr<FeatureNetwork> network = ReadFeatureModel(FeatureFileOf(card)).network;
   network->To(torch::kCPU, torch::kFloat64);
   return EmbeddingObjective([network](const Tensor& images) { return network->Embedding(images); });
@@ -154,33 +176,72 @@ std::vector<double> GuidanceScales(const std::string& text) {
   return {low, (low + high) / 2, high};
 }
 
-void ReadStart(const Options& o, const NoiseSchedule& schedule, FitSolverOptions& fit) {
-  const std::string& text = o.Text("fit.start");
-  if (text == "auto") {
+struct FitSettings {
+  ModelRequest model;
+  std::vector<int64_t> counts;
+  std::string teacher;           // "": trajectories are made now
+  std::vector<double> guidance;  // of those
+  FitSizes sizes;
+  int64_t bands = 1;
+  std::optional<double> start_time = 1.0;  // none: where the held-out error is least
+  FitLoss loss = FitLoss::kL2;
+  FitSolverOptions solver;  // alike for every count
+  std::filesystem::path out;
+};
+
+// A time, or none for auto.
+std::optional<double> ParseStart(const std::string& text) {
+  if (text == "auto") return std::nullopt;
+  char* end = nullptr;
+  const double time = std::strtod(text.c_str(), &end);
+  GAS_CHECK(!text.empty() && *end == 0, Errc::kBadOption, "fit.start = ", text, ", must be a time, or auto");
+  return time;
+}
+
+FitSettings ReadFitSettings(const Options& o) {
+  FitSettings s{.model = ReadModelRequest(o),
+                .counts = o.IntList("student.nfe"),
+                .teacher = o.Text("fit.teacher"),
+                .sizes = {.training = o.Int("fit.trajectories"),
+                          .held_out = o.Int("fit.held_out"),
+                          .batch = o.Int("fit.batch")},
+                .bands = o.Int("fit.bands"),
+                .start_time = ParseStart(o.Text("fit.start")),
+                .loss = o.Enum("fit.loss", kFitLossNames),
+                .solver = {.grid = o.Text("student.grid"),
+                           .budget = o.Int("fit.budget"),
+                           .fit = {.history = o.Int("fit.history"),
+                                   .preserve_constant = o.Flag("fit.preserve_constant"),
+                                   .equal_trajectories = o.Flag("fit.equal_trajectories")}},
+                .out = o.Text("fit.out")};
+  if (s.solver.budget > 0) s.sizes.search = o.Int("fit.search_samples");
+  if (s.model.options.bfloat16) s.solver.step = kBfloat16Step;
+  if (s.teacher.empty()) {
+    s.model.options.t_eps = o.Real("solver.t_eps");
+    s.guidance = GuidanceScales(o.Text("fit.guidance"));
+  }
+  return s;
+}
+
+void SetStart(std::optional<double> time, const NoiseSchedule& schedule, FitSolverOptions& fit) {
+  if (!time) {
     fit.start = StartChoice::kAuto;
     return;
   }
-  char* end = nullptr;
-  fit.start_time = std::strtod(text.c_str(), &end);
-  GAS_CHECK(!text.empty() && *end == 0, Errc::kBadOption, "fit.start = ", text, ", must be a time, or auto");
+  fit.start_time = *time;
   // 1 is the start of every schedule whose time is not sigma, and means no jump in any.
-  fit.start =
-      fit.start_time == 1.0 || fit.start_time == schedule.t_start() ? StartChoice::kNoise : StartChoice::kAt;
+  fit.start = *time == 1.0 || *time == schedule.t_start() ? StartChoice::kNoise : StartChoice::kAt;
 }
 
-SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const SpectralBasisPtr& basis,
-                   const ObjectivePtr& objective, const InterruptGuard& interrupt) {
-  FitSolverOptions fit{.nfe = nfe,
-                       .grid = o.Text("student.grid"),
-                       .t_eps = p.t_eps,
-                       .budget = o.Int("fit.budget"),
-                       .fit = {.history = o.Int("fit.history"),
-                               .preserve_constant = o.Flag("fit.preserve_constant"),
-                               .equal_trajectories = o.Flag("fit.equal_trajectories"),
-                               .basis = basis,
-                               .objective = objective},
-                       .step = Bfloat16Of(o) ? kBfloat16Step : kSingleStep};
-  ReadStart(o, *p.models[0].schedule, fit);
+SolverEntry FitOne(const FitSettings& s, const Options& o, int64_t nfe, const FitProblem& p,
+                   const SpectralBasisPtr& basis, const ObjectivePtr& objective,
+                   const InterruptGuard& interrupt) {
+  FitSolverOptions fit = s.solver;
+  fit.nfe = nfe;
+  fit.t_eps = p.t_eps;
+  fit.fit.basis = basis;
+  fit.fit.objective = objective;
+  SetStart(s.start_time, *p.models[0].schedule, fit);
   Progress progress("fit-" + std::to_string(nfe), "evaluations", std::max<int64_t>(1, fit.budget));
   fit.report = [&](int64_t spent, double best) {
     progress.Update(std::min(spent, fit.budget), fmt::format("best {:.6f}", best));
@@ -225,42 +286,40 @@ SolverEntry FitOne(const Options& o, int64_t nfe, const FitProblem& p, const Spe
   return entry;
 }
 
-void RunFit(const Options& o) {
-  UseThreads(o);
-  const std::vector<int64_t> counts = o.IntList("student.nfe");
-  CheckLoss(o.Text("fit.loss"));  // before the teacher runs
-  const FitSizes sizes{o.Int("fit.trajectories"), o.Int("fit.held_out"), o.Int("fit.search_samples"),
-                       o.Int("fit.batch")};
-  const std::string& folder = o.Text("fit.teacher");
-  FitProblem p;
-  if (folder.empty()) {
-    p = FitProblemMadeNow(o, o.Real("solver.t_eps"), GuidanceScales(o.Text("fit.guidance")), sizes);
-  } else {
-    const auto data = std::make_shared<const TeacherData>(folder);
-    p = FitProblemFrom(data, folder, OpenModelOf(*data, folder, o), sizes);
-  }
+FitProblem MakeProblem(const FitSettings& s) {
+  if (s.teacher.empty()) return FitProblemMadeNow(s.model, s.guidance, s.sizes);
+  const auto data = std::make_shared<const TeacherData>(s.teacher);
+  return FitProblemFrom(data, s.teacher, s.model.OpenFor(*data, s.teacher), s.sizes);
+}
+
+void RunFit(const FitSettings& s, const Options& o) {
+  FitProblem p = MakeProblem(s);
   const Model& model = p.models[0];
-  const ObjectivePtr objective = ObjectiveOf(o.Text("fit.loss"), model);
+  const ObjectivePtr objective = MakeObjective(s.loss, model);
   SpectralBasisPtr basis;
-  if (o.Int("fit.bands") > 1 || o.Text("fit.start") != "1") {
+  if (s.bands > 1 || s.start_time != 1.0) {
     MeasureSpectrum(p);
-    basis = MakeSpectralBasis(model.shape, o.Int("fit.bands"), p.statistics->ChannelRotation());
+    basis = MakeSpectralBasis(model.shape, s.bands, p.statistics->ChannelRotation());
   }
-  PrepareRunFolder(o.Text("fit.out"), o);
+  PrepareRunFolder(s.out.string(), o);
   SolverFile file{.schedule = model.schedule,
                   .prediction = model.denoiser->prediction_type(),
                   .guidance = p.guidance[p.guidance.size() / 2],
                   .model = model.name,
                   .model_sha256 = model.sha256,
                   .entries = {}};
-  const std::filesystem::path path = std::filesystem::path(o.Text("fit.out")) / "solver.gas.json";
+  const std::filesystem::path path = s.out / "solver.gas.json";
   const InterruptGuard interrupt;
-  for (const int64_t nfe : counts) {
-    file.entries[nfe] = FitOne(o, nfe, p, basis, objective, interrupt);
+  for (const int64_t nfe : s.counts) {
+    file.entries[nfe] = FitOne(s, o, nfe, p, basis, objective, interrupt);
     WriteSolverFile(path, file);
     if (interrupt.Requested()) break;
   }
   std::cout << path.string() << '\n';
+}
+
+Work PlanFit(const Options& o) {
+  return [&o, s = ReadFitSettings(o)] { RunFit(s, o); };
 }
 
 }  // namespace
@@ -268,7 +327,7 @@ void RunFit(const Options& o) {
 Verb FitVerb() {
   return {"fit", "Fits a solver in closed form: seconds, no backpropagation, any network that can be called.",
           "gas fit --model fashion --nfe 3,4,5,6,8,10 --bands 25 --start auto --out runs/fit", FitRows(),
-          RunFit};
+          PlanFit};
 }
 
 }  // namespace gas::cli

@@ -1,15 +1,13 @@
 #include "gas/cli/fit_problem.h"
 
-#include "gas/cli/common.h"
+#include "gas/cli/solver_choice.h"
 #include "gas/core/error.h"
+#include "gas/core/progress.h"
 #include "gas/solver/registry.h"
 
 namespace gas::cli {
 namespace {
 
-constexpr const char* kTeacherSolver = "unipc-3-bh1";
-constexpr const char* kTeacherGrid = "logsnr";
-constexpr int64_t kTeacherNfe = 20;
 constexpr int64_t kLeastTrajectories = 8;
 
 // The same three parts of one or several sources of samples.
@@ -70,8 +68,9 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
   return problem;
 }
 
-FitProblem FitProblemMadeNow(const Options& options, double t_eps, const std::vector<double>& guidance,
+FitProblem FitProblemMadeNow(const ModelRequest& request, const std::vector<double>& guidance,
                              const FitSizes& asked) {
+  const double t_eps = request.options.t_eps;
   const int64_t scales = static_cast<int64_t>(guidance.size());
   const auto share = [&](int64_t count) { return (count + scales - 1) / scales; };
   FitSizes sizes{share(asked.training), share(asked.held_out), share(asked.search), asked.batch};
@@ -83,10 +82,9 @@ FitProblem FitProblemMadeNow(const Options& options, double t_eps, const std::ve
   Parts parts(sizes);
   Progress progress("teacher", "samples", count * scales);
   for (int64_t i = 0; i < scales; ++i) {
-    const Model model = OpenModel(options.Text("model.name"), {.t_eps = t_eps,
-                                                               .guidance = guidance[i],
-                                                               .bfloat16 = Bfloat16Of(options),
-                                                               .device = DeviceOf(options)});
+    ModelRequest guided = request;
+    guided.options.guidance = guidance[i];
+    const Model model = guided.Open();
     const StepTable table =
         MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, t_eps);
     const std::vector<Seed> seeds = SeedRange(static_cast<Seed>(i * count), count);

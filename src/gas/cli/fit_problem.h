@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "gas/cli/options.h"
+#include "gas/cli/model_options.h"
 #include "gas/fit/fit_solver.h"
 #include "gas/teacher/teacher.h"
 
@@ -21,7 +21,7 @@ struct FitSizes {
 struct FitProblem {
   std::vector<Model> models;  // one for each guidance scale, otherwise alike
   std::vector<double> guidance;
-  double t_eps = 1e-3;
+  double t_eps = kDefaultTEps;
   FitSources sources;
   nlohmann::json teacher;                   // for the provenance
   int64_t teacher_evaluations = 0;          // spent now, each of one sample
@@ -34,8 +34,8 @@ struct FitProblem {
 FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder,
                           const Model& model, const FitSizes& sizes);
 
-// Trajectories of seeds from 0 up by unipc-3-bh1 with 20 evaluations, shared out among the guidance scales.
-FitProblem FitProblemMadeNow(const Options& options, double t_eps, const std::vector<double>& guidance,
+// Trajectories of seeds from 0 up by the usual teacher (teacher.h), shared out among the guidance scales.
+FitProblem FitProblemMadeNow(const ModelRequest& request, const std::vector<double>& guidance,
                              const FitSizes& sizes);
 
 // Measures the spectrum of the training samples into problem.statistics.

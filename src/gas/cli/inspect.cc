@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "gas/cli/common.h"
 #include "gas/cli/inspect_solver.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
@@ -43,7 +42,7 @@ void InspectModel(const std::string& name) {
   std::cout << fmt::format("model {}: family {}, states {}, {} parameters, {} classes\n", model.name,
                            model.family, Shape(model.shape), model.parameters, model.classes)
             << fmt::format("  predicts: {}\n  schedule: {}\n  SHA-256: {}\n",
-                           PredictionTypeName(model.denoiser->prediction_type()),
+                           kPredictionTypeNames.NameOf(model.denoiser->prediction_type()),
                            model.schedule->ToJson().dump(), model.sha256);
   if (!model.features.empty()) std::cout << "  feature network: " << model.features << '\n';
   for (const auto& [key, value] : model.metadata) std::cout << fmt::format("  {}: {}\n", key, value);
@@ -64,8 +63,7 @@ void InspectTeacher(const std::string& path) {
   for (const auto& [key, value] : spec.items()) std::cout << fmt::format("  {}: {}\n", key, value.dump());
 }
 
-void RunInspect(const Options& o) {
-  const std::string& name = o.Text("inspect.file");
+void RunInspect(const std::string& name, bool json) {
   GAS_CHECK(!name.empty(), Errc::kBadOption,
             "gas inspect: no file named, for example gas inspect runs/gs/solver.gas.json");
   const auto names = EmbeddedModelNames();
@@ -73,17 +71,21 @@ void RunInspect(const Options& o) {
   const bool folder = std::filesystem::is_directory(name);
   const bool model = embedded || (!folder && IsModel(name));
   const bool solver = !model && name.ends_with(".json");
-  GAS_CHECK(!o.Flag("inspect.json") || solver, Errc::kBadOption, "gas inspect --json: ", name,
+  GAS_CHECK(!json || solver, Errc::kBadOption, "gas inspect --json: ", name,
             " is no solver file, its name must end in .json");
   if (folder) {
     InspectTeacher(name);
   } else if (model) {
     InspectModel(name);
   } else if (solver) {
-    InspectSolver(name, o.Flag("inspect.json"));
+    InspectSolver(name, json);
   } else {
     InspectWeights(name);
   }
+}
+
+Work PlanInspect(const Options& o) {
+  return [name = o.Text("inspect.file"), json = o.Flag("inspect.json")] { RunInspect(name, json); };
 }
 
 }  // namespace
@@ -96,13 +98,14 @@ Verb InspectVerb() {
             .flag = "file",
             .type = OptType::kText,
             .def = "",
-            .help = "solver file, model name or file, or folder of teacher data"},
+            .help = "solver file, model name or file, or folder of teacher data",
+            .value = "FILE"},
            {.key = "inspect.json",
             .flag = "--json",
             .type = OptType::kFlag,
             .def = "false",
             .help = "lint of a solver file's tables as JSON"}},
-          RunInspect};
+          PlanInspect};
 }
 
 }  // namespace gas::cli

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -93,7 +94,9 @@ void PrepareMachine() {
   MendOneDnn();
 }
 
-void SetThreads(int count) {
+void SetThreads(int64_t asked) {
+  const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  const int count = static_cast<int>(asked > 0 ? asked : cores);
   torch::set_num_threads(count);
   // OpenBLAS has threads of its own, which LibTorch does not count and which wait for work in a loop.
   using SetNumThreads = void (*)(int);

@@ -2,6 +2,8 @@
 #ifndef GAS_CLI_MACHINE_H_
 #define GAS_CLI_MACHINE_H_
 
+#include <cstdint>
+
 namespace gas::cli {
 
 // Called by verbs that compute, before they do. Keeps freed memory for the next tensor; where OpenBLAS took
@@ -10,8 +12,8 @@ namespace gas::cli {
 // LibTorch's own, says so and does without it.
 void PrepareMachine();
 
-// Threads of this process, those of OpenBLAS included.
-void SetThreads(int count);
+// Threads of this process, those of OpenBLAS included; 0 for as many as there are cores.
+void SetThreads(int64_t count);
 
 // The most memory that this process has held, resident.
 double PeakMebibytes();

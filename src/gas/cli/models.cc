@@ -9,7 +9,7 @@
 namespace gas::cli {
 namespace {
 
-void RunModels(const Options&) {
+void RunModels() {
   for (const std::string& name : EmbeddedModelNames()) {
     const Model model = OpenModel(name);
     std::cout << fmt::format("{:<10} {}x{}x{}, {} classes, {:.2f} M parameters, {}\n", name, model.shape[0],
@@ -21,7 +21,9 @@ void RunModels(const Options&) {
 }  // namespace
 
 Verb ModelsVerb() {
-  return {"models", "Lists the models that come with this program.", "gas models", {}, RunModels};
+  return {"models", "Lists the models that come with this program.", "gas models", {}, [](const Options&) {
+            return RunModels;
+          }};
 }
 
 }  // namespace gas::cli

@@ -26,6 +26,13 @@ void CheckBounds(const OptionRow& row, double value, const std::string& text) {
             row.min, ", ", row.max, "]");
 }
 
+void CheckChoice(const OptionRow& row, const std::string& text) {
+  for (const Choice& choice : row.choices) {
+    if (choice.name == text) return;
+  }
+  FailUnknownName(Errc::kBadOption, row.key, text, row.choices);
+}
+
 std::string JsonText(const nlohmann::json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_array()) {
@@ -36,10 +43,20 @@ std::string JsonText(const nlohmann::json& value) {
   return value.dump();
 }
 
+constexpr const char* kDefault = "default";
+
 }  // namespace
 
+OptionRow Only(const char* which, OptionRow row) {
+  row.only = which;
+  return row;
+}
+
+std::string DefaultOf(int64_t value) { return std::to_string(value); }
+std::string DefaultOf(double value) { return fmt::format("{}", value); }
+
 Options::Options(std::vector<OptionRow> rows) : rows_(std::move(rows)) {
-  for (const OptionRow& row : rows_) values_[row.key] = {row.def, "default"};
+  for (const OptionRow& row : rows_) values_[row.key] = {row.def, kDefault};
 }
 
 const OptionRow& Options::Row(std::string_view key) const {
@@ -62,6 +79,7 @@ void Options::Set(const std::string& key, const std::string& text, const std::st
       GAS_CHECK(text == "true" || text == "false", Errc::kBadOption, key, " = ", text,
                 ", must be true or false");
       break;
+    case OptType::kChoice: CheckChoice(row, text); break;
     case OptType::kText: break;
   }
   values_[key] = {text, origin};
@@ -87,21 +105,23 @@ void Options::ReadConfig(const std::string& path) {
 
 const Options::Value& Options::At(std::string_view key) const { return values_.at(Row(key).key); }
 
-const std::string& Options::Text(std::string_view key) const { return At(key).text; }
-bool Options::Flag(std::string_view key) const { return At(key).text == "true"; }
-bool Options::Given(std::string_view key) const { return At(key).origin != "default"; }
+const std::string& Options::Text(std::string_view key) const {
+  const Value& value = At(key);
+  value.read = true;
+  return value.text;
+}
+
+bool Options::Flag(std::string_view key) const { return Text(key) == "true"; }
 
 int64_t Options::Int(std::string_view key) const {
-  return ParseNumber<int64_t>(key, At(key).text, "a whole number");
+  return ParseNumber<int64_t>(key, Text(key), "a whole number");
 }
 
-double Options::Real(std::string_view key) const {
-  return ParseNumber<double>(key, At(key).text, "a number");
-}
+double Options::Real(std::string_view key) const { return ParseNumber<double>(key, Text(key), "a number"); }
 
 std::vector<int64_t> Options::IntList(std::string_view key) const {
   std::vector<int64_t> list;
-  std::string_view text = At(key).text;
+  std::string_view text = Text(key);
   while (true) {
     const size_t comma = text.find(',');
     list.push_back(ParseNumber<int64_t>(key, text.substr(0, comma), "whole numbers such as 4,5,6"));
@@ -109,6 +129,18 @@ std::vector<int64_t> Options::IntList(std::string_view key) const {
     if (comma == text.npos) return list;
     text.remove_prefix(comma + 1);
   }
+}
+
+void Options::CheckAllRead() const {
+  std::string unread;
+  for (const OptionRow& row : rows_) {
+    const Value& value = At(row.key);
+    if (value.read || value.origin == kDefault) continue;
+    unread += fmt::format("{}{} = {} ({}) is not used by this run", unread.empty() ? "" : "; ", row.key,
+                          value.text, value.origin);
+    if (row.only[0] != '\0') unread += fmt::format(", only {}", row.only);
+  }
+  GAS_CHECK(unread.empty(), Errc::kBadOption, unread);
 }
 
 std::string Options::Describe() const {

@@ -1,5 +1,5 @@
-// Options of the command line. An option is one row: parser, --help, docs/options.md, configuration file and
-// run record all come out of it.
+// Options of the command line. An option is one row: parser, help, docs/options.md, manual page, completion,
+// configuration file and run record all come out of it.
 #ifndef GAS_CLI_OPTIONS_H_
 #define GAS_CLI_OPTIONS_H_
 
@@ -12,18 +12,32 @@
 
 #include <nlohmann/json.hpp>
 
+#include "gas/core/enum_names.h"
+
 namespace gas::cli {
 
-enum class OptType { kText, kInt, kReal, kFlag };
+enum class OptType { kText, kInt, kReal, kFlag, kChoice };
 
 struct OptionRow {
   const char* key;   // in configuration files and run records: "train.lr"
   const char* flag;  // "--lr"; without dashes it is a positional argument
   OptType type;
-  const char* def;          // default as text; "" for none
+  std::string def;          // default as text; "" for none
   double min = 0, max = 0;  // of numbers; both 0: no bound
   const char* help;
+  std::span<const Choice> choices = {};  // of kChoice: what it may be
+  const char* value = "";  // what a text stands for in help and completion (value_names.h): "FILE", "SOLVER"
+  const char* only = "";   // which runs use it, "" for all: "with --method gas"
+  const char* group = "";  // heading in help; "": that of the key's first word
 };
+
+// The row of an option that only some runs of a verb use.
+OptionRow Only(const char* which, OptionRow row);
+
+// A default that stands in a struct of the library, as text.
+std::string DefaultOf(int64_t value);
+std::string DefaultOf(double value);
+inline std::string DefaultOf(std::string_view name) { return std::string(name); }
 
 // The resolved options of one run, with where each value came from.
 class Options {
@@ -31,26 +45,35 @@ class Options {
   // Defaults of `rows`.
   explicit Options(std::vector<OptionRow> rows);
 
-  // Sets a value after checking type and bounds; throws Error(kBadOption) naming key, value and bound.
+  // Sets a value after checking type, bounds and choices; throws Error(kBadOption) naming key, value and
+  // bound.
   void Set(const std::string& key, const std::string& text, const std::string& origin);
   // Reads a JSON object of keys, flat or nested; an unknown key is an error that names the nearest one.
   void ReadConfig(const std::string& path);
 
+  // Each notes that the run uses this option.
   const std::string& Text(std::string_view key) const;
   int64_t Int(std::string_view key) const;
   double Real(std::string_view key) const;
   bool Flag(std::string_view key) const;
-  bool Given(std::string_view key) const;                    // not the default
   std::vector<int64_t> IntList(std::string_view key) const;  // "4,5,6"
+  template <class E, size_t N>
+  E Enum(std::string_view key, const EnumNames<E, N>& names) const {
+    return names.FromName(Text(key));
+  }
+
+  // Throws Error(kBadOption) naming what was given, on the command line or in a file, and that nothing has
+  // read: this run does not use it.
+  void CheckAllRead() const;
 
   // "key = value   (origin)" lines, as --dry-run prints them.
   std::string Describe() const;
   nlohmann::json ToJson() const;  // {key: {"value": ..., "from": ...}}
-  std::span<const OptionRow> rows() const { return rows_; }
 
  private:
   struct Value {
     std::string text, origin;
+    mutable bool read = false;  // reading a value changes nothing that a reader could see
   };
   const OptionRow& Row(std::string_view key) const;
   const Value& At(std::string_view key) const;
@@ -59,13 +82,18 @@ class Options {
   std::map<std::string, Value, std::less<>> values_;
 };
 
+// What a verb does once its options are read. The Options outlive it.
+using Work = std::function<void()>;
+
 // A verb of the command line: `gas NAME [options]`.
 struct Verb {
   const char* name;
   const char* summary;
   const char* example;
   std::vector<OptionRow> rows;
-  std::function<void(const Options&)> run;
+  // Reads every option that this run uses and returns the work; writes nothing and computes nothing. An
+  // option that was given and is not read here is an error before the work begins, and --dry-run ends here.
+  std::function<Work(const Options&)> plan;
 };
 
 }  // namespace gas::cli

@@ -1,25 +1,20 @@
 #include "gas/cli/run.h"
 
 #include <iostream>
+#include <optional>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
+#include "gas/cli/help.h"
+#include "gas/cli/machine.h"
+#include "gas/cli/option_text.h"
+#include "gas/cli/reference.h"
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
 #include "gas/core/torch.h"
 
 namespace gas::cli {
 namespace {
-
-constexpr const char* kIntroduction =
-    "gas: few-step samplers for pretrained diffusion and flow models.\n"
-    "The network stays frozen; the solver is learned. Start with: gas demo";
-
-std::string DefaultText(const OptionRow& row) {
-  if (row.type == OptType::kFlag) return "";
-  return row.def[0] == '\0' ? "" : fmt::format(" [{}]", row.def);
-}
 
 // Values as the parser saw them, by row.
 struct Parsed {
@@ -34,21 +29,14 @@ void AddRows(CLI::App& app, const Verb& verb, Parsed& parsed) {
   parsed.flag.resize(verb.rows.size());
   for (size_t i = 0; i < verb.rows.size(); ++i) {
     const OptionRow& row = verb.rows[i];
-    const std::string help = row.help + DefaultText(row);
     if (row.type == OptType::kFlag) {
-      app.add_flag_callback(
-          row.flag, [&parsed, i] { parsed.flag[i] = 1; }, help);
+      app.add_flag_callback(row.flag, [&parsed, i] { parsed.flag[i] = 1; });
     } else {
-      app.add_option(row.flag, parsed.text[i], help)
-          ->option_text(row.type == OptType::kText  ? "TEXT"
-                        : row.type == OptType::kInt ? "INT"
-                                                    : "REAL");
+      app.add_option(row.flag, parsed.text[i]);
     }
   }
-  app.add_option("--config", parsed.config, "JSON file of options by key; the command line wins")
-      ->option_text("FILE");
-  app.add_flag("--dry-run", parsed.dry_run, "print the resolved options with where each came from, and stop");
-  app.footer(std::string("Example: ") + verb.example);
+  app.add_option("--config", parsed.config);
+  app.add_flag("--dry-run", parsed.dry_run);
 }
 
 Options Resolve(const CLI::App& app, const Verb& verb, const Parsed& parsed) {
@@ -67,7 +55,8 @@ Options Resolve(const CLI::App& app, const Verb& verb, const Parsed& parsed) {
 
 // CLI11's complaint about an unknown option, with the nearest one that exists.
 [[noreturn]] void FailParse(const CLI::ParseError& error, const Verb& verb, int argc, char** argv) {
-  std::vector<std::string> flags = {"--config", "--dry-run", "--help"};
+  std::vector<std::string> flags;
+  for (const OptionRow& row : CommonRows()) flags.emplace_back(row.flag);
   for (const OptionRow& row : verb.rows) flags.emplace_back(row.flag);
   for (int i = 2; i < argc; ++i) {
     const std::string given = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
@@ -79,9 +68,12 @@ Options Resolve(const CLI::App& app, const Verb& verb, const Parsed& parsed) {
   Fail(Errc::kBadOption, "gas ", verb.name, ": ", error.what());
 }
 
-void PrintHelp(const std::vector<Verb>& verbs) {
-  std::cout << kIntroduction << "\n\nUsage: gas VERB [options]    gas VERB --help\n\n";
-  for (const Verb& verb : verbs) std::cout << fmt::format("  {:<9} {}\n", verb.name, verb.summary);
+// run.threads, of the verbs that compute.
+std::optional<int64_t> ReadThreads(const Verb& verb, const Options& options) {
+  for (const OptionRow& row : verb.rows) {
+    if (std::string_view(row.key) == "run.threads") return options.Int(row.key);
+  }
+  return std::nullopt;
 }
 
 void RunVerb(const Verb& verb, int argc, char** argv) {
@@ -91,67 +83,68 @@ void RunVerb(const Verb& verb, int argc, char** argv) {
   try {
     app.parse(argc - 1, argv + 1);
   } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
+    std::cout << HelpOf(verb);
     return;
   } catch (const CLI::ParseError& error) {
     FailParse(error, verb, argc, argv);
   }
   const Options options = Resolve(app, verb, parsed);
+  const std::optional<int64_t> threads = ReadThreads(verb, options);
+  const Work work = verb.plan(options);
+  options.CheckAllRead();
   if (parsed.dry_run) {
     std::cout << options.Describe();
     return;
   }
-  verb.run(options);
+  if (threads) {
+    PrepareMachine();
+    SetThreads(*threads);
+  }
+  work();
+}
+
+const Verb& VerbNamed(const std::string& name, const std::vector<Verb>& verbs) {
+  std::vector<std::string> names;
+  for (const Verb& verb : verbs) {
+    if (name == verb.name) return verb;
+    names.emplace_back(verb.name);
+  }
+  Fail(Errc::kBadOption, "gas ", name, ": unknown verb, did you mean ", NearestName(name, names), "?");
+}
+
+// gas help [VERB | --markdown | --man].
+void PrintHelp(const std::string& topic, const std::vector<Verb>& verbs) {
+  if (topic.empty()) {
+    std::cout << Overview(verbs);
+  } else if (topic == "--markdown") {
+    std::cout << OptionsAsMarkdown(verbs);
+  } else if (topic == "--man") {
+    std::cout << ManualPage(verbs);
+  } else {
+    std::cout << HelpOf(VerbNamed(topic, verbs));
+  }
 }
 
 }  // namespace
 
 std::vector<Verb> AllVerbs() {
-  return {DemoVerb(),  ModelsVerb(), PretrainVerb(), TeacherVerb(), FitVerb(),
-          TrainVerb(), SampleVerb(), EvalVerb(),     InspectVerb(), BenchVerb()};
-}
-
-std::string OptionsAsMarkdown() {
-  std::string text =
-      "# Options\n\nMade by `gas help --markdown` from the rows that the parser itself uses. Every verb also "
-      "has\n"
-      "`--config FILE` (JSON by key), `--dry-run` and `--help`.\n";
-  for (const Verb& verb : AllVerbs()) {
-    text += fmt::format("\n## gas {}\n\n{}\n\n    {}\n\n", verb.name, verb.summary, verb.example);
-    if (!verb.rows.empty()) text += "| option | key | default | meaning |\n|---|---|---|---|\n";
-    for (const OptionRow& row : verb.rows) {
-      text += fmt::format("| `{}` | `{}` | {} | {} |\n", row.flag, row.key,
-                          row.type == OptType::kFlag ? "off" : row.def, row.help);
-    }
-  }
-  return text;
+  return {DemoVerb(),  ModelsVerb(), SolversVerb(), GridsVerb(),   PretrainVerb(), TeacherVerb(),   FitVerb(),
+          TrainVerb(), SampleVerb(), EvalVerb(),    InspectVerb(), BenchVerb(),    CompletionVerb()};
 }
 
 int Run(int argc, char** argv) {
   const std::vector<Verb> verbs = AllVerbs();
   const std::string name = argc > 1 ? argv[1] : "help";
   if (name == "help" || name == "--help" || name == "-h") {
-    if (argc > 2 && std::string(argv[2]) == "--markdown") {
-      std::cout << OptionsAsMarkdown();
-    } else {
-      PrintHelp(verbs);
-    }
-    return 0;
-  }
-  if (name == "version" || name == "--version") {
+    PrintHelp(argc > 2 ? argv[2] : "", verbs);
+  } else if (name == "version" || name == "--version") {
     std::cout << "gas " GAS_VERSION ", LibTorch " TORCH_VERSION "\n";
-    return 0;
+  } else {
+    RunVerb(VerbNamed(name, verbs), argc, argv);
   }
-  std::vector<std::string> names;
-  for (const Verb& verb : verbs) {
-    names.emplace_back(verb.name);
-    if (name != verb.name) continue;
-    RunVerb(verb, argc, argv);
-    std::cout.flush();
-    GAS_CHECK(std::cout.good(), Errc::kIo, "standard output: could not be written");
-    return 0;
-  }
-  Fail(Errc::kBadOption, "gas ", name, ": unknown verb, did you mean ", NearestName(name, names), "?");
+  std::cout.flush();
+  GAS_CHECK(std::cout.good(), Errc::kIo, "standard output: could not be written");
+  return 0;
 }
 
 }  // namespace gas::cli

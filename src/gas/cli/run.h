@@ -2,7 +2,7 @@
 #ifndef GAS_CLI_RUN_H_
 #define GAS_CLI_RUN_H_
 
-#include <string>
+#include <vector>
 
 #include "gas/cli/options.h"
 
@@ -10,20 +10,21 @@ namespace gas::cli {
 
 // One function per verb, each in a file of its name.
 Verb BenchVerb();
+Verb CompletionVerb();
 Verb DemoVerb();
 Verb EvalVerb();
 Verb FitVerb();
+Verb GridsVerb();
 Verb InspectVerb();
 Verb ModelsVerb();
 Verb PretrainVerb();
 Verb SampleVerb();
+Verb SolversVerb();
 Verb TeacherVerb();
 Verb TrainVerb();
 
+// In the order in which help lists them.
 std::vector<Verb> AllVerbs();
-
-// docs/options.md: every verb with its options, from the same rows.
-std::string OptionsAsMarkdown();
 
 // Returns the exit status 0; failures are gas::Error, whose code is the status.
 int Run(int argc, char** argv);

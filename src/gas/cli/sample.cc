@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
-#include "gas/cli/common.h"
+#include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
+#include "gas/cli/solver_choice.h"
 #include "gas/core/error.h"
+#include "gas/core/progress.h"
+#include "gas/core/seeds.h"
 #include "gas/io/file.h"
 #include "gas/io/png.h"
 #include "gas/io/safetensors.h"
@@ -14,33 +17,46 @@
 namespace gas::cli {
 namespace {
 
+enum class SampleFormat { kPng, kGrid, kSafetensors };
+constexpr auto kSampleFormatNames =
+    NamesOf<SampleFormat>("sample.format", {{SampleFormat::kPng, "png", "a file per seed"},
+                                            {SampleFormat::kGrid, "grid", "one PNG"},
+                                            {SampleFormat::kSafetensors, "safetensors"}});
+
 std::vector<OptionRow> SampleRows() {
   return {
-      kModelRow,
-      kGuidanceRow,
+      ModelRow(),
+      GuidanceRow(),
       {.key = "sample.solver",
        .flag = "--solver",
        .type = OptType::kText,
        .def = "dpmpp-3m",
-       .help = "solver name, or solver file with its path"},
+       .help = "solver name (gas solvers), or solver file with its path",
+       .value = "SOLVER",
+       .group = "Solver"},
       {.key = "sample.grid",
        .flag = "--grid",
        .type = OptType::kText,
        .def = "",
-       .help = "time grid, by name or as a list of times [the solver's own]"},
+       .help = "time grid, by name (gas grids) or as a list of times [the solver's own]",
+       .value = "GRID",
+       .only = "for a solver by name",
+       .group = "Solver"},
       {.key = "sample.nfe",
        .flag = "--nfe",
        .type = OptType::kInt,
        .def = "4",
        .min = 1,
        .max = 10000,
-       .help = "network evaluations per sample"},
-      kTEpsRow,
+       .help = "network evaluations per sample",
+       .group = "Solver"},
+      Only("for a solver by name", TEpsRow()),
       {.key = "sample.seeds",
        .flag = "--seeds",
        .type = OptType::kText,
        .def = "0-63",
-       .help = "seeds, such as 0-63,100; each sample depends on its seed alone"},
+       .help = "seeds, such as 0-63,100; each sample depends on its seed alone",
+       .value = "SEEDS"},
       {.key = "sample.class",
        .flag = "--class",
        .type = OptType::kInt,
@@ -52,19 +68,22 @@ std::vector<OptionRow> SampleRows() {
        .flag = "--out",
        .type = OptType::kText,
        .def = "runs/samples",
-       .help = "folder for png; file for grid and safetensors"},
+       .help = "folder for png; file for grid and safetensors",
+       .value = "PATH"},
       {.key = "sample.format",
        .flag = "--format",
-       .type = OptType::kText,
-       .def = "png",
-       .help = "png (a file per seed), grid (one PNG), or safetensors"},
+       .type = OptType::kChoice,
+       .def = DefaultOf(kSampleFormatNames.NameOf(SampleFormat::kPng)),
+       .help = "what is written",
+       .choices = kSampleFormatNames.choices()},
       {.key = "sample.columns",
        .flag = "--columns",
        .type = OptType::kInt,
        .def = "16",
        .min = 1,
        .max = 10000,
-       .help = "images in a row of a grid"},
+       .help = "images in a row of a grid",
+       .only = "with --format grid"},
       {.key = "sample.batch",
        .flag = "--batch",
        .type = OptType::kInt,
@@ -72,35 +91,63 @@ std::vector<OptionRow> SampleRows() {
        .min = 1,
        .max = 65536,
        .help = "samples at once"},
-      kDtypeRow,
-      kDeviceRow,
-      kThreadsRow,
+      DtypeRow(),
+      DeviceRow(),
+      ThreadsRow(),
   };
 }
 
-Tensor LabelsOf(const Options& o, const Model& model, const std::vector<Seed>& seeds) {
-  const int64_t chosen = o.Int("sample.class");
+struct SampleSettings {
+  ModelRequest model;
+  std::string solver, grid;
+  int64_t nfe = 0;
+  std::vector<Seed> seeds;
+  int64_t label = 0;  // -1 for none, -2 for one drawn per seed
+  std::filesystem::path out;
+  SampleFormat format = SampleFormat::kPng;
+  int64_t columns = 0, batch = 0;
+};
+
+SampleSettings ReadSampleSettings(const Options& o) {
+  SampleSettings s{.model = ReadModelRequest(o),
+                   .solver = o.Text("sample.solver"),
+                   .nfe = o.Int("sample.nfe"),
+                   .seeds = ParseSeeds(o.Text("sample.seeds")),
+                   .label = o.Int("sample.class"),
+                   .out = o.Text("sample.out"),
+                   .format = o.Enum("sample.format", kSampleFormatNames),
+                   .batch = o.Int("sample.batch")};
+  s.model.options.guidance = o.Real("model.guidance");
+  if (!IsSolverFile(s.solver)) {
+    s.grid = o.Text("sample.grid");
+    s.model.options.t_eps = o.Real("solver.t_eps");
+  }
+  if (s.format == SampleFormat::kGrid) s.columns = o.Int("sample.columns");
+  return s;
+}
+
+Tensor LabelsOf(const SampleSettings& s, const Model& model) {
   if (model.classes == 0) {
-    GAS_CHECK(chosen < 0, Errc::kBadOption, "sample.class = ", chosen,
+    GAS_CHECK(s.label < 0, Errc::kBadOption, "sample.class = ", s.label,
               ", must be -1 for a model without classes");
     return {};
   }
-  if (chosen == -2) return LabelsFor(seeds, model.classes);
-  GAS_CHECK(chosen < model.classes, Errc::kBadOption, "sample.class = ", chosen, ", must be in [-1, ",
+  if (s.label == -2) return LabelsFor(s.seeds, model.classes);
+  GAS_CHECK(s.label < model.classes, Errc::kBadOption, "sample.class = ", s.label, ", must be in [-1, ",
             model.classes - 1, "]");
-  return torch::full({static_cast<int64_t>(seeds.size())}, chosen, torch::kInt64);
+  return torch::full({static_cast<int64_t>(s.seeds.size())}, s.label, torch::kInt64);
 }
 
 // Draws in batches and hands each to `use`, so that any number of seeds fits in memory.
-void SampleAll(const Options& o, const Model& model, const StepTable& table, const std::vector<Seed>& seeds,
+void SampleAll(const SampleSettings& s, const Model& model, const StepTable& table,
                const std::function<void(const Tensor& images, const std::vector<Seed>& part)>& use) {
   torch::NoGradGuard no_grad;
-  const Tensor labels = LabelsOf(o, model, seeds);
-  const int64_t count = static_cast<int64_t>(seeds.size()), batch = o.Int("sample.batch");
+  const Tensor labels = LabelsOf(s, model);
+  const int64_t count = static_cast<int64_t>(s.seeds.size());
   Progress progress("sample", "images", count);
-  for (int64_t begin = 0; begin < count; begin += batch) {
-    const int64_t end = std::min(count, begin + batch);
-    const std::vector<Seed> part(seeds.begin() + begin, seeds.begin() + end);
+  for (int64_t begin = 0; begin < count; begin += s.batch) {
+    const int64_t end = std::min(count, begin + s.batch);
+    const std::vector<Seed> part(s.seeds.begin() + begin, s.seeds.begin() + end);
     Condition condition;
     if (labels.defined()) condition.labels = labels.slice(0, begin, end).to(model.device);
     const Tensor noise = NoiseFor(part, model.shape).to(model.device);
@@ -109,40 +156,43 @@ void SampleAll(const Options& o, const Model& model, const StepTable& table, con
   }
 }
 
-void RunSample(const Options& o) {
-  const std::vector<Seed> seeds = ParseSeeds(o.Text("sample.seeds"));
-  const std::string& format = o.Text("sample.format");
-  GAS_CHECK(format == "png" || format == "grid" || format == "safetensors", Errc::kBadOption,
-            "sample.format = ", format, ", must be png, grid or safetensors");
-  UseThreads(o);
-  double t_eps = o.Real("solver.t_eps");
-  Model model = OpenModelFrom(o, t_eps);
-  const ResolvedSolver solver =
-      ResolveSolver(o.Text("sample.solver"), o.Text("sample.grid"), o.Int("sample.nfe"), model, t_eps);
-  const std::filesystem::path out = o.Text("sample.out");
-  if (format == "png") {
-    MakeDirectory(out);
-    SampleAll(o, model, solver.table, seeds, [&](const Tensor& images, const std::vector<Seed>& part) {
-      const Tensor bytes = ToBytes(images);
-      for (size_t i = 0; i < part.size(); ++i) {
-        WritePng(out / fmt::format("{:06}.png", part[i]), bytes[static_cast<int64_t>(i)]);
-      }
-    });
-  } else {
-    std::vector<Tensor> all;
-    SampleAll(o, model, solver.table, seeds,
-              [&](const Tensor& images, const auto&) { all.push_back(images); });
-    const Tensor images = torch::cat(all);
-    if (out.has_parent_path()) MakeDirectory(out.parent_path());
-    if (format == "grid") {
-      WritePng(out, PlainGrid(images, o.Int("sample.columns")));
-    } else {
-      WriteSafetensors(out, {{"images", images.contiguous()}},
-                       {{"seeds", FormatSeeds(seeds)}, {"solver", solver.label}});
+void WriteImages(const SampleSettings& s, const Model& model, const StepTable& table) {
+  MakeDirectory(s.out);
+  SampleAll(s, model, table, [&](const Tensor& images, const std::vector<Seed>& part) {
+    const Tensor bytes = ToBytes(images);
+    for (size_t i = 0; i < part.size(); ++i) {
+      WritePng(s.out / fmt::format("{:06}.png", part[i]), bytes[static_cast<int64_t>(i)]);
     }
+  });
+}
+
+void WriteOneFile(const SampleSettings& s, const Model& model, const ResolvedSolver& solver) {
+  std::vector<Tensor> all;
+  SampleAll(s, model, solver.table, [&](const Tensor& images, const auto&) { all.push_back(images); });
+  const Tensor images = torch::cat(all);
+  if (s.out.has_parent_path()) MakeDirectory(s.out.parent_path());
+  if (s.format == SampleFormat::kGrid) {
+    WritePng(s.out, PlainGrid(images, s.columns));
+  } else {
+    WriteSafetensors(s.out, {{"images", images.contiguous()}},
+                     {{"seeds", FormatSeeds(s.seeds)}, {"solver", solver.label}});
   }
-  std::cout << fmt::format("{}: {} images by {}, {} network evaluations each\n", out.string(), seeds.size(),
-                           solver.label, solver.table.nfe());
+}
+
+void RunSample(const SampleSettings& s) {
+  const Model model = s.model.Open();
+  const ResolvedSolver solver = ResolveSolver(s.solver, s.grid, s.nfe, model, s.model.options.t_eps);
+  if (s.format == SampleFormat::kPng) {
+    WriteImages(s, model, solver.table);
+  } else {
+    WriteOneFile(s, model, solver);
+  }
+  std::cout << fmt::format("{}: {} images by {}, {} network evaluations each\n", s.out.string(),
+                           s.seeds.size(), solver.label, solver.table.nfe());
+}
+
+Work PlanSample(const Options& o) {
+  return [s = ReadSampleSettings(o)] { RunSample(s); };
 }
 
 }  // namespace
@@ -150,7 +200,7 @@ void RunSample(const Options& o) {
 Verb SampleVerb() {
   return {"sample", "Draws samples with any solver, by name or from a file.",
           "gas sample --solver unipc-3-bh2 --nfe 5 --seeds 0-15 --format grid --out runs/grid.png",
-          SampleRows(), RunSample};
+          SampleRows(), PlanSample};
 }
 
 }  // namespace gas::cli

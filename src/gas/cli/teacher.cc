@@ -4,8 +4,11 @@
 
 #include <fmt/format.h>
 
-#include "gas/cli/common.h"
+#include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
+#include "gas/cli/solver_choice.h"
+#include "gas/core/progress.h"
+#include "gas/core/seeds.h"
 #include "gas/solver/registry.h"
 
 namespace gas::cli {
@@ -13,31 +16,38 @@ namespace {
 
 std::vector<OptionRow> TeacherRows() {
   return {
-      kModelRow,
-      kGuidanceRow,
+      ModelRow(),
+      GuidanceRow(),
       {.key = "teacher.solver",
        .flag = "--solver",
        .type = OptType::kText,
-       .def = "unipc-3-bh1",
-       .help = "solver name or solver file"},
+       .def = kTeacherSolver,
+       .help = "solver name (gas solvers) or solver file",
+       .value = "SOLVER",
+       .group = "Solver"},
       {.key = "teacher.grid",
        .flag = "--grid",
        .type = OptType::kText,
-       .def = "logsnr",
-       .help = "time grid, by name or as a list of times"},
+       .def = kTeacherGrid,
+       .help = "time grid, by name (gas grids) or as a list of times",
+       .value = "GRID",
+       .only = "for a solver by name",
+       .group = "Solver"},
       {.key = "teacher.nfe",
        .flag = "--nfe",
        .type = OptType::kInt,
-       .def = "20",
+       .def = DefaultOf(kTeacherNfe),
        .min = 1,
        .max = 10000,
-       .help = "network evaluations per sample"},
-      kTEpsRow,
+       .help = "network evaluations per sample",
+       .group = "Solver"},
+      Only("for a solver by name", TEpsRow()),
       {.key = "teacher.seeds",
        .flag = "--seeds",
        .type = OptType::kText,
        .def = "0-1399",
-       .help = "seeds of the samples, such as 0-63,100; those already there are kept"},
+       .help = "seeds of the samples, such as 0-63,100; those already there are kept",
+       .value = "SEEDS"},
       {.key = "teacher.states",
        .flag = "--states",
        .type = OptType::kFlag,
@@ -47,57 +57,79 @@ std::vector<OptionRow> TeacherRows() {
        .flag = "--out",
        .type = OptType::kText,
        .def = "runs/teacher",
-       .help = "folder to write"},
+       .help = "folder to write",
+       .value = "FOLDER"},
       {.key = "teacher.batch",
        .flag = "--batch",
        .type = OptType::kInt,
-       .def = "64",
+       .def = DefaultOf(TeacherOptions{}.batch),
        .min = 1,
        .max = 65536,
        .help = "samples at once"},
       {.key = "teacher.shard",
        .flag = "--shard",
        .type = OptType::kInt,
-       .def = "256",
+       .def = DefaultOf(TeacherOptions{}.shard_size),
        .min = 1,
        .max = 1 << 20,
        .help = "samples per file"},
-      kDtypeRow,
-      kDeviceRow,
-      kThreadsRow,
+      DtypeRow(),
+      DeviceRow(),
+      ThreadsRow(),
   };
 }
 
-void RunTeacherVerb(const Options& o) {
-  UseThreads(o);
-  const std::vector<Seed> seeds = ParseSeeds(o.Text("teacher.seeds"));
-  const Model model = OpenModelFrom(o, o.Real("solver.t_eps"));
-  const ResolvedSolver solver = ResolveSolver(o.Text("teacher.solver"), o.Text("teacher.grid"),
-                                              o.Int("teacher.nfe"), model, o.Real("solver.t_eps"));
-  const TeacherSpec spec{.model = model.name,
-                         .model_sha256 = model.sha256,
-                         .solver = o.Text("teacher.solver"),
-                         .grid = o.Text("teacher.grid"),
-                         .nfe = o.Int("teacher.nfe"),
-                         .t_eps = solver.t_eps,
-                         .guidance = o.Real("model.guidance"),
-                         .states = o.Flag("teacher.states"),
-                         .shape = model.shape,
-                         .classes = model.classes};
-  Progress progress("teacher", "samples", static_cast<int64_t>(seeds.size()));
-  TeacherOptions options{.batch = o.Int("teacher.batch"),
-                         .shard_size = o.Int("teacher.shard"),
-                         .progress = [&](int64_t done, int64_t) { progress.Update(done); }};
-  const int64_t made = WriteTeacherData(o.Text("teacher.out"), spec, model, solver.table, seeds, options);
-  std::cout << fmt::format("{}: {} samples, {} made now with {} in {:.1f} s\n", o.Text("teacher.out"),
-                           TeacherData(o.Text("teacher.out")).size(), made, solver.label, progress.seconds());
+struct TeacherSettings {
+  ModelRequest model;
+  TeacherSpec spec;  // what the options say of it; the model and the solver say the rest
+  std::vector<Seed> seeds;
+  std::string out;
+  TeacherOptions options;
+};
+
+TeacherSettings ReadTeacherSettings(const Options& o) {
+  TeacherSettings s{.model = ReadModelRequest(o),
+                    .spec = {.solver = o.Text("teacher.solver"),
+                             .grid = kTeacherGrid,
+                             .nfe = o.Int("teacher.nfe"),
+                             .guidance = o.Real("model.guidance"),
+                             .states = o.Flag("teacher.states")},
+                    .seeds = ParseSeeds(o.Text("teacher.seeds")),
+                    .out = o.Text("teacher.out"),
+                    .options = {.batch = o.Int("teacher.batch"), .shard_size = o.Int("teacher.shard")}};
+  s.model.options.guidance = s.spec.guidance;
+  if (!IsSolverFile(s.spec.solver)) {
+    s.spec.grid = o.Text("teacher.grid");
+    s.model.options.t_eps = o.Real("solver.t_eps");
+  }
+  return s;
+}
+
+void RunTeacherVerb(TeacherSettings s) {
+  const Model model = s.model.Open();
+  const ResolvedSolver solver =
+      ResolveSolver(s.spec.solver, s.spec.grid, s.spec.nfe, model, s.model.options.t_eps);
+  s.spec.model = model.name;
+  s.spec.model_sha256 = model.sha256;
+  s.spec.t_eps = solver.t_eps;
+  s.spec.shape = model.shape;
+  s.spec.classes = model.classes;
+  Progress progress("teacher", "samples", static_cast<int64_t>(s.seeds.size()));
+  s.options.progress = [&](int64_t done, int64_t) { progress.Update(done); };
+  const int64_t made = WriteTeacherData(s.out, s.spec, model, solver.table, s.seeds, s.options);
+  std::cout << fmt::format("{}: {} samples, {} made now with {} in {:.1f} s\n", s.out,
+                           TeacherData(s.out).size(), made, solver.label, progress.seconds());
+}
+
+Work PlanTeacher(const Options& o) {
+  return [s = ReadTeacherSettings(o)] { RunTeacherVerb(s); };
 }
 
 }  // namespace
 
 Verb TeacherVerb() {
   return {"teacher", "Makes teacher data: noises, samples and labels of a long solver run.",
-          "gas teacher --model fashion --seeds 0-1399 --out runs/teacher", TeacherRows(), RunTeacherVerb};
+          "gas teacher --model fashion --seeds 0-1399 --out runs/teacher", TeacherRows(), PlanTeacher};
 }
 
 }  // namespace gas::cli

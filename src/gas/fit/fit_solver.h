@@ -22,7 +22,7 @@ enum class StartChoice {
 struct FitSolverOptions {
   int64_t nfe = 4;
   std::string grid = "logsnr";  // where the search begins; kept without one
-  double t_eps = 1e-3;
+  double t_eps = kDefaultTEps;
   StartChoice start = StartChoice::kNoise;
   double start_time = 0;
   int64_t budget = 0;  // network evaluations that the time search may spend, each of one sample; 0: no search

@@ -17,9 +17,9 @@
 namespace gas {
 
 struct ModelOptions {
-  double t_eps = 1e-3;    // the end of sampling; EDM networks' schedule depends on it
-  double guidance = 1.0;  // classifier-free guidance scale; 1: none, the conditional network alone
-  bool bfloat16 = false;  // convolutions and matrix products in bfloat16
+  double t_eps = kDefaultTEps;  // the end of sampling; EDM networks' schedule depends on it
+  double guidance = 1.0;        // classifier-free guidance scale; 1: none, the conditional network alone
+  bool bfloat16 = false;        // convolutions and matrix products in bfloat16
   torch::Device device = torch::kCPU;
 };
 

@@ -1,28 +1,8 @@
 #include "gas/schedule/denoiser.h"
 
-#include <array>
-
 #include "gas/core/error.h"
-#include "gas/core/nearest.h"
 
 namespace gas {
-namespace {
-
-const std::array<std::string, 4> kPredictionNames = {"noise", "data", "velocity", "flow"};
-
-}  // namespace
-
-std::string_view PredictionTypeName(PredictionType type) {
-  return kPredictionNames[static_cast<size_t>(type)];
-}
-
-PredictionType PredictionTypeFromName(std::string_view name) {
-  for (size_t i = 0; i < kPredictionNames.size(); ++i) {
-    if (name == kPredictionNames[i]) return static_cast<PredictionType>(i);
-  }
-  Fail(Errc::kBadOption, "prediction type \"", name, "\" is unknown, did you mean ",
-       NearestName(name, kPredictionNames), "? (noise, data, velocity, flow)");
-}
 
 // With a, s = alpha, sigma of the evaluation point, eps follows from x and F alone (docs/math/step_table.md
 // (3)):

@@ -2,9 +2,7 @@
 #ifndef GAS_SCHEDULE_DENOISER_H_
 #define GAS_SCHEDULE_DENOISER_H_
 
-#include <string>
-#include <string_view>
-
+#include "gas/core/enum_names.h"
 #include "gas/core/torch.h"
 #include "gas/schedule/condition.h"
 
@@ -18,8 +16,11 @@ enum class PredictionType {
   kFlow,      // u = eps - x0, the velocity of the straight path (Liu et al. 2022)
 };
 
-std::string_view PredictionTypeName(PredictionType type);      // "noise", "data", "velocity", "flow"
-PredictionType PredictionTypeFromName(std::string_view name);  // throws Error(kBadOption)
+inline constexpr auto kPredictionTypeNames =
+    NamesOf<PredictionType>("prediction type", {{PredictionType::kNoise, "noise"},
+                                                {PredictionType::kData, "data"},
+                                                {PredictionType::kVelocity, "velocity"},
+                                                {PredictionType::kFlow, "flow"}});
 
 // The point at which the network is evaluated. Each a scalar tensor [] float64, possibly carrying gradients.
 struct NoiseLevel {

@@ -11,6 +11,9 @@
 
 namespace gas {
 
+// Where sampling ends unless another time is asked for.
+inline constexpr double kDefaultTEps = 1e-3;
+
 // All functions take float64 tensors of any shape, return the same shape, and are differentiable.
 // Time decreases from t_start() (noise) to some t_eps > 0 (data); lambda increases on the way.
 class NoiseSchedule {
@@ -24,7 +27,7 @@ class NoiseSchedule {
   // Where sampling starts: 1, or sigma_max of a schedule whose time is sigma.
   virtual double t_start() const { return 1.0; }
   // The default end of sampling.
-  virtual double t_end() const { return 1e-3; }
+  virtual double t_end() const { return kDefaultTEps; }
   // Standard deviation of the initial state at time t: 1 for variance-preserving schedules, sigma(t) for VE.
   virtual double PriorStd(double t) const { return 1.0; }
   // {"kind": ..., parameters}; ScheduleFromJson gives the same schedule back.
@@ -40,7 +43,7 @@ using SchedulePtr = std::shared_ptr<const NoiseSchedule>;
 
 // Continuous variance-preserving schedule, log alpha(t) = -t^2 (beta_1 - beta_0) / 4 - t beta_0 / 2, t in (0,
 // 1].
-SchedulePtr VpLinearSchedule(double beta_0 = 0.1, double beta_1 = 20.0, double t_eps = 1e-3);
+SchedulePtr VpLinearSchedule(double beta_0 = 0.1, double beta_1 = 20.0, double t_eps = kDefaultTEps);
 
 // An EDM network with noise range [sigma_min, sigma_max] seen as VP (docs/math/schedules.md):
 // VpLinearSchedule with the betas that follow from the range clipped to the network's. t_eps in (0, 1).
@@ -48,7 +51,7 @@ SchedulePtr EdmAsVpSchedule(double t_eps, double net_sigma_min, double net_sigma
 
 // Discrete schedule of a network trained on T steps: log alpha linear between the knots t_i = (i + 1) / T,
 // extended linearly beyond them. alphas_cumprod [T] float64, decreasing, in (0, 1).
-SchedulePtr DiscreteSchedule(const Tensor& alphas_cumprod, double t_eps = 1e-3);
+SchedulePtr DiscreteSchedule(const Tensor& alphas_cumprod, double t_eps = kDefaultTEps);
 
 // alphas_cumprod [steps] float64 for betas interpolated linearly in their square roots (LDM, Stable
 // Diffusion).
@@ -59,10 +62,10 @@ SchedulePtr VeSchedule(double sigma_min = 0.002, double sigma_max = 80.0);
 
 // alpha(t) = cos(pi/2 (t + s)/(1 + s)) / cos(pi/2 s/(1 + s)) (Nichol and Dhariwal 2021), s = 0.008, t clipped
 // so that lambda stays finite.
-SchedulePtr CosineSchedule(double s = 0.008, double t_eps = 1e-3);
+SchedulePtr CosineSchedule(double s = 0.008, double t_eps = kDefaultTEps);
 
 // Rectified flow: alpha = 1 - t, sigma = t.
-SchedulePtr FlowSchedule(double t_eps = 1e-3);
+SchedulePtr FlowSchedule(double t_eps = kDefaultTEps);
 
 // Throws Error(kBadFile) for an unknown kind or a missing or impossible parameter.
 SchedulePtr ScheduleFromJson(const nlohmann::json& json);

@@ -2,6 +2,7 @@
 #ifndef GAS_SCHEDULE_SCALED_SIGMA_H_
 #define GAS_SCHEDULE_SCALED_SIGMA_H_
 
+#include "gas/core/enum_names.h"
 #include "gas/schedule/noise_schedule.h"
 
 namespace gas {
@@ -12,6 +13,9 @@ enum class SigmaCurve {
   kVe,      // sigma(t) = sqrt(t)
   kLinear,  // sigma(t) = t
 };
+inline constexpr auto kSigmaCurveNames =
+    NamesOf<SigmaCurve>("noise level schedule",
+                        {{SigmaCurve::kVp, "vp"}, {SigmaCurve::kVe, "ve"}, {SigmaCurve::kLinear, "linear"}});
 
 struct ScaledSigmaOptions {
   SigmaCurve curve = SigmaCurve::kLinear;

@@ -6,6 +6,7 @@
 #include <array>
 #include <span>
 
+#include "gas/core/enum_names.h"
 #include "gas/core/torch.h"
 
 namespace gas {
@@ -15,6 +16,9 @@ enum class ThirdOrderBase {
   kPublished,  // D2 is half of it, as the published multistep formula has it: the order is 2
   kCorrected,  // D2 is it: the order is 3
 };
+inline constexpr auto kThirdOrderBaseNames = NamesOf<ThirdOrderBase>(
+    "student.base", {{ThirdOrderBase::kPublished, "published", "as in the literature"},
+                     {ThirdOrderBase::kCorrected, "corrected", "of true order 3"}});
 
 // The step from lambda_n to lambda_{n+1}; m_n, m_{n-1}, m_{n-2} are the newest data predictions.
 //

@@ -3,7 +3,6 @@
 #include <numbers>
 
 #include "gas/core/error.h"
-#include "gas/core/nearest.h"
 #include "gas/solver/table_builder.h"
 
 namespace gas {
@@ -133,14 +132,6 @@ std::pair<double, double> SigmaRange(const EdmAblationOptions& o) {
   return {low, high};
 }
 
-template <class Value>
-Value FromName(const char* what, std::string_view name, const std::vector<std::string>& names) {
-  const auto found = std::find(names.begin(), names.end(), name);
-  GAS_CHECK(found != names.end(), Errc::kBadOption, what, " \"", name.substr(0, 80),
-            "\" is unknown, did you mean ", NearestName(name, names), "?");
-  return static_cast<Value>(found - names.begin());
-}
-
 }  // namespace
 
 EdmSampler EdmAblationSampler(const EdmAblationOptions& o) {
@@ -172,14 +163,6 @@ EdmSampler EdmHeunSampler(const EdmHeunOptions& options) {
                              .sigma_min = options.sigma_min,
                              .sigma_max = options.sigma_max,
                              .network = options.network});
-}
-
-EdmDiscretization EdmDiscretizationFromName(std::string_view name) {
-  return FromName<EdmDiscretization>("discretization", name, {"vp", "ve", "iddpm", "edm"});
-}
-
-SigmaCurve SigmaCurveFromName(std::string_view name) {
-  return FromName<SigmaCurve>("noise level schedule", name, {"vp", "ve", "linear"});
 }
 
 }  // namespace gas

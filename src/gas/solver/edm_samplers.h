@@ -37,6 +37,11 @@ EdmSampler EdmHeunSampler(const EdmHeunOptions& options);
 
 // Algorithm 1 with the choices of Table 1, without noise.
 enum class EdmDiscretization { kVp, kVe, kIddpm, kEdm };
+inline constexpr auto kEdmDiscretizationNames =
+    NamesOf<EdmDiscretization>("discretization", {{EdmDiscretization::kVp, "vp"},
+                                                  {EdmDiscretization::kVe, "ve"},
+                                                  {EdmDiscretization::kIddpm, "iddpm"},
+                                                  {EdmDiscretization::kEdm, "edm"}});
 
 struct EdmAblationOptions {
   int64_t steps = 18;
@@ -54,10 +59,6 @@ struct EdmAblationOptions {
 
 // Throws Error(kBadOption) as above, and for alpha outside (0, 1].
 EdmSampler EdmAblationSampler(const EdmAblationOptions& options);
-
-// Throw Error(kBadOption) naming the nearest known name: "vp", "ve", "iddpm", "edm" and "vp", "ve", "linear".
-EdmDiscretization EdmDiscretizationFromName(std::string_view name);
-SigmaCurve SigmaCurveFromName(std::string_view name);
 
 }  // namespace gas
 

@@ -6,8 +6,6 @@
 namespace gas {
 namespace {
 
-constexpr const char* kNames[] = {"theory", "reference-free", "times", "lms", "lms-pc"};
-
 // Row n of `a` or `b`, filled from the newest entry backwards.
 class Row {
  public:
@@ -82,18 +80,6 @@ class Corrected {
 };
 
 }  // namespace
-
-const char* ParametrizationName(Parametrization kind) { return kNames[static_cast<size_t>(kind)]; }
-
-std::vector<std::string> ParametrizationNames() { return {std::begin(kNames), std::end(kNames)}; }
-
-Parametrization ParametrizationFromName(const std::string& name) {
-  for (size_t i = 0; i < std::size(kNames); ++i) {
-    if (name == kNames[i]) return static_cast<Parametrization>(i);
-  }
-  Fail(Errc::kBadOption, "student.parametrization = ", name, ": unknown, did you mean ",
-       NearestName(name, ParametrizationNames()), "?");
-}
 
 TableRows MakeRows(Parametrization kind, const std::vector<StudentStep>& steps,
                    const std::map<std::string, Tensor>& values) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "gas/core/enum_names.h"
 #include "gas/core/torch.h"
 #include "gas/solver/dpmpp_step.h"
 
@@ -29,11 +30,13 @@ enum class Parametrization {
   kLmsCorrected,
 };
 
-// "theory", "reference-free", "times", "lms", "lms-pc".
-const char* ParametrizationName(Parametrization kind);
-std::vector<std::string> ParametrizationNames();
-// Throws Error(kBadOption) naming the nearest.
-Parametrization ParametrizationFromName(const std::string& name);
+inline constexpr auto kParametrizationNames = NamesOf<Parametrization>(
+    "student.parametrization", {{Parametrization::kTheory, "theory", "corrections to the base solver"},
+                                {Parametrization::kTimes, "times", "times alone"},
+                                {Parametrization::kLms, "lms", "free multistep coefficients"},
+                                {Parametrization::kLmsCorrected, "lms-pc", "the same with a corrector"},
+                                {Parametrization::kReferenceFree, "reference-free",
+                                 "coefficients of the reference program without theory"}});
 
 // What one step needs of the grid, as scalar tensors.
 struct StudentStep {

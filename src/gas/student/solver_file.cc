@@ -136,7 +136,7 @@ SolverFile ParseSolverFile(const std::string& name, const std::string& text) {
     SolverFile file;
     file.name = name;
     file.schedule = ScheduleFromJson(json.at("schedule"));
-    file.prediction = PredictionTypeFromName(json.at("prediction").get<std::string>());
+    file.prediction = kPredictionTypeNames.FromName(json.at("prediction").get<std::string>());
     file.guidance = json.at("guidance").get<double>();
     file.model = json.value("model", "");
     file.model_sha256 = json.value("model_sha256", "");
@@ -168,7 +168,7 @@ std::string FormatSolverFile(const SolverFile& file) {
                                     [](const auto& entry) { return entry.second.table.basis != nullptr; });
   Json json = {{"gas_solver", spectral ? kSpectralFormat : kScalarFormat},
                {"schedule", file.schedule->ToJson()},
-               {"prediction", PredictionTypeName(file.prediction)},
+               {"prediction", kPredictionTypeNames.NameOf(file.prediction)},
                {"guidance", file.guidance},
                {"model", file.model},
                {"model_sha256", file.model_sha256},

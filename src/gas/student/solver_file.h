@@ -23,7 +23,7 @@ inline constexpr int kScalarFormat = 1, kSpectralFormat = 2;
 // One table, with what it came from.
 struct SolverEntry {
   StepTable table;
-  double t_eps = 1e-3;
+  double t_eps = kDefaultTEps;
   // The student's parameters, so that training can go on; absent for tables that were not trained.
   std::optional<StudentConfig> student;
   std::map<std::string, Tensor> parameters;

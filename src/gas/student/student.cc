@@ -17,8 +17,8 @@ Tensor Leaf(const Tensor& value) { return value.to(torch::kFloat64).clone().requ
 nlohmann::json StudentConfig::ToJson() const {
   return {{"steps", steps},
           {"order", order},
-          {"parametrization", ParametrizationName(parametrization)},
-          {"base", base == ThirdOrderBase::kPublished ? "published" : "corrected"},
+          {"parametrization", kParametrizationNames.NameOf(parametrization)},
+          {"base", kThirdOrderBaseNames.NameOf(base)},
           {"t_eps", t_eps},
           {"per_band", per_band}};
 }
@@ -30,15 +30,9 @@ StudentConfig StudentConfig::FromJson(const nlohmann::json& json) {
     config.order = json.at("order").get<int64_t>();
     config.t_eps = json.at("t_eps").get<double>();
     config.per_band = json.value("per_band", false);
-    const std::string kind = json.at("parametrization").get<std::string>(),
-                      base = json.at("base").get<std::string>();
-    const auto kinds = ParametrizationNames();
-    GAS_CHECK(std::find(kinds.begin(), kinds.end(), kind) != kinds.end(), Errc::kBadFile,
-              "student.parametrization = ", kind, " is none that this program knows");
-    GAS_CHECK(base == "published" || base == "corrected", Errc::kBadFile, "student.base = ", base,
-              ", must be published or corrected");
-    config.parametrization = ParametrizationFromName(kind);
-    config.base = base == "published" ? ThirdOrderBase::kPublished : ThirdOrderBase::kCorrected;
+    config.parametrization =
+        kParametrizationNames.FromName(json.at("parametrization").get<std::string>(), Errc::kBadFile);
+    config.base = kThirdOrderBaseNames.FromName(json.at("base").get<std::string>(), Errc::kBadFile);
     return config;
   } catch (const nlohmann::json::exception& e) {
     Fail(Errc::kBadFile, "student: ", e.what());

@@ -20,7 +20,7 @@ struct StudentConfig {
   int64_t order = 0;  // how many earlier predictions and states a step uses, in [1, N]; 0: N
   Parametrization parametrization = Parametrization::kTheory;
   ThirdOrderBase base = ThirdOrderBase::kPublished;
-  double t_eps = 1e-3;
+  double t_eps = kDefaultTEps;
   // Corrections a, c for each component and band of a spectral table, instead of one for all.
   bool per_band = false;
 

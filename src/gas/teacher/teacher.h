@@ -15,12 +15,17 @@
 
 namespace gas {
 
+// The teacher where none is asked for.
+inline constexpr const char* kTeacherSolver = "unipc-3-bh1";
+inline constexpr const char* kTeacherGrid = "logsnr";
+inline constexpr int64_t kTeacherNfe = 20;
+
 // What the samples are; two data sets may be joined only if all of it agrees.
 struct TeacherSpec {
   std::string model, model_sha256;
   std::string solver, grid;
-  int64_t nfe = 20;
-  double t_eps = 1e-3;
+  int64_t nfe = kTeacherNfe;
+  double t_eps = kDefaultTEps;
   double guidance = 1.0;
   bool states = false;         // keep x_0 .. x_{N-1} and the data predictions too
   std::vector<int64_t> shape;  // [C,H,W]

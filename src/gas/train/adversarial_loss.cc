@@ -1,7 +1,6 @@
 #include "gas/train/adversarial_loss.h"
 
 #include "gas/core/error.h"
-#include "gas/core/nearest.h"
 
 namespace gas {
 namespace {
@@ -45,14 +44,6 @@ std::vector<Tensor> SquaredGradients(const Tensor& logits, const std::vector<Ten
 }
 
 }  // namespace
-
-AdversarialKind ParseAdversarialKind(const std::string& name) {
-  const std::vector<std::string> names = {"relativistic", "non-saturating"};
-  if (name == names[0]) return AdversarialKind::kRelativistic;
-  GAS_CHECK(name == names[1], Errc::kBadOption, "adversarial loss = ", name, ": unknown, did you mean ",
-            NearestName(name, names), "?");
-  return AdversarialKind::kNonSaturating;
-}
 
 double DiscriminatorLoss::RealAboveFake() const {
   return (real_logits > fake_logits).to(torch::kFloat64).mean().item<double>();

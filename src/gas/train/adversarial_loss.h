@@ -3,8 +3,7 @@
 #ifndef GAS_TRAIN_ADVERSARIAL_LOSS_H_
 #define GAS_TRAIN_ADVERSARIAL_LOSS_H_
 
-#include <string>
-
+#include "gas/core/enum_names.h"
 #include "gas/models/discriminator.h"
 #include "gas/train/augment.h"
 
@@ -14,9 +13,9 @@ enum class AdversarialKind {
   kRelativistic,   // a real sample scores higher than a fake one: softplus(-(D(real) - D(fake)))
   kNonSaturating,  // each on its own: softplus(-D(real)) + softplus(D(fake)); Goodfellow et al. 2014
 };
-
-// "relativistic", "non-saturating". Throws Error(kBadOption) naming the nearest.
-AdversarialKind ParseAdversarialKind(const std::string& name);
+inline constexpr auto kAdversarialKindNames = NamesOf<AdversarialKind>(
+    "adversary.loss", {{AdversarialKind::kRelativistic, "relativistic", "real above fake, in pairs"},
+                       {AdversarialKind::kNonSaturating, "non-saturating", "each on its own"}});
 
 struct AdversarialOptions {
   AdversarialKind kind = AdversarialKind::kRelativistic;

@@ -4,14 +4,11 @@
 #include <torch/optim/adam.h>
 
 #include "gas/core/error.h"
-#include "gas/core/nearest.h"
 #include "gas/nn/state_dict.h"
 #include "gas/train/adam_state.h"
 
 namespace gas {
 namespace {
-
-constexpr const char* kOnTroubleNames[] = {"warn", "stop", "rollback"};
 
 void ValidateOptions(const AdversaryOptions& o) {
   GAS_CHECK(o.weight >= 0 && std::isfinite(o.weight), Errc::kBadOption, "adversary.weight = ", o.weight,
@@ -47,17 +44,8 @@ struct Memory {
 
 }  // namespace
 
-OnTrouble ParseOnTrouble(const std::string& name) {
-  for (size_t i = 0; i < std::size(kOnTroubleNames); ++i) {
-    if (name == kOnTroubleNames[i]) return static_cast<OnTrouble>(i);
-  }
-  const std::vector<std::string> names(std::begin(kOnTroubleNames), std::end(kOnTroubleNames));
-  Fail(Errc::kBadOption, "adversary.on_trouble = ", name, ": unknown, did you mean ",
-       NearestName(name, names), "?");
-}
-
 nlohmann::json AdversaryOptions::ToJson() const {
-  return {{"kind", loss.kind == AdversarialKind::kRelativistic ? "relativistic" : "non-saturating"},
+  return {{"kind", kAdversarialKindNames.NameOf(loss.kind)},
           {"gamma", loss.gamma},
           {"translation", loss.augment.translation},
           {"cutout", loss.augment.cutout},
@@ -67,7 +55,7 @@ nlohmann::json AdversaryOptions::ToJson() const {
           {"delay", delay},
           {"ramp", ramp},
           {"every", every},
-          {"on_trouble", kOnTroubleNames[static_cast<size_t>(on_trouble)]}};
+          {"on_trouble", kOnTroubleNames.NameOf(on_trouble)}};
 }
 
 struct Adversary::Impl {

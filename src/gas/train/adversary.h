@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "gas/core/enum_names.h"
 #include "gas/models/discriminator.h"
 #include "gas/train/adversarial_loss.h"
 #include "gas/train/checkpoint.h"
@@ -22,9 +23,11 @@ enum class OnTrouble {
   kRollBack,  // returns to the last checkpoint, which was in order, and goes on with half the weight and step
               // size
 };
-
-// "warn", "stop", "rollback". Throws Error(kBadOption) naming the nearest.
-OnTrouble ParseOnTrouble(const std::string& name);
+inline constexpr auto kOnTroubleNames = NamesOf<OnTrouble>(
+    "adversary.on_trouble",
+    {{OnTrouble::kWarn, "warn", "say so and go on"},
+     {OnTrouble::kStop, "stop", "end and keep the last checkpoint"},
+     {OnTrouble::kRollBack, "rollback", "go on from the last checkpoint with half the weight"}});
 
 struct AdversaryOptions {
   AdversarialOptions loss = {};

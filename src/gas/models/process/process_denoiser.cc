@@ -79,7 +79,7 @@ ProcessHello ParseProcessHello(std::string_view where, std::string_view line) {
   hello.shape = ShapeField(where, json);
   hello.classes = ClassesField(where, json);
   try {
-    hello.prediction = PredictionTypeFromName(TextField(where, json, "prediction"));
+    hello.prediction = kPredictionTypeNames.FromName(TextField(where, json, "prediction"));
     hello.schedule = ScheduleFromJson(Field(where, json, "schedule"));
   } catch (const Error& error) {  // it came from the process, not from an option
     const std::string_view what = error.what();

@@ -1,0 +1,104 @@
+#include "gas/cli/model_options.h"
+
+#include <torch/cuda.h>
+
+#include "gas/core/error.h"
+
+namespace gas::cli {
+
+OptionRow ModelRow() {
+  return {.key = "model.name",
+          .flag = "--model",
+          .type = OptType::kText,
+          .def = "fashion",
+          .help = "embedded model (gas models), model file, or exec:COMMAND",
+          .value = "MODEL"};
+}
+
+OptionRow GuidanceRow() {
+  return {.key = "model.guidance",
+          .flag = "--guidance",
+          .type = OptType::kReal,
+          .def = DefaultOf(ModelOptions{}.guidance),
+          .min = -100,
+          .max = 100,
+          .help = "classifier-free guidance scale, 1 for none"};
+}
+
+OptionRow TEpsRow() {
+  return {.key = "solver.t_eps",
+          .flag = "--t-eps",
+          .type = OptType::kReal,
+          .def = DefaultOf(ModelOptions{}.t_eps),
+          .min = 1e-8,
+          .max = 0.5,
+          .help = "time at which sampling ends"};
+}
+
+OptionRow DtypeRow() {
+  return {.key = "run.dtype",
+          .flag = "--dtype",
+          .type = OptType::kChoice,
+          .def = DefaultOf(kDtypeNames.NameOf(Dtype::kFloat32)),
+          .help = "precision of the network's products",
+          .choices = kDtypeNames.choices()};
+}
+
+OptionRow DeviceRow() {
+  return {.key = "run.device",
+          .flag = "--device",
+          .type = OptType::kText,
+          .def = "cpu",
+          .help = "cpu, cuda or cuda:N",
+          .value = "DEVICE"};
+}
+
+OptionRow ThreadsRow() {
+  return {.key = "run.threads",
+          .flag = "--threads",
+          .type = OptType::kInt,
+          .def = "0",
+          .min = 0,
+          .max = 1024,
+          .help = "CPU threads, 0 for all cores"};
+}
+
+std::vector<OptionRow> RunRows() { return {DtypeRow(), DeviceRow(), ThreadsRow()}; }
+
+Model ModelRequest::OpenFor(const TeacherData& data, const std::string& folder) const {
+  const TeacherSpec& spec = data.spec();
+  ModelOptions of_data = options;
+  of_data.t_eps = spec.t_eps;
+  of_data.guidance = spec.guidance;
+  Model model = OpenModel(name, of_data);
+  GAS_CHECK(spec.model_sha256 == model.sha256, Errc::kBadFile, folder, ": made with model ", spec.model,
+            " of SHA-256 ", spec.model_sha256, ", not with ", model.name, " of ", model.sha256);
+  return model;
+}
+
+ModelRequest ReadModelRequest(const Options& options) {
+  return {.name = options.Text("model.name"),
+          .options = {.bfloat16 = options.Enum("run.dtype", kDtypeNames) == Dtype::kBfloat16,
+                      .device = ReadDevice(options)}};
+}
+
+torch::Device ReadDevice(const Options& options) {
+  const std::string& name = options.Text("run.device");
+  if (name == "cpu") return torch::kCPU;
+  GAS_CHECK(name.starts_with("cuda"), Errc::kBadOption, "run.device = ", name,
+            ", must be cpu, cuda or cuda:N");
+  GAS_CHECK(torch::cuda::is_available(), Errc::kUnavailable, "run.device = ", name,
+            ": this machine or this build of LibTorch has no CUDA device");
+  try {
+    return torch::Device(name);
+  } catch (const c10::Error&) {
+    Fail(Errc::kBadOption, "run.device = ", name, ", must be cpu, cuda or cuda:N");
+  }
+}
+
+void CheckTrainable(const Model& model) {
+  GAS_CHECK(model.has_gradient, Errc::kBadOption, "the network of ", model.name,
+            " runs in another process and has no gradient; gas fit needs none");
+}
+
+}  // namespace gas::cli
