@@ -182,7 +182,7 @@ TEST(ProcessDenoiser, RefusesAFirstLineThatIsNotAllowed) {
   EXPECT_ERROR(with("shape", "[1,0,8]"), Errc::kBadFile, "each from 1 to 65536");
   EXPECT_ERROR(with("shape", "[1,8,18446744073709551615]"), Errc::kBadFile, "each from 1 to 65536");
   EXPECT_ERROR(with("shape", "[65536,65536,65536]"), Errc::kBadFile, "at most 2^28 numbers");
-  EXPECT_ERROR(with("prediction", "\"nois\""), Errc::kBadFile, "exec:x: prediction type \"nois\" is unknown");
+  EXPECT_ERROR(with("prediction", "\"nois\""), Errc::kBadFile, "exec:x: prediction type = nois: unknown");
   EXPECT_ERROR(with("schedule", "{\"kind\":\"vp\"}"), Errc::kBadFile,
                "exec:x: schedule kind \"vp\" is unknown");
   EXPECT_ERROR(with("schedule", nullptr), Errc::kBadFile, "exec:x: \"schedule\" is missing");

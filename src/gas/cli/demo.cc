@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "gas/cli/model_options.h"
-#include "gas/cli/quality.h"
+#include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
 #include "gas/cli/run_folder.h"
 #include "gas/core/error.h"
@@ -213,7 +213,7 @@ void RunDemo(const DemoSettings& s, const Options& o) {
   std::vector<LabelledRow> picture;
   const auto add = [&](const std::string& name, int64_t count, const Tensor& images,
                        const Tensor& reference) {
-    rows.push_back(MeasureQuality(name, count, images, reference, test.labels, features));
+    rows.push_back(MeasureQuality(name, count, images, reference, test.labels, &features));
     picture.push_back({name.substr(0, name.find(' ')) + " " + std::to_string(count), images.slice(0, 0, 12)});
   };
   add("unipc-3-bh1 (teacher)", kTeacherNfe, test.images, {});

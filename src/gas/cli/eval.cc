@@ -1,22 +1,19 @@
 #include <iostream>
-#include <numeric>
 
 #include <fmt/format.h>
 
 #include "gas/cli/model_options.h"
-#include "gas/cli/quality.h"
+#include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
-#include "gas/cli/solver_choice.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
+#include "gas/eval/evaluate.h"
+#include "gas/eval/solver_choice.h"
 #include "gas/io/image_set.h"
 #include "gas/teacher/teacher.h"
 
 namespace gas::cli {
 namespace {
-
-// Nearest neighbours in precision, recall, density and coverage; the number that their authors propose.
-constexpr int64_t kNeighbours = 5;
 
 std::vector<OptionRow> EvalRows() {
   return {
@@ -95,129 +92,61 @@ std::vector<std::string> Split(const std::string& text) {
   return parts;
 }
 
-// What making the solver took, as its file says.
-nlohmann::json CostOf(const nlohmann::json& provenance) {
-  nlohmann::json cost;
-  for (const char* key : {"network_evaluations", "seconds", "peak_mebibytes"}) {
-    if (provenance.contains(key) && provenance[key].is_number()) cost[key] = provenance[key];
-  }
-  return cost;
-}
-
-// Of all images [N,...], `count` that are evenly spread, or all of them.
-Tensor EvenlySpread(const Tensor& images, int64_t count) {
-  const int64_t size = images.size(0), kept = std::min(count, size);
-  return images.index_select(0, torch::div(torch::arange(kept) * size, kept, "floor"));
-}
-
 struct EvalSettings {
   ModelRequest model;
   std::string teacher;
-  std::vector<std::string> solvers;
-  std::string grid;
-  std::vector<int64_t> counts;
-  int64_t blocks = 1;
-  int64_t real = 0;
-  std::string data;  // of the real images
+  EvalOptions eval;
   bool json = false;
-  int64_t batch = 0;
 };
 
 EvalSettings ReadEvalSettings(const Options& o) {
-  EvalSettings s{.model = ReadModelRequest(o),
-                 .teacher = o.Text("eval.teacher"),
-                 .solvers = Split(o.Text("eval.solvers")),
-                 .counts = o.IntList("eval.nfe"),
-                 .blocks = o.Int("eval.blocks"),
-                 .real = o.Int("eval.real"),
-                 .json = o.Flag("eval.json"),
-                 .batch = o.Int("eval.batch")};
-  if (!std::all_of(s.solvers.begin(), s.solvers.end(), IsSolverFile)) s.grid = o.Text("eval.grid");
-  if (s.real > 0) s.data = o.Text("data.folder");
+  EvalSettings s{
+      .model = ReadModelRequest(o), .teacher = o.Text("eval.teacher"), .json = o.Flag("eval.json")};
+  s.eval = {.solvers = Split(o.Text("eval.solvers")),
+            .counts = o.IntList("eval.nfe"),
+            .blocks = o.Int("eval.blocks"),
+            .batch = o.Int("eval.batch")};
+  if (!std::all_of(s.eval.solvers.begin(), s.eval.solvers.end(), IsSolverFile))
+    s.eval.grid = o.Text("eval.grid");
+  const int64_t real = o.Int("eval.real");
+  if (real > 0) s.eval.real = RealImages{.folder = o.Text("data.folder"), .count = real};
   return s;
 }
 
-// The real images in the features; none, with a remark, where they cannot be had or a block has too few
-// samples.
-std::optional<Neighbourhoods> RealImages(const EvalSettings& s, const FeatureModel& features,
-                                         int64_t samples_per_block) {
-  const auto without = [](const std::string& reason) {
-    std::cerr << "gas eval: no precision, recall, density and coverage: " << reason << '\n';
-    return std::nullopt;
-  };
-  if (s.real == 0) return std::nullopt;
-  if (samples_per_block <= kNeighbours) {
-    return without(fmt::format("{} samples in a block, must be more than the {} neighbours",
-                               samples_per_block, kNeighbours));
-  }
-  const std::string& folder = s.data;
-  ImageSet data;
-  try {
-    data = ReadImageSet(folder, "train");
-  } catch (const Error& e) {
-    if (e.code() != Errc::kUnavailable) throw;
-    return without(e.what());
-  }
-  const FeatureCard& c = features.network->card();
-  GAS_CHECK(features.network->Fits(data.images), Errc::kBadFile, folder, ": images of shape ",
-            data.images.sizes(), ", must be [N, ", c.channels, ", ", c.resolution, ", ", c.resolution,
-            "] for the features");
-  const Tensor images = ToSigned(EvenlySpread(data.images, s.real));
-  return FindNeighbourhoods(FeaturesOfImages(*features.network, images).features, kNeighbours);
-}
-
 // What the columns of the table mean.
-std::string Legend(const Quality& row) {
-  std::string text =
-      "distance: mean squared, to the teacher; perceptual: to the teacher, in the classifier's features\n"
-      "Fréchet: to the training images, in the same features\n";
-  if (row.real_images > 0) {
-    text += fmt::format("precision, recall, density, coverage: against {} training images, {} neighbours\n",
-                        row.real_images, row.neighbours);
+std::string Legend(const EvalRecord& record) {
+  std::string text = "distance: mean squared, to the teacher\n";
+  const Quality& teacher = record.rows.front();
+  if (teacher.figures.contains("frechet")) {
+    text +=
+        "perceptual: to the teacher, in the features of a classifier\n"
+        "Fréchet: to the training images, in the same features\n";
   }
-  return text + "class %: classified as asked\n";
+  if (teacher.real_images > 0) {
+    text += fmt::format("precision, recall, density, coverage: against {} training images, {} neighbours\n",
+                        teacher.real_images, teacher.neighbours);
+  }
+  if (teacher.figures.contains("agreement")) text += "class %: classified as asked\n";
+  return text;
 }
 
 void RunEval(const EvalSettings& s) {
   const TeacherData data(s.teacher);
   const Model model = s.model.OpenFor(data, s.teacher);
-  const FeatureModel features = ReadFeatureModel(FeatureFileOf(model));
-  std::vector<int64_t> all(data.size());
-  std::iota(all.begin(), all.end(), int64_t{0});
-  const Samples teacher = data.Read(all);
-  std::vector<ResolvedSolver> resolved;  // all of them first, so that a wrong name costs no time
-  for (const int64_t nfe : s.counts) {
-    for (const std::string& solver : s.solvers) {
-      resolved.push_back(ResolveSolver(solver, s.grid, nfe, model, data.spec().t_eps));
-      if (IsSolverFile(solver)) resolved.back().label += " (" + solver + ")";
-    }
-  }
-  const int64_t blocks = s.blocks;
-  GAS_CHECK(data.size() >= 2 * blocks, Errc::kBadOption, "eval.blocks = ", blocks,
-            ", must be at most half of ", data.size(), ", the samples in ", s.teacher);
-  QualityOptions options{.blocks = blocks};
-  if (features.network->Fits(teacher.images)) options.real = RealImages(s, features, data.size() / blocks);
-  const auto measure = [&](const std::string& label, int64_t nfe, const Tensor& images,
-                           const Tensor& reference) {
-    return MeasureQuality(label, nfe, images, reference, teacher.labels, features, options);
-  };
-  std::vector<Quality> rows = {
-      measure(data.spec().solver + " (teacher)", data.spec().nfe, teacher.images, {})};
-  Progress progress("eval", "solvers", static_cast<int64_t>(resolved.size()));
-  for (const ResolvedSolver& solver : resolved) {
-    const Tensor images = RunTeacher(model, solver.table, data.seeds(), false, s.batch).images;
-    rows.push_back(measure(solver.label, solver.table.nfe(), images, teacher.images));
-    rows.back().cost = CostOf(solver.provenance);
-    progress.Update(static_cast<int64_t>(rows.size()) - 1);
-  }
+  Progress progress("eval", "solvers", static_cast<int64_t>(s.eval.solvers.size() * s.eval.counts.size()));
+  EvalOptions options = s.eval;
+  options.progress = [&](int64_t done, int64_t) { progress.Update(done); };
+  const EvalRecord record = Evaluate(data, model, options);
+  for (const std::string& remark : record.remarks) std::cerr << "gas eval: " << remark << '\n';
   if (s.json) {
-    std::cout << QualityToJson(rows).dump(1) << '\n';
+    std::cout << QualityToJson(record.rows).dump(1) << '\n';
     return;
   }
-  std::cout << fmt::format("{} samples of {}, guidance {}", data.size(), s.teacher, data.spec().guidance)
-            << (blocks > 1 ? fmt::format(", mean ± standard deviation over {} blocks", blocks) : "") << "\n\n"
-            << QualityTable(rows) << '\n'
-            << Legend(rows[0]);
+  std::cout << fmt::format("{} samples of {}, guidance {}", record.samples, s.teacher, record.guidance);
+  if (record.blocks > 1) {
+    std::cout << fmt::format(", mean ± standard deviation over {} blocks", record.blocks);
+  }
+  std::cout << "\n\n" << QualityTable(record.rows) << '\n' << Legend(record);
 }
 
 Work PlanEval(const Options& o) {

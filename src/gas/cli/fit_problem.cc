@@ -1,8 +1,8 @@
 #include "gas/cli/fit_problem.h"
 
-#include "gas/cli/solver_choice.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
+#include "gas/eval/solver_choice.h"
 #include "gas/solver/registry.h"
 
 namespace gas::cli {

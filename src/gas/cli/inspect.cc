@@ -1,11 +1,13 @@
+#include <algorithm>
 #include <iostream>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "gas/cli/inspect_solver.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
-#include "gas/io/safetensors.h"
+#include "gas/io/mapped_safetensors.h"
 #include "gas/models/embedded.h"
 #include "gas/models/families.h"
 #include "gas/teacher/teacher.h"
@@ -22,22 +24,23 @@ void InspectSolver(const std::string& path, bool json) {
   }
 }
 
-void InspectWeights(const std::string& path) {
-  const Safetensors file = ReadSafetensors(path);
-  int64_t numbers = 0;
-  for (const auto& [name, tensor] : file.tensors) numbers += tensor.numel();
-  std::cout << fmt::format("safetensors {}: {} tensors, {} numbers\n", path, file.tensors.size(), numbers);
-  for (const auto& [key, value] : file.metadata) std::cout << fmt::format("  {}: {}\n", key, value);
-  for (const auto& [name, tensor] : file.tensors) {
-    std::cout << fmt::format("  {} {} [", name, c10::toString(tensor.scalar_type()));
-    for (int64_t d = 0; d < tensor.dim(); ++d) std::cout << (d ? ", " : "") << tensor.size(d);
-    std::cout << "]\n";
+void PrintTensors(const TensorFile& file) {
+  for (const auto& [name, info] : file.tensors()) {
+    std::cout << fmt::format("  {} {} [{}]\n", name, c10::toString(info.dtype), fmt::join(info.shape, ", "));
   }
+}
+
+// A file of tensors that is no model: a feature network, teacher data, anyone's weights.
+void InspectWeights(const std::string& path) {
+  const MappedSafetensors file(path);
+  std::cout << fmt::format("safetensors {}: {} tensors\n", path, file.tensors().size());
+  for (const auto& [key, value] : file.metadata()) std::cout << fmt::format("  {}: {}\n", key, value);
+  PrintTensors(file);
 }
 
 std::string Shape(const std::vector<int64_t>& shape) { return fmt::format("{}", fmt::join(shape, "x")); }
 
-void InspectModel(const std::string& name) {
+void InspectModel(const std::string& name, const ModelFiles& files) {
   const Model model = OpenModel(name);
   std::cout << fmt::format("model {}: family {}, states {}, {} parameters, {} classes\n", model.name,
                            model.family, Shape(model.shape), model.parameters, model.classes)
@@ -46,11 +49,11 @@ void InspectModel(const std::string& name) {
                            model.schedule->ToJson().dump(), model.sha256);
   if (!model.features.empty()) std::cout << "  feature network: " << model.features << '\n';
   for (const auto& [key, value] : model.metadata) std::cout << fmt::format("  {}: {}\n", key, value);
+  if (const TensorFile* tensors = files.tensors()) PrintTensors(*tensors);
 }
 
-// Whether some family knows the file. Says nothing about whether it is whole.
-bool IsModel(const std::string& name) {
-  const ModelFiles files(name);
+// Whether some family knows the files. Says nothing about whether they are whole.
+bool IsModel(const ModelFiles& files) {
   return std::ranges::any_of(ModelFamilies(),
                              [&](const ModelFamily& family) { return family.recognises(files); });
 }
@@ -66,17 +69,17 @@ void InspectTeacher(const std::string& path) {
 void RunInspect(const std::string& name, bool json) {
   GAS_CHECK(!name.empty(), Errc::kBadOption,
             "gas inspect: no file named, for example gas inspect runs/gs/solver.gas.json");
-  const auto names = EmbeddedModelNames();
-  const bool embedded = std::ranges::find(names, name) != names.end();
   const bool folder = std::filesystem::is_directory(name);
-  const bool model = embedded || (!folder && IsModel(name));
-  const bool solver = !model && name.ends_with(".json");
+  std::optional<ModelFiles> files;
+  if (!folder) files.emplace(IsEmbeddedModel(name) ? EmbeddedFile(name).string() : name);
+  const bool model = files && IsModel(*files);
+  const bool solver = files && !model && name.ends_with(".json");
   GAS_CHECK(!json || solver, Errc::kBadOption, "gas inspect --json: ", name,
             " is no solver file, its name must end in .json");
   if (folder) {
     InspectTeacher(name);
   } else if (model) {
-    InspectModel(name);
+    InspectModel(name, *files);
   } else if (solver) {
     InspectSolver(name, json);
   } else {

@@ -4,10 +4,10 @@
 
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
-#include "gas/cli/solver_choice.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
+#include "gas/eval/solver_choice.h"
 #include "gas/io/file.h"
 #include "gas/io/png.h"
 #include "gas/io/safetensors.h"

@@ -6,9 +6,9 @@
 
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
-#include "gas/cli/solver_choice.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
+#include "gas/eval/solver_choice.h"
 #include "gas/solver/registry.h"
 
 namespace gas::cli {

@@ -1,5 +1,6 @@
 #include "gas/models/embedded.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "gas/core/error.h"
@@ -25,6 +26,10 @@ std::vector<fs::path> ModelFolders() {
 }  // namespace
 
 std::span<const EmbeddedModel> EmbeddedModels() { return kModels; }
+
+bool IsEmbeddedModel(const std::string& name) {
+  return std::ranges::any_of(kModels, [&](const EmbeddedModel& model) { return name == model.name; });
+}
 
 std::vector<std::string> EmbeddedModelNames() {
   std::vector<std::string> names;

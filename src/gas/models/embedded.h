@@ -15,6 +15,7 @@ struct EmbeddedModel {
 };
 
 std::span<const EmbeddedModel> EmbeddedModels();
+bool IsEmbeddedModel(const std::string& name);
 // Their names.
 std::vector<std::string> EmbeddedModelNames();
 

@@ -1,6 +1,6 @@
 // How good samples are: against the teacher's from the same noise, and against the data.
-#ifndef GAS_CLI_QUALITY_H_
-#define GAS_CLI_QUALITY_H_
+#ifndef GAS_EVAL_QUALITY_H_
+#define GAS_EVAL_QUALITY_H_
 
 #include <map>
 #include <optional>
@@ -13,7 +13,7 @@
 #include "gas/metrics/frechet.h"
 #include "gas/metrics/neighbours.h"
 
-namespace gas::cli {
+namespace gas {
 
 // A number measured on several blocks of seeds.
 struct Figure {
@@ -44,15 +44,12 @@ struct QualityOptions {
 // images, teacher [N,C,H,W] in [-1,1]; teacher undefined for the teacher's own row; labels [N], undefined
 // without classes. Images that do not fit the features have no figures in them.
 Quality MeasureQuality(const std::string& label, int64_t nfe, const Tensor& images, const Tensor& teacher,
-                       const Tensor& labels, const FeatureModel& features,
+                       const Tensor& labels, const FeatureModel* features,
                        const QualityOptions& options = {});
 
-// A Markdown table, one row each, with spreads where there are several blocks. Distances have three
-// significant digits; precision, recall, density, coverage and costs are columns only if a row has them.
-std::string QualityTable(const std::vector<Quality>& rows);
 // All digits; the keys are those of Quality.
 nlohmann::json QualityToJson(const std::vector<Quality>& rows);
 
-}  // namespace gas::cli
+}  // namespace gas
 
-#endif  // GAS_CLI_QUALITY_H_
+#endif  // GAS_EVAL_QUALITY_H_

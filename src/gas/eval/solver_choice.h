@@ -1,6 +1,6 @@
 // A solver as people name it, by method or by file, made ready to run.
-#ifndef GAS_CLI_SOLVER_CHOICE_H_
-#define GAS_CLI_SOLVER_CHOICE_H_
+#ifndef GAS_EVAL_SOLVER_CHOICE_H_
+#define GAS_EVAL_SOLVER_CHOICE_H_
 
 #include <string>
 
@@ -9,7 +9,7 @@
 #include "gas/models/model.h"
 #include "gas/solver/step_table.h"
 
-namespace gas::cli {
+namespace gas {
 
 struct ResolvedSolver {
   StepTable table;
@@ -26,6 +26,6 @@ bool IsSolverFile(const std::string& solver);
 ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid, int64_t nfe,
                              const Model& model, double t_eps);
 
-}  // namespace gas::cli
+}  // namespace gas
 
-#endif  // GAS_CLI_SOLVER_CHOICE_H_
+#endif  // GAS_EVAL_SOLVER_CHOICE_H_

@@ -1,10 +1,10 @@
-#include "gas/cli/solver_choice.h"
+#include "gas/eval/solver_choice.h"
 
 #include "gas/core/error.h"
 #include "gas/solver/registry.h"
 #include "gas/student/solver_file.h"
 
-namespace gas::cli {
+namespace gas {
 
 bool IsSolverFile(const std::string& solver) {
   return solver.find('/') != solver.npos || solver.ends_with(".json");
@@ -29,4 +29,4 @@ ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid,
   return {entry.table, entry.table.method + "-" + std::to_string(nfe), entry.t_eps, entry.provenance};
 }
 
-}  // namespace gas::cli
+}  // namespace gas

@@ -1,0 +1,80 @@
+#include "gas/cli/quality_table.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace gas::cli {
+namespace {
+
+// A column of the table. `key` is that of Quality::figures, or of Quality::cost.
+struct Column {
+  const char* key;
+  const char* heading;
+  double scale;
+  int decimals;  // kThreeDigits: as many as give three significant digits
+};
+constexpr int kThreeDigits = -1;
+constexpr Column kFigures[] = {
+    {"distance", "distance", 1, kThreeDigits},
+    {"perceptual", "perceptual", 1, kThreeDigits},
+    {"frechet", "Fréchet", 1, kThreeDigits},
+    {"precision", "precision", 1, 3},
+    {"recall", "recall", 1, 3},
+    {"density", "density", 1, 3},
+    {"coverage", "coverage", 1, 3},
+    {"agreement", "class %", 100, 1},
+};
+constexpr Column kCosts[] = {
+    {"network_evaluations", "NFE to make it", 1, 0},
+    {"seconds", "seconds", 1, 0},
+    {"peak_mebibytes", "peak MiB", 1, 0},
+};
+
+std::string Text(const Figure& figure, const Column& column) {
+  const double mean = column.scale * figure.mean, spread = column.scale * figure.spread;
+  int decimals = column.decimals;
+  if (decimals == kThreeDigits) {
+    const double magnitude = mean == 0 || !std::isfinite(mean) ? 0 : std::floor(std::log10(std::abs(mean)));
+    decimals = static_cast<int>(std::clamp(2 - magnitude, 0.0, 9.0));
+  }
+  std::string text = fmt::format("{:.{}f}", mean, decimals);
+  if (figure.spread > 0) text += fmt::format(" ± {:.{}f}", spread, decimals);
+  return text;
+}
+
+// The cell of a figure or of a cost, "" if there is none.
+std::string FigureCell(const Quality& q, const Column& column) {
+  const auto found = q.figures.find(column.key);
+  return found == q.figures.end() ? "" : Text(found->second, column);
+}
+std::string CostCell(const Quality& q, const Column& column) {
+  return q.cost.contains(column.key) ? Text({q.cost[column.key].get<double>(), 0}, column) : "";
+}
+
+}  // namespace
+
+std::string QualityTable(const std::vector<Quality>& rows) {
+  std::string head = "| solver | NFE |", rule = "|---|---|";
+  std::vector<std::string> lines;
+  for (const Quality& q : rows) lines.push_back(fmt::format("| {} | {} |", q.label, q.nfe));
+  const auto add = [&](const Column& column, std::string (*cell)(const Quality&, const Column&)) {
+    const bool empty =
+        std::all_of(rows.begin(), rows.end(), [&](const Quality& q) { return cell(q, column).empty(); });
+    if (empty) return;
+    head += fmt::format(" {} |", column.heading);
+    rule += "---|";
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const std::string text = cell(rows[i], column);
+      lines[i] += fmt::format(" {} |", text.empty() ? "-" : text);
+    }
+  };
+  for (const Column& column : kFigures) add(column, FigureCell);
+  for (const Column& column : kCosts) add(column, CostCell);
+  std::string text = head + "\n" + rule + "\n";
+  for (const std::string& line : lines) text += line + "\n";
+  return text;
+}
+
+}  // namespace gas::cli
