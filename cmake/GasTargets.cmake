@@ -8,7 +8,9 @@ endif()
 
 # What every target of ours is compiled with; identical everywhere, so that the precompiled header can be shared.
 function(gas_common target)
-  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
+                                              $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                              $<INSTALL_INTERFACE:include>)
   target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
   target_compile_options(${target} PRIVATE ${GAS_WARNINGS})
   target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES} nlohmann_json::nlohmann_json fmt::fmt
@@ -36,6 +38,7 @@ function(gas_add_libraries layers_file)
       target_precompile_headers(gas_core PRIVATE ${PROJECT_SOURCE_DIR}/src/gas/core/precompiled.h)
     endif()
     gas_common(gas_${folder})
+    set_property(GLOBAL APPEND PROPERTY GAS_LIBRARIES gas_${folder})
     # LibTorch's headers are most of the cost of a file; several files to a translation unit share it.
     set_target_properties(gas_${folder} PROPERTIES UNITY_BUILD ${GAS_UNITY} UNITY_BUILD_BATCH_SIZE 6)
     foreach(used IN LISTS uses)

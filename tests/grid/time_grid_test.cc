@@ -124,7 +124,7 @@ TEST(TimeGrid, HostileRequestsAreRefused) {
   EXPECT_ERROR(MakeGrid("uniform", *schedule, 4, 1), Errc::kBadOption, "t_eps = 1");
   EXPECT_ERROR(MakeGrid("uniform", *schedule, 4, std::nan("")), Errc::kBadOption, "t_eps = nan");
   EXPECT_ERROR(MakeGrid("gits", *schedule, 9, 1e-3), Errc::kBadOption, "must be in [5, 8]");
-  EXPECT_ERROR(MakeGridBetween("gits", *schedule, 5, 1, 1e-3), Errc::kBadOption, "its own ends");
+  EXPECT_ERROR(MakeGridBetween("gits", *schedule, 5, 1, 1e-3), Errc::kBadOption, "its ends are fixed");
   EXPECT_ERROR(MakeGrid("gits", *VeSchedule(0.002, 10), 5, 1e-3), Errc::kBadOption, "must be at most");
 }
 

@@ -1,5 +1,7 @@
 #include "gas/cli/adversary_options.h"
 
+#include <fmt/format.h>
+
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
 #include "gas/core/seeds.h"
@@ -48,10 +50,10 @@ std::vector<OptionRow> AdversaryRows() {
        .flag = "--discriminator",
        .type = OptType::kText,
        .def = "features",
-       .help =
-           "features: heads on the model's own encoder; r3gan: from scratch, for any samples; r3gan-cifar10, "
-           "r3gan-ffhq64, r3gan-latent-3, r3gan-latent-4: the published shapes, from scratch; or a file of "
-           "weights",
+       .help = fmt::format(
+           "features: heads on the model's own encoder; r3gan: from scratch, for any samples; {}: "
+           "the published shapes, from scratch; or a file of weights",
+           fmt::join(r3gan::PresetNames(), ", ")),
        .value = "DISCRIMINATOR"},
       {.key = "adversary.weight",
        .flag = "--adversarial-weight",
@@ -79,8 +81,9 @@ std::vector<OptionRow> AdversaryRows() {
        .def = "0",
        .min = 0,
        .max = 1,
-       .help =
-           "Adam step size of the discriminator; 0 for 1e-5 for one from a file and 1e-3 for a fresh one"},
+       .help = fmt::format(
+           "Adam step size of the discriminator; 0 for {} with weights from a file, {} with fresh ones",
+           kPretrainedLr, kFreshLr)},
       {.key = "adversary.delay",
        .flag = "--adversarial-delay",
        .type = OptType::kInt,
@@ -94,7 +97,7 @@ std::vector<OptionRow> AdversaryRows() {
        .def = DefaultOf(defaults.ramp),
        .min = 0,
        .max = 1e9,
-       .help = "iterations after them over which the weight rises"},
+       .help = "iterations after the delay in which the weight rises to its value"},
       {.key = "adversary.every",
        .flag = "--discriminator-every",
        .type = OptType::kInt,

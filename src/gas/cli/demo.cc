@@ -70,7 +70,7 @@ std::vector<OptionRow> DemoRows() {
        .flag = "--gas",
        .type = OptType::kFlag,
        .def = "false",
-       .help = "goes on with an adversary beside the distance, and shows what it makes of the samples"},
+       .help = "train further with an adversary beside the distance, and show these samples too"},
       {.key = "demo.out",
        .flag = "--out",
        .type = OptType::kText,
@@ -181,9 +181,8 @@ void RunDemo(const DemoSettings& s, const Options& o) {
   const FeatureModel features = ReadFeatureModel(FeatureFileOf(model));
   Progress whole("demo", "steps", 1);
 
-  std::cout << fmt::format(
-                   "1. teacher: {} training and {} test samples of {} by unipc-3-bh1 with {} evaluations\n",
-                   s.training, s.test, model.name, kTeacherNfe)
+  std::cout << fmt::format("1. teacher: {} training and {} test samples of {} by {} with {} evaluations\n",
+                           s.training, s.test, model.name, kTeacherSolver, kTeacherNfe)
             << std::flush;
   const StepTable teacher =
       MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, t_eps);
@@ -204,7 +203,7 @@ void RunDemo(const DemoSettings& s, const Options& o) {
   SolverFile adversarial = file;
   const bool with_adversary = s.gas;
   if (with_adversary) {
-    std::cout << fmt::format("   and of gas-{}: as many with an adversary\n", nfe) << std::flush;
+    std::cout << fmt::format("   and of gas-{}: as many iterations with an adversary\n", nfe) << std::flush;
     adversarial.entries[nfe] = FinishWithAdversary(s, o, model, training, file.entries[nfe]);
   }
 
@@ -216,7 +215,7 @@ void RunDemo(const DemoSettings& s, const Options& o) {
     rows.push_back(MeasureQuality(name, count, images, reference, test.labels, &features));
     picture.push_back({name.substr(0, name.find(' ')) + " " + std::to_string(count), images.slice(0, 0, 12)});
   };
-  add("unipc-3-bh1 (teacher)", kTeacherNfe, test.images, {});
+  add(std::string(kTeacherSolver) + " (teacher)", kTeacherNfe, test.images, {});
   for (const char* name : {"dpmpp-3m", "unipc-3-bh2"}) {
     const StepTable table = MakeSolverTable(name, *model.schedule, "logsnr", nfe, t_eps);
     add(name, nfe, Draw(name, model, table, test_seeds).images, test.images);

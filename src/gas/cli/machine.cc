@@ -78,7 +78,7 @@ bool ConvolutionsAreRight(int64_t in, int64_t out) {
 // channels.
 void MendOneDnn() {
   if (ConvolutionsAreRight(24, 24) && ConvolutionsAreRight(16, 8)) return;
-  std::cerr << "gas: this oneDNN's convolutions are wrong; going on without it, slower "
+  std::cerr << "gas: the convolutions of this oneDNN are wrong; it is switched off, which is slower "
                "(ONEDNN_MAX_CPU_ISA=AVX may be faster)\n";
   at::globalContext().setUserEnabledMkldnn(false);
 }

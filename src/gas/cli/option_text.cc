@@ -42,10 +42,12 @@ void MoveSharedOnlyToHeading(OptionGroup& group) {
   for (OptionRow& row : group.rows) row.only = "";
 }
 
+// "theory (corrections to the base solver), times (times alone) or lms".
 std::string ChoicesText(const OptionRow& row) {
   std::string text;
-  for (const Choice& choice : row.choices) {
-    text += text.empty() ? ": " : &choice == &row.choices.back() ? " or " : ", ";
+  for (size_t i = 0; i < row.choices.size(); ++i) {
+    const Choice& choice = row.choices[i];
+    if (i > 0) text += i + 1 == row.choices.size() ? " or " : ", ";
     text += choice.name;
     if (!choice.meaning.empty()) text += fmt::format(" ({})", choice.meaning);
   }
@@ -89,7 +91,9 @@ std::string FlagText(const OptionRow& row) {
   return IsPositional(row) || value.empty() ? row.flag : fmt::format("{} {}", row.flag, value);
 }
 
-std::string MeaningText(const OptionRow& row) { return row.help + ChoicesText(row); }
+std::string MeaningText(const OptionRow& row) {
+  return row.choices.empty() ? row.help : row.help + ": " + ChoicesText(row);
+}
 
 std::string FullText(const OptionRow& row) {
   std::string text = MeaningText(row);

@@ -63,6 +63,7 @@ const OptionRow& Options::Row(std::string_view key) const {
   for (const OptionRow& row : rows_) {
     if (key == row.key) return row;
   }
+  GAS_CHECK(!rows_.empty(), Errc::kBadOption, key, ": unknown key, this verb has no options");
   std::vector<std::string> known;
   for (const OptionRow& row : rows_) known.emplace_back(row.key);
   Fail(Errc::kBadOption, key, ": unknown key, did you mean ", NearestName(key, known), "?");

@@ -24,7 +24,7 @@ struct OptionRow {
   OptType type;
   std::string def;          // default as text; "" for none
   double min = 0, max = 0;  // of numbers; both 0: no bound
-  const char* help;
+  std::string help;
   std::span<const Choice> choices = {};  // of kChoice: what it may be
   const char* value = "";  // what a text stands for in help and completion (value_names.h): "FILE", "SOLVER"
   const char* only = "";   // which runs use it, "" for all: "with --method gas"

@@ -46,7 +46,7 @@ std::vector<OptionRow> TeacherRows() {
        .flag = "--seeds",
        .type = OptType::kText,
        .def = "0-1399",
-       .help = "seeds of the samples, such as 0-63,100; those already there are kept",
+       .help = "seeds of the samples, such as 0-63,100; samples that are there already are kept",
        .value = "SEEDS"},
       {.key = "teacher.states",
        .flag = "--states",

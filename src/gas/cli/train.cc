@@ -55,7 +55,7 @@ std::vector<OptionRow> TrainRows() {
        .def = "200",
        .min = 0,
        .max = 1e9,
-       .help = "last samples of the folder, kept for validation"},
+       .help = "how many of the last samples are kept for validation"},
       {.key = "student.nfe",
        .flag = "--nfe",
        .type = OptType::kText,
@@ -68,7 +68,7 @@ std::vector<OptionRow> TrainRows() {
        .def = DefaultOf(student.order),
        .min = 0,
        .max = 1000,
-       .help = "earlier evaluations that a step uses, at most nfe; 0 for all"},
+       .help = "earlier evaluations that a step uses, at most --nfe; 0 for all"},
       {.key = "student.base",
        .flag = "--base",
        .type = OptType::kChoice,
@@ -92,8 +92,10 @@ std::vector<OptionRow> TrainRows() {
        .flag = "--init",
        .type = OptType::kText,
        .def = "",
-       .help = "where to start: a solver file, whose tables are reproduced exactly, or fit for a closed-form "
-               "fit to the first 256 samples on --grid [the base solver on --grid]",
+       .help = fmt::format(
+           "where to start: a solver file (its tables are reproduced exactly), or the word fit (a "
+           "closed-form fit to the first {} samples on --grid) [the base solver on --grid]",
+           FitSizes{}.training),
        .value = "SOLVER"},
       {.key = "student.per_band",
        .flag = "--per-band",
@@ -104,9 +106,7 @@ std::vector<OptionRow> TrainRows() {
        .flag = "--loss",
        .type = OptType::kText,
        .def = "l2",
-       .help =
-           "l2, l1, huber, features, self, ms-ssim, lpips-vgg, lpips-alex, lpips-squeeze, or a sum such as "
-           "l1+0.5*ms-ssim",
+       .help = fmt::format("{}, or a sum such as l1+0.5*ms-ssim", fmt::join(DistanceNames(), ", ")),
        .value = "LOSS"},
       {.key = "train.lpips_trunk",
        .flag = "--lpips-trunk",
@@ -162,7 +162,7 @@ std::vector<OptionRow> TrainRows() {
        .def = DefaultOf(defaults.ema_decay),
        .min = 0,
        .max = 0.999999,
-       .help = "decay of the average, which is the result"},
+       .help = "decay of the average of the student; the average is the result"},
       {.key = "train.max_grad_norm",
        .flag = "--max-grad-norm",
        .type = OptType::kReal,
@@ -283,12 +283,12 @@ TrainSettings ReadTrainSettings(const Options& o) {
 }
 
 Distance MakeLoss(const LossSettings& s, const Model& model) {
-  const Distance distance =
-      MakeDistance(s.text, {.features = [&] { return ReadFeatureModel(FeatureFileOf(model)).network; },
-                            .encoder = model.encoder,
-                            .lpips = s.lpips,
-                            .device = model.device,
-                            .cache_bytes = s.cache_bytes});
+  const Distance distance = MakeDistance(
+      s.text, {.features = [&] { return ReadFeatureModel(FeatureFileOf(model)).network; },
+               .encoder = model.encoder,
+               .lpips = s.lpips,
+               .device = model.device,
+               .cache_bytes = s.cache_bytes});
   if (!distance.source().is_null()) std::cerr << "train.loss: " << distance.source().dump() << '\n';
   return distance;
 }

@@ -133,7 +133,7 @@ Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int
   if (name == "logsnr") return LogSnrGrid(schedule, steps, t_from, t_to);
   if (name == "edm") return EdmGrid(kEdmRho, schedule, steps, t_from, t_to);
   GAS_CHECK(name != "gits", Errc::kBadOption,
-            "grid gits: brings its own ends, it cannot divide a part of the range");
+            "grid gits: its ends are fixed, so it cannot divide a part of the range");
   Fail(Errc::kBadOption, "grid \"", name.substr(0, 80), "\" is unknown, did you mean ",
        NearestName(name, GridNames()), "?");
 }
