@@ -204,8 +204,9 @@ TEST_F(Teacher, ReadsFoldersOfFormat1) {
 
 TEST_F(Teacher, DoesNotExtendFoldersOfFormat1) {
   const testing::TempFolder copy("format1");
-  std::filesystem::copy(testing::FixtureFolder() / "formats/teacher-1", copy.path(),
-                        std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy(
+      testing::FixtureFolder() / "formats/teacher-1", copy.path(),
+      std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
   const TeacherSpec spec = TeacherData(copy.path()).spec();
   const Model mixture = OpenModel("mixture");
   const StepTable table = MakeSolverTable("dpmpp-2m", *mixture.schedule, "logsnr", 4, 1e-3);
