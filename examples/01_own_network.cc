@@ -8,7 +8,7 @@
 
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
-#include "gas/train/gs_trainer.h"
+#include "gas/train/training_run.h"
 
 namespace {
 
@@ -43,18 +43,17 @@ int main() {
   const Tensor target = noise * (spread(t_eps) / spread(1.0));
 
   gas::Student student({.steps = nfe, .t_eps = t_eps}, schedule);
-  gas::GsTrainer trainer(
-      student, network, gas::MakeDistance("l2"),
-      {.run_folder = {}, .iterations = 200, .batch = 32, .lr = 1e-2, .cosine = true, .ema_decay = 0.9});
-  trainer.Run(gas::PairsOf(gas::Samples{noise, target, {}, {}, {}}), {}, nullptr);
+  gas::GsTrainer trainer(student, network, gas::MakeDistance("l2"),
+                         {.iterations = 200, .lr = 1e-2, .cosine = true, .ema_decay = 0.9});
+  gas::TrainingRun run(trainer, {.folder = {}, .batch = 32});
+  run.Run(gas::PairsOf(gas::Samples{noise, target, {}, {}, {}}), {}, nullptr);
 
   torch::NoGradGuard no_grad;
   const Tensor fresh = torch::randn({128, 1, 4, 4}, torch::kFloat64);
   const Tensor exact = fresh * (spread(t_eps) / spread(1.0));
   const gas::StepTable theory = gas::MakeSolverTable("dpmpp-3m", *schedule, "logsnr", nfe, t_eps);
   const double by_theory = Rmse(gas::RunTable(theory, *network, fresh, {}), exact);
-  const double by_student =
-      Rmse(gas::RunTable(student.TableOf(trainer.average()), *network, fresh, {}), exact);
+  const double by_student = Rmse(gas::RunTable(trainer.AverageTable(), *network, fresh, {}), exact);
   std::printf("rmse to the exact flow: dpmpp-3m %.5f, student %.5f\n", by_theory, by_student);
   return by_student < by_theory / 5 ? 0 : 1;
 }

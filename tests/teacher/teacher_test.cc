@@ -2,9 +2,13 @@
 
 #include <fstream>
 
+#include <fmt/format.h>
+
 #include "gas/solver/registry.h"
-#include "gas/teacher/manifest.h"
+#include "gas/teacher/range_claim.h"
+#include "gas/teacher/table_hash.h"
 #include "support/expect.h"
+#include "support/fixtures.h"
 #include "support/gmm.h"
 #include "support/temp_folder.h"
 
@@ -21,6 +25,7 @@ Model GaussianModel() {
   model.denoiser = std::make_shared<testing::GaussianDenoiser>(0.2, 0.5);
   model.shape = {1, 4, 4};
   model.classes = 3;
+  model.conditioner = std::make_shared<ClassConditioner>(3);
   return model;
 }
 
@@ -32,17 +37,35 @@ TeacherSpec SpecOf(const Model& model, bool states = false) {
           .nfe = 5,
           .states = states,
           .shape = model.shape,
-          .classes = model.classes};
+          .classes = model.classes,
+          .dtype = "float32"};
 }
+
+void Damage(const std::filesystem::path& file) {
+  std::fstream(file, std::ios::in | std::ios::out | std::ios::binary).seekp(-1, std::ios::end).put('\x7f');
+}
+
+class NanDenoiser : public Denoiser {
+ public:
+  PredictionType prediction_type() const override { return PredictionType::kData; }
+  Tensor Predict(const Tensor& x, const NoiseLevel&, const Condition&) const override { return x * NAN; }
+};
 
 class Teacher : public ::testing::Test {
  protected:
   int64_t Write(const std::vector<Seed>& seeds, bool states = false, int64_t batch = 3) {
     return WriteTeacherData(folder_.path(), SpecOf(model_, states), model_, table_, seeds,
-                            {.batch = batch, .shard_size = 4, .progress = {}});
+                            {.batch = batch, .shard_size = 4, .message = [this](const std::string& text) {
+                               messages_.push_back(text);
+                             }});
+  }
+
+  std::filesystem::path ShardOf(Seed first) const {
+    return folder_.path() / fmt::format("shard-{:08}.safetensors", first);
   }
 
   testing::TempFolder folder_{"teacher"};
+  std::vector<std::string> messages_;
   Model model_ = GaussianModel();
   StepTable table_ = MakeSolverTable("ddim", *model_.schedule, "logsnr", 5, 1e-3);
 };
@@ -84,22 +107,112 @@ TEST_F(Teacher, SmallCacheReadsTheSame) {
 TEST_F(Teacher, RefusesOtherDataAndDamage) {
   Write(ParseSeeds("0-5"));
   EXPECT_ERROR(Write(ParseSeeds("0-5"), true), Errc::kBadFile, "holds data with states = false, not true");
-  const auto shard = folder_.path() / Manifest::Read(folder_.path()).shards[0].file;
-  std::fstream(shard, std::ios::in | std::ios::out | std::ios::binary).seekp(-1, std::ios::end).put('\x7f');
-  EXPECT_ERROR(TeacherData(folder_.path()).Read({0}), Errc::kBadFile, "SHA-256");
-  std::filesystem::remove(shard);
-  EXPECT_ERROR(TeacherData(folder_.path()).Read({0}), Errc::kBadFile, shard.string());
   EXPECT_ERROR(TeacherData("/nowhere"), Errc::kBadFile, "no manifest.json");
   EXPECT_ERROR(TeacherData(folder_.path()).Read({6}), Errc::kBadOption,
                "teacher sample 6, must be in [0, 5]");
+  Damage(ShardOf(0));
+  EXPECT_ERROR(TeacherData(folder_.path()).Read({0}), Errc::kBadFile, "SHA-256");
+  std::filesystem::remove(ShardOf(0));
+  EXPECT_ERROR(TeacherData(folder_.path()), Errc::kBadFile, ShardOf(0).string() + ": is missing");
 }
 
-TEST_F(Teacher, ManifestCannotLeadOutOfItsFolder) {
+TEST_F(Teacher, RefusesAnotherSolverPrecisionOrShardSize) {
+  Write(ParseSeeds("0-5"));
+  StepTable other = table_;
+  other.b = table_.b.clone();
+  other.b[3][3] += 1e-5;
+  EXPECT_ERROR(WriteTeacherData(folder_.path(), SpecOf(model_), model_, other, {9}), Errc::kBadFile,
+               "holds data with table_sha256 = ");
+  TeacherSpec half = SpecOf(model_);
+  half.dtype = "bfloat16";
+  EXPECT_ERROR(WriteTeacherData(folder_.path(), half, model_, table_, {9}), Errc::kBadFile,
+               "holds data with dtype = \"float32\", not \"bfloat16\"");
+  EXPECT_ERROR(WriteTeacherData(folder_.path(), SpecOf(model_), model_, table_, {9}, {.shard_size = 8}),
+               Errc::kBadOption, "has shards of 4 seeds");
+}
+
+TEST_F(Teacher, TheLastBitsOfATableAreNoOtherSolver) {
+  StepTable other = table_;
+  other.a = table_.a * (1 + 1e-15);
+  EXPECT_EQ(TableHash(other), TableHash(table_));
+}
+
+TEST_F(Teacher, TimesStandInTheManifest) {
   Write(ParseSeeds("0-3"));
-  Manifest manifest = Manifest::Read(folder_.path());
-  manifest.shards[0].file = "../elsewhere.safetensors";
-  manifest.Write(folder_.path());
-  EXPECT_ERROR(TeacherData(folder_.path()), Errc::kBadFile, "leads out of the folder");
+  const TeacherData data(folder_.path());
+  EXPECT_TRUE(SameBits(data.times(*model_.schedule), table_.t));
+  EXPECT_EQ(data.spec().network_times.size(), 5u);
+}
+
+TEST_F(Teacher, MakesDeletedAndDamagedShardsAgain) {
+  Write(ParseSeeds("0-11"));
+  const Samples before = TeacherData(folder_.path()).Read({0, 5, 11});
+  std::filesystem::remove(ShardOf(0));
+  Damage(ShardOf(4));
+  EXPECT_EQ(Write(ParseSeeds("0-11")), 8);
+  ASSERT_EQ(messages_.size(), 2u);
+  EXPECT_EQ(messages_[0], ShardOf(0).string() + ": is missing; it is made again");
+  EXPECT_EQ(messages_[1], ShardOf(4).string() + ": does not match its SHA-256; it is made again");
+  EXPECT_TRUE(SameBits(TeacherData(folder_.path()).Read({0, 5, 11}).images, before.images));
+}
+
+TEST_F(Teacher, AShardWithoutSidecarIsNotComplete) {
+  Write(ParseSeeds("0-7"));
+  std::filesystem::remove(folder_.path() / "shard-00000004.json");
+  EXPECT_EQ(FormatSeeds(TeacherData(folder_.path()).seeds()), "0-3");
+  EXPECT_EQ(Write(ParseSeeds("0-7")), 4);
+}
+
+TEST_F(Teacher, OrderIsThatOfTheSeedsWhoeverCameFirst) {
+  Write(ParseSeeds("8-11"));
+  Write(ParseSeeds("1,3"));
+  Write(ParseSeeds("0-2"));
+  EXPECT_EQ(FormatSeeds(TeacherData(folder_.path()).seeds()), "0-3,8-11");
+}
+
+TEST_F(Teacher, SamplesThatAreNotFiniteNameTheirSeedAndLeaveNoLock) {
+  model_.denoiser = std::make_shared<NanDenoiser>();
+  EXPECT_ERROR(Write(ParseSeeds("5-7")), Errc::kNumeric, "the sample of seed 5 has entries");
+  EXPECT_FALSE(std::filesystem::exists(RangeClaim::LockOf(folder_.path(), 4)));
+}
+
+TEST_F(Teacher, StatesOfAnyRank) {
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{6}, {2, 3, 2, 2}}) {
+    const testing::TempFolder folder("rank");
+    model_.shape = shape;
+    WriteTeacherData(folder.path(), SpecOf(model_, true), model_, table_, ParseSeeds("0-4"));
+    const Samples read = TeacherData(folder.path()).Read({1, 4});
+    EXPECT_EQ(read.images.dim(), static_cast<int64_t>(shape.size()) + 1);
+    EXPECT_TRUE(SameBits(read.images, RunTeacher(model_, table_, {1, 4}, false, 8).images));
+    EXPECT_EQ(read.states.dim(), read.images.dim() + 1);
+  }
+}
+
+// Format 1 kept no times: they are made from the solver's name (tests/fixtures/formats/README.md).
+TEST_F(Teacher, ReadsFoldersOfFormat1) {
+  const std::filesystem::path folder = testing::FixtureFolder() / "formats/teacher-1";
+  const TeacherData data(folder);
+  const Model mixture = OpenModel("mixture");
+  ASSERT_EQ(FormatSeeds(data.seeds()), "0-9");
+  const StepTable table = MakeSolverTable("dpmpp-2m", *mixture.schedule, "logsnr", 4, 1e-3);
+  EXPECT_TRUE(SameBits(data.times(*mixture.schedule), table.t));
+  const Samples read = data.Read({2, 9}), now = RunTeacher(mixture, table, {2, 9}, true, 4);
+  EXPECT_TRUE(SameBits(read.noise, now.noise));
+  EXPECT_TRUE(testing::Close(read.images, now.images, 1e-5, 0));
+  EXPECT_TRUE(testing::Close(read.states, now.states, 1e-5, 0));
+}
+
+TEST_F(Teacher, DoesNotExtendFoldersOfFormat1) {
+  const testing::TempFolder copy("format1");
+  std::filesystem::copy(
+      testing::FixtureFolder() / "formats/teacher-1", copy.path(),
+      std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
+  const TeacherSpec spec = TeacherData(copy.path()).spec();
+  const Model mixture = OpenModel("mixture");
+  const StepTable table = MakeSolverTable("dpmpp-2m", *mixture.schedule, "logsnr", 4, 1e-3);
+  EXPECT_EQ(WriteTeacherData(copy.path(), spec, mixture, table, ParseSeeds("3-9")), 0);
+  EXPECT_ERROR(WriteTeacherData(copy.path(), spec, mixture, table, {10}), Errc::kBadFile,
+               "has no sample of seed 10, and data of format 1 are read but not extended");
 }
 
 }  // namespace

@@ -3,8 +3,8 @@
 #include "gas/features/classifier.h"
 #include "gas/io/safetensors.h"
 #include "gas/models/edm/edm_denoiser.h"
-#include "gas/train/gs_trainer.h"
 #include "gas/train/loss_text.h"
+#include "gas/train/training_run.h"
 #include "support/expect.h"
 #include "support/gmm.h"
 #include "support/lpips.h"
@@ -208,10 +208,10 @@ TEST(DistanceCache, TrainerUsesIt) {
   std::vector<std::map<std::string, Tensor>> results;
   for (const uint64_t bytes : {kDistanceCacheBytes, uint64_t{0}}) {
     Student student({.steps = 3}, schedule);
-    GsTrainer trainer(student, network, counted.Make(bytes),
-                      {.run_folder = {}, .iterations = 12, .batch = 4});
+    GsTrainer trainer(student, network, counted.Make(bytes), {.iterations = 12});
+    TrainingRun run(trainer, {.folder = {}, .batch = 4});
     counted.TakeCalls();
-    trainer.Run(PairsOf(samples), {}, nullptr);
+    run.Run(PairsOf(samples), {}, nullptr);
     EXPECT_EQ(counted.TakeCalls(), bytes > 0 ? 10 : 48);
     results.push_back(trainer.average());
   }

@@ -5,7 +5,7 @@
 #include "gas/models/mixture/mixture.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
-#include "gas/train/gs_trainer.h"
+#include "gas/train/training_run.h"
 #include "support/expect.h"
 
 namespace gas {
@@ -79,15 +79,14 @@ class Toy {
 
   Modes Train(Student& student, int64_t iterations, double lr, std::shared_ptr<Adversary> adversary) const {
     GsTrainer trainer(student, network_, MakeDistance("l2"),
-                      {.run_folder = {},
-                       .iterations = iterations,
-                       .batch = 128,
+                      {.iterations = iterations,
                        .lr = lr,
                        .cosine = true,
                        .ema_decay = 0.98,
                        .gradient_checkpointing = false},
                       std::move(adversary));
-    trainer.Run(PairsOf(samples_), {}, nullptr);
+    TrainingRun run(trainer, {.folder = {}, .batch = 128});
+    run.Run(PairsOf(samples_), {}, nullptr);
     student.SetParameters(trainer.average());
     const torch::NoGradGuard no_grad;
     return ModesOf(RunTable(student.Table(), *network_, unseen_, {}));

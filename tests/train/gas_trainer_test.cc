@@ -1,6 +1,6 @@
 // Training with an adversary: exact continuation, independence of evaluation, and what is done about trouble.
 #include "gas/models/r3gan/discriminator.h"
-#include "gas/train/gs_trainer.h"
+#include "gas/train/training_run.h"
 #include "support/expect.h"
 #include "support/gmm.h"
 #include "support/same_tensors.h"
@@ -40,15 +40,18 @@ class GasTraining : public ::testing::Test {
   }
 
   // Everything that training changes, after `iterations`; the run folder may hold a checkpoint.
-  std::map<std::string, Tensor> Train(GsTrainOptions options, const std::shared_ptr<Adversary>& adversary,
-                                      std::vector<GsStep>* steps = nullptr, int64_t die_at = -1) {
+  std::map<std::string, Tensor> Train(int64_t iterations, TrainingRunOptions options,
+                                      const std::shared_ptr<Adversary>& adversary,
+                                      std::vector<GsStep>* steps = nullptr,
+                                      std::optional<int64_t> die_at = std::nullopt) {
     struct Killed {};
     options.batch = 8;
-    options.lr = 5e-3;
     Student student({.steps = 3}, schedule_);
-    GsTrainer trainer(student, network_, MakeDistance("l2"), options, adversary);
+    GsTrainer trainer(student, network_, MakeDistance("l2"), {.iterations = iterations, .lr = 5e-3},
+                      adversary);
+    TrainingRun run(trainer, options);
     try {
-      trainer.Run(PairsOf(samples_), PairsOf(samples_), [&](const GsStep& step) {
+      run.Run(PairsOf(samples_), PairsOf(samples_), [&](const GsStep& step) {
         if (steps != nullptr) steps->push_back(step);
         if (step.iteration == die_at) throw Killed();
       });
@@ -72,25 +75,22 @@ TEST_F(GasTraining, KilledRunContinuesToTheSameBits) {
   AdversaryOptions options;
   options.loss.augment = kDiffAugment;
   options.ramp = 10;
-  const auto expected =
-      Train({.run_folder = whole.path(), .iterations = 15, .checkpoint_every = 4}, SmallAdversary(options));
+  const auto expected = Train(15, {.folder = whole.path(), .checkpoint_every = 4}, SmallAdversary(options));
   // Dies after iteration 11: the checkpoint is of iteration 8.
-  Train({.run_folder = broken.path(), .iterations = 15, .checkpoint_every = 4}, SmallAdversary(options),
-        nullptr, 11);
+  Train(15, {.folder = broken.path(), .checkpoint_every = 4}, SmallAdversary(options), nullptr, 11);
   std::vector<GsStep> steps;
-  ExpectSame(Train({.run_folder = broken.path(), .iterations = 15, .checkpoint_every = 4},
-                   SmallAdversary(options), &steps),
+  ExpectSame(Train(15, {.folder = broken.path(), .checkpoint_every = 4}, SmallAdversary(options), &steps),
              expected);
   EXPECT_EQ(steps.front().iteration, 9);
 }
 
 TEST_F(GasTraining, EvaluationDoesNotChangeWhatIsTrained) {
   std::vector<GsStep> steps;
-  const auto often =
-      Train({.run_folder = {}, .iterations = 6, .validate_every = 1}, SmallAdversary(), &steps);
-  ExpectSame(often, Train({.run_folder = {}, .iterations = 6, .validate_every = 0}, SmallAdversary()));
-  EXPECT_GE(steps.front().coverage, 0);
-  EXPECT_LE(steps.front().coverage, 1);
+  const auto often = Train(6, {.folder = {}, .validate_every = 1}, SmallAdversary(), &steps);
+  ExpectSame(often, Train(6, {.folder = {}, .validate_every = 0}, SmallAdversary()));
+  ASSERT_TRUE(steps.front().coverage);
+  EXPECT_GE(*steps.front().coverage, 0);
+  EXPECT_LE(*steps.front().coverage, 1);
 }
 
 TEST_F(GasTraining, WeightWaitsAndRises) {
@@ -101,23 +101,23 @@ TEST_F(GasTraining, WeightWaitsAndRises) {
   options.every = 2;
   const auto adversary = SmallAdversary(options);
   std::vector<GsStep> steps;
-  Train({.run_folder = {}, .iterations = 9}, adversary, &steps);
+  Train(9, {.folder = {}}, adversary, &steps);
   const double expected[] = {0, 0, 0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.4};
   for (size_t i = 0; i < steps.size(); ++i) {
     EXPECT_NEAR(steps[i].weight, expected[i], 1e-15) << i;
     EXPECT_EQ(steps[i].discriminator.has_value(), i % 2 == 0) << i;
-    EXPECT_EQ(steps[i].adversarial > 0, expected[i] > 0) << i;
+    EXPECT_EQ(steps[i].adversarial.has_value(), expected[i] > 0) << i;
   }
 }
 
 TEST_F(GasTraining, AWeightOfZeroIsPlainTraining) {
   AdversaryOptions options;
   options.weight = 0;
-  const auto with = Train({.run_folder = {}, .iterations = 5}, SmallAdversary(options));
+  const auto with = Train(5, {.folder = {}}, SmallAdversary(options));
   Student student({.steps = 3}, schedule_);
-  GsTrainer plain(student, network_, MakeDistance("l2"),
-                  {.run_folder = {}, .iterations = 5, .batch = 8, .lr = 5e-3});
-  plain.Run(PairsOf(samples_), {}, nullptr);
+  GsTrainer plain(student, network_, MakeDistance("l2"), {.iterations = 5, .lr = 5e-3});
+  TrainingRun run(plain, {.folder = {}, .batch = 8});
+  run.Run(PairsOf(samples_), {}, nullptr);
   for (const auto& [name, value] : plain.average()) EXPECT_TRUE(SameBits(value, with.at(name))) << name;
 }
 
@@ -125,7 +125,7 @@ TEST_F(GasTraining, ExplodingPenaltiesStopTheRunWhenAsked) {
   // gain^2 / 18 entries of a sample, times gamma of both penalties: 0.2 * 100^2 / 18 = 111.
   const auto adversary = std::make_shared<Adversary>(
       std::make_shared<MeanDiscriminator>(100), AdversaryOptions{.lr = 1e-6, .on_trouble = OnTrouble::kStop});
-  EXPECT_ERROR(Train({.run_folder = {}, .iterations = kTroubleMemory + 5}, adversary), Errc::kNumeric,
+  EXPECT_ERROR(Train(kTroubleMemory + 5, {.folder = {}}, adversary), Errc::kNumeric,
                "at iteration 100 the discriminator's gradient penalty is 111, bound 10");
 }
 
@@ -135,15 +135,14 @@ TEST_F(GasTraining, TroubleRollsBackWithHalfTheWeightAndGivesUpInTheEnd) {
       std::make_shared<Adversary>(std::make_shared<MeanDiscriminator>(100),
                                   AdversaryOptions{.lr = 1e-6, .on_trouble = OnTrouble::kRollBack});
   std::vector<GsStep> steps;
-  EXPECT_ERROR(
-      Train({.run_folder = folder.path(), .iterations = 5000, .checkpoint_every = 40}, adversary, &steps),
-      Errc::kNumeric, "it did so again with the weight at 0.015625 of what was asked");
+  EXPECT_ERROR(Train(5000, {.folder = folder.path(), .checkpoint_every = 40}, adversary, &steps),
+               Errc::kNumeric, "it did so again with the weight at 0.015625 of what was asked");
   std::vector<const GsStep*> returns;
   for (const GsStep& step : steps) {
-    if (!step.trouble.empty()) returns.push_back(&step);
+    if (step.trouble) returns.push_back(&step);
   }
   ASSERT_EQ(returns.size(), 6u);  // 1/2 ... 1/64
-  EXPECT_THAT(returns[0]->trouble, ::testing::HasSubstr("back to iteration 80, with half the weight"));
+  EXPECT_THAT(*returns[0]->trouble, ::testing::HasSubstr("back to iteration 80, with half the weight"));
   EXPECT_NEAR(steps[returns[0]->iteration].weight, 0.05, 1e-15);  // the step after it
 }
 
@@ -151,24 +150,56 @@ TEST_F(GasTraining, WarnsAndGoesOnOtherwise) {
   const auto adversary =
       std::make_shared<Adversary>(std::make_shared<MeanDiscriminator>(100), AdversaryOptions{.lr = 1e-6});
   std::vector<GsStep> steps;
-  Train({.run_folder = {}, .iterations = 2 * kTroubleMemory + 5}, adversary, &steps);
+  Train(2 * kTroubleMemory + 5, {.folder = {}}, adversary, &steps);
   int64_t warnings = 0;
-  for (const GsStep& step : steps) warnings += step.trouble.empty() ? 0 : 1;
+  for (const GsStep& step : steps) warnings += step.trouble ? 1 : 0;
   EXPECT_EQ(warnings, 3);  // at iterations 100 and 200, and at the validation that ends the run
 }
 
 TEST_F(GasTraining, CheckpointsOfOtherRunsAreRefused) {
   const testing::TempFolder plain("gas_plain"), adversarial("gas_adversarial");
   Student student({.steps = 3}, schedule_);
-  GsTrainer first(student, network_, MakeDistance("l2"),
-                  {.run_folder = plain.path(), .iterations = 2, .batch = 8});
-  first.Run(PairsOf(samples_), {}, nullptr);
-  EXPECT_ERROR(Train({.run_folder = plain.path(), .iterations = 4}, SmallAdversary()), Errc::kBadFile,
-               "is of a run without adversary");
-  Train({.run_folder = adversarial.path(), .iterations = 2}, SmallAdversary());
-  GsTrainer second(student, network_, MakeDistance("l2"),
-                   {.run_folder = adversarial.path(), .iterations = 4, .batch = 8});
-  EXPECT_ERROR(second.Run(PairsOf(samples_), {}, nullptr), Errc::kBadFile, "is of a run with an adversary");
+  const GsTrainerOptions options{.iterations = 2, .lr = 5e-3};
+  GsTrainer first(student, network_, MakeDistance("l2"), options);
+  TrainingRun(first, {.folder = plain.path(), .batch = 8}).Run(PairsOf(samples_), {}, nullptr);
+  EXPECT_ERROR(Train(4, {.folder = plain.path()}, SmallAdversary()), Errc::kBadFile,
+               "was made with train.method = \"gs\", this run has \"gas\"");
+  Train(2, {.folder = adversarial.path()}, SmallAdversary());
+  Student other({.steps = 3}, schedule_);
+  GsTrainer second(other, network_, MakeDistance("l2"), options);
+  TrainingRun run(second, {.folder = adversarial.path(), .batch = 8});
+  EXPECT_ERROR(run.Run(PairsOf(samples_), {}, nullptr), Errc::kBadFile,
+               "was made with train.method = \"gas\", this run has \"gs\"");
+  AdversaryOptions heavier;
+  heavier.weight = 0.2;
+  EXPECT_ERROR(Train(4, {.folder = adversarial.path()}, SmallAdversary(heavier)), Errc::kBadFile,
+               "was made with adversary.weight = 0.1, this run has 0.2");
+}
+
+TEST_F(GasTraining, StatesOfAnyRank) {
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{40, 18}, {40, 2, 1, 3, 3}}) {
+    const Tensor noise = torch::randn(shape, torch::kFloat64);
+    samples_ = {noise, network_->Flow(*schedule_, noise, 1.0, 1e-3), {}, {}, {}};
+    std::vector<GsStep> steps;
+    Train(3, {}, std::make_shared<Adversary>(std::make_shared<MeanDiscriminator>(1), AdversaryOptions{}),
+          &steps);
+    // gain^2 / 18 entries of a sample.
+    EXPECT_NEAR(steps.front().discriminator->r1, 1.0 / 18, 1e-9);
+  }
+}
+
+// Those of two halves, by their shares, make the step that the whole makes.
+TEST_F(GasTraining, GradientsOfTheDiscriminatorAddUp) {
+  const Tensor real = samples_.images, fake = samples_.images.flip(0) * 0.9;
+  const auto after_one_step = [&](const std::vector<std::pair<int64_t, int64_t>>& parts) {
+    const auto adversary = SmallAdversary();
+    for (const auto& [begin, end] : parts) {
+      adversary->ComputeGradients({real.slice(0, begin, end), {}}, {fake.slice(0, begin, end), {}}, 0,
+                                  static_cast<double>(end - begin) / 40);
+    }
+    return adversary->ApplyGradients();
+  };
+  EXPECT_NEAR(after_one_step({{0, 16}, {16, 40}}), after_one_step({{0, 40}}), 1e-9);
 }
 
 TEST(Adversary, RefusesOptionsThatCannotBe) {

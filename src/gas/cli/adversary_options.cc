@@ -1,48 +1,10 @@
 #include "gas/cli/adversary_options.h"
 
-#include <fmt/format.h>
-
-#include "gas/core/error.h"
-#include "gas/core/nearest.h"
-#include "gas/core/seeds.h"
-#include "gas/io/file.h"
-#include "gas/models/feature_discriminator.h"
-#include "gas/models/r3gan/discriminator.h"
-#include "gas/nn/state_dict.h"
-
-namespace gas::cli {
-namespace {
-
-// Step sizes where none is asked for: that of the paper for a pretrained discriminator, more for one that
-// begins from nothing (docs/results-fashion.md).
-constexpr double kPretrainedLr = 1e-5, kFreshLr = 1e-3;
-
-std::shared_ptr<Discriminator> MakeDiscriminator(const std::string& name, const Model& model) {
-  if (LooksLikeFile(name)) return r3gan::ReadDiscriminator(name, r3gan::Classes::kAsStored);
-  if (name == "features") {
     GAS_CHECK(model.encoder, Errc::kBadOption,
               "adversary.discriminator = features needs an encoder, and model ", model.name,
               " shows none; r3gan needs none");
     return std::make_shared<FeatureDiscriminator>(model.encoder, FeatureDiscriminatorConfig{});
-  }
-  if (name == "r3gan") {
-    GAS_CHECK(model.shape[1] == model.shape[2], Errc::kBadOption,
-              "adversary.discriminator = r3gan: samples of ", model.shape[1], " x ", model.shape[2],
-              ", must be square");
-    return std::make_shared<r3gan::R3ganDiscriminator>(r3gan::ConfigFor(model.shape[0], model.shape[1]));
-  }
-  const std::vector<std::string> presets = r3gan::PresetNames();
-  if (std::find(presets.begin(), presets.end(), name) == presets.end()) {
-    std::vector<std::string> names = {"features", "r3gan"};
-    names.insert(names.end(), presets.begin(), presets.end());
-    Fail(Errc::kBadOption, "adversary.discriminator = ", name, ": unknown, did you mean ",
-         NearestName(name, names), "?");
-  }
-  return std::make_shared<r3gan::R3ganDiscriminator>(r3gan::Preset(name));
-}
-
-}  // namespace
-
+namespace gas::cli {
 std::vector<OptionRow> AdversaryRows() {
   const AdversaryOptions defaults;
   std::vector<OptionRow> rows = {
@@ -122,28 +84,19 @@ std::vector<OptionRow> AdversaryRows() {
 }
 
 AdversarySettings ReadAdversarySettings(const Options& o) {
-  const std::string& discriminator = o.Text("adversary.discriminator");
+  AdversarySettings settings{
+      .discriminator = o.Text("adversary.discriminator"),
+      .options = {.loss = {.kind = o.Enum("adversary.loss", kAdversarialKindNames),
+                           .gamma = o.Real("adversary.gamma"),
+                           .augment = o.Flag("adversary.augment") ? kDiffAugment : AugmentOptions{}},
+                  .weight = o.Real("adversary.weight"),
+                  .delay = o.Int("adversary.delay"),
+                  .ramp = o.Int("adversary.ramp"),
+                  .every = o.Int("adversary.every"),
+                  .on_trouble = o.Enum("adversary.on_trouble", kOnTroubleNames)}};
   const double lr = o.Real("adversary.lr");
-  const double usual_lr = LooksLikeFile(discriminator) ? kPretrainedLr : kFreshLr;
-  return {.discriminator = discriminator,
-          .options = {.loss = {.kind = o.Enum("adversary.loss", kAdversarialKindNames),
-                               .gamma = o.Real("adversary.gamma"),
-                               .augment = o.Flag("adversary.augment") ? kDiffAugment : AugmentOptions{}},
-                      .weight = o.Real("adversary.weight"),
-                      .lr = lr > 0 ? lr : usual_lr,
-                      .delay = o.Int("adversary.delay"),
-                      .ramp = o.Int("adversary.ramp"),
-                      .every = o.Int("adversary.every"),
-                      .on_trouble = o.Enum("adversary.on_trouble", kOnTroubleNames)}};
-}
-
-std::shared_ptr<Adversary> MakeAdversary(const AdversarySettings& settings, const Model& model,
-                                         uint64_t seed) {
-  torch::manual_seed(MixBits(seed));
-  const std::shared_ptr<Discriminator> discriminator = MakeDiscriminator(settings.discriminator, model);
-  UseChannelsLast(*discriminator);
-  discriminator->to(model.device);
-  return std::make_shared<Adversary>(discriminator, settings.options);
+  if (lr > 0) settings.lr = lr;
+  return settings;
 }
 
 }  // namespace gas::cli

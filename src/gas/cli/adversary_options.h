@@ -1,28 +1,18 @@
-// The options of `gas train --method gas`, and the adversary that they describe.
+// The options of `gas train --method gas`.
 #ifndef GAS_CLI_ADVERSARY_OPTIONS_H_
 #define GAS_CLI_ADVERSARY_OPTIONS_H_
 
-#include <memory>
 #include <vector>
 
 #include "gas/cli/options.h"
-#include "gas/models/model.h"
-#include "gas/train/adversary.h"
+#include "gas/train/make_adversary.h"
 
 namespace gas::cli {
 
 std::vector<OptionRow> AdversaryRows();
 
-struct AdversarySettings {
-  std::string discriminator;  // a name, or a file of weights
-  AdversaryOptions options;
-};
+// The adversary that they describe.
 AdversarySettings ReadAdversarySettings(const Options& options);
-
-// A fresh one, its weights drawn from `seed`. Throws Error(kBadOption) for settings that do not fit the
-// model.
-std::shared_ptr<Adversary> MakeAdversary(const AdversarySettings& settings, const Model& model,
-                                         uint64_t seed);
 
 }  // namespace gas::cli
 

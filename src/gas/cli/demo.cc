@@ -16,7 +16,7 @@
 #include "gas/report/image_grid.h"
 #include "gas/solver/registry.h"
 #include "gas/student/solver_file.h"
-#include "gas/train/gs_trainer.h"
+#include "gas/train/training_run.h"
 
 namespace gas::cli {
 namespace {
@@ -122,21 +122,19 @@ Samples Draw(const char* what, const Model& model, const StepTable& table, const
 SolverEntry Trained(const DemoSettings& s, const Options& o, const char* method, Student& student,
                     const Model& model, const Samples& training, double lr,
                     std::shared_ptr<Adversary> adversary) {
-  const GsTrainOptions options{.run_folder = {},
-                               .iterations = s.iterations,
-                               .batch = s.batch,
-                               .lr = lr,
-                               .cosine = true,
-                               .ema_decay = 0.95,
-                               .gradient_checkpointing = false,
-                               .device = model.device};
+  const GsTrainerOptions options{.iterations = s.iterations,
+                                 .lr = lr,
+                                 .cosine = true,
+                                 .ema_decay = 0.95,
+                                 .gradient_checkpointing = false};
   GsTrainer trainer(student, model.denoiser, MakeDistance("l2"), options, std::move(adversary));
+  TrainingRun run(trainer, {.folder = {}, .batch = s.batch, .device = model.device});
   Progress progress(method, "iterations", s.iterations);
-  trainer.Run(PairsOf(training), {}, [&](const GsStep& step) {
+  run.Run(PairsOf(training), {}, [&](const GsStep& step) {
     progress.Update(step.iteration, fmt::format("loss {:.5f}", step.loss));
   });
   SolverEntry entry;
-  entry.table = student.TableOf(trainer.average()).Detached();
+  entry.table = trainer.AverageTable();
   entry.table.method = method;
   entry.t_eps = student.config().t_eps;
   entry.student = student.config();

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include "gas/cli/fit_problem.h"
-#include "gas/cli/machine.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/run_folder.h"
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
+#include "gas/core/memory.h"
 #include "gas/core/progress.h"
 #include "gas/features/classifier.h"
 #include "gas/student/solver_file.h"

@@ -15,9 +15,6 @@ void PrepareMachine();
 // Threads of this process, those of OpenBLAS included; 0 for as many as there are cores.
 void SetThreads(int64_t count);
 
-// The most memory that this process has held, resident.
-double PeakMebibytes();
-
 }  // namespace gas::cli
 
 #endif  // GAS_CLI_MACHINE_H_

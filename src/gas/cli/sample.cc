@@ -12,10 +12,12 @@
 #include "gas/io/png.h"
 #include "gas/io/safetensors.h"
 #include "gas/report/image_grid.h"
-#include "gas/solver/sampler.h"
+#include "gas/teacher/sample_seeds.h"
 
 namespace gas::cli {
 namespace {
+
+constexpr int64_t kDrawnClass = -2;
 
 enum class SampleFormat { kPng, kGrid, kSafetensors };
 constexpr auto kSampleFormatNames =
@@ -126,39 +128,42 @@ SampleSettings ReadSampleSettings(const Options& o) {
   return s;
 }
 
-Tensor LabelsOf(const SampleSettings& s, const Model& model) {
-  if (model.classes == 0) {
-    GAS_CHECK(s.label < 0, Errc::kBadOption, "sample.class = ", s.label,
-              ", must be -1 for a model without classes");
-    return {};
-  }
-  if (s.label == -2) return LabelsFor(s.seeds, model.classes);
+// What is asked for each seed: the class of the option, or one that the seed draws.
+std::vector<Request> RequestsOf(const SampleSettings& s, const Model& model) {
+  GAS_CHECK(model.classes > 0 || s.label < 0, Errc::kBadOption, "sample.class = ", s.label,
+            ", must be -1 for a model without classes");
+  if (s.label == kDrawnClass || model.classes == 0) return RequestsFor(s.seeds);
   GAS_CHECK(s.label < model.classes, Errc::kBadOption, "sample.class = ", s.label, ", must be in [-1, ",
             model.classes - 1, "]");
-  return torch::full({static_cast<int64_t>(s.seeds.size())}, s.label, torch::kInt64);
+  return RequestsFor(s.seeds, {.label = s.label});
 }
 
-// Draws in batches and hands each to `use`, so that any number of seeds fits in memory.
+void CheckShape(const SampleSettings& s, const Model& model) {
+  const bool pixels = model.shape.size() == 3 && (model.shape[0] == 1 || model.shape[0] == 3);
+  GAS_CHECK(pixels || model.codec || s.format == SampleFormat::kSafetensors, Errc::kBadOption,
+            "sample.format = ", kSampleFormatNames.NameOf(s.format), ": samples of shape ",
+            at::IntArrayRef(model.shape),
+            " are no images, which have shape [1,H,W] or [3,H,W]; safetensors takes any");
+}
+
+// Draws in batches and hands each to `use`, so that any number of seeds fits in memory. Pictures are decoded,
+// states for safetensors are as the sampler leaves them.
 void SampleAll(const SampleSettings& s, const Model& model, const StepTable& table,
-               const std::function<void(const Tensor& images, const std::vector<Seed>& part)>& use) {
-  torch::NoGradGuard no_grad;
-  const Tensor labels = LabelsOf(s, model);
-  const int64_t count = static_cast<int64_t>(s.seeds.size());
-  Progress progress("sample", "images", count);
-  for (int64_t begin = 0; begin < count; begin += s.batch) {
-    const int64_t end = std::min(count, begin + s.batch);
-    const std::vector<Seed> part(s.seeds.begin() + begin, s.seeds.begin() + end);
-    Condition condition;
-    if (labels.defined()) condition.labels = labels.slice(0, begin, end).to(model.device);
-    const Tensor noise = NoiseFor(part, model.shape).to(model.device);
-    use(RunTable(table, *model.denoiser, noise, condition).cpu(), part);
-    progress.Update(end);
-  }
+               const std::function<void(const Tensor& images, std::span<const Seed> part)>& use) {
+  const std::vector<Request> requests = RequestsOf(s, model);
+  Progress progress("sample", "images", static_cast<int64_t>(requests.size()));
+  const SamplingOptions options{.batch = s.batch, .progress = [&](int64_t done) { progress.Update(done); }};
+  SampleRequests(model, table, requests, options, [&](const SampleBatch& batch) {
+    const Tensor states = batch.samples.images;
+    const bool decode = model.codec && s.format != SampleFormat::kSafetensors;
+    use(decode ? ImagesOf(model, states.to(model.device)).cpu() : states,
+        std::span(s.seeds).subspan(batch.begin, states.size(0)));
+  });
 }
 
 void WriteImages(const SampleSettings& s, const Model& model, const StepTable& table) {
   MakeDirectory(s.out);
-  SampleAll(s, model, table, [&](const Tensor& images, const std::vector<Seed>& part) {
+  SampleAll(s, model, table, [&](const Tensor& images, std::span<const Seed> part) {
     const Tensor bytes = ToBytes(images);
     for (size_t i = 0; i < part.size(); ++i) {
       WritePng(s.out / fmt::format("{:06}.png", part[i]), bytes[static_cast<int64_t>(i)]);
@@ -181,6 +186,7 @@ void WriteOneFile(const SampleSettings& s, const Model& model, const ResolvedSol
 
 void RunSample(const SampleSettings& s) {
   const Model model = s.model.Open();
+  CheckShape(s, model);
   const ResolvedSolver solver = ResolveSolver(s.solver, s.grid, s.nfe, model, s.model.options.t_eps);
   if (s.format == SampleFormat::kPng) {
     WriteImages(s, model, solver.table);

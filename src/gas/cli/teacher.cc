@@ -69,10 +69,11 @@ std::vector<OptionRow> TeacherRows() {
       {.key = "teacher.shard",
        .flag = "--shard",
        .type = OptType::kInt,
-       .def = DefaultOf(TeacherOptions{}.shard_size),
-       .min = 1,
+       .def = "0",
+       .min = 0,
        .max = 1 << 20,
-       .help = "samples per file"},
+       .help = "seeds in a range, so at most that many samples per file; 0 for the folder's own, or 256 in a "
+               "new one"},
       DtypeRow(),
       DeviceRow(),
       ThreadsRow(),
@@ -93,10 +94,12 @@ TeacherSettings ReadTeacherSettings(const Options& o) {
                              .grid = kTeacherGrid,
                              .nfe = o.Int("teacher.nfe"),
                              .guidance = o.Real("model.guidance"),
-                             .states = o.Flag("teacher.states")},
+                             .states = o.Flag("teacher.states"),
+                             .dtype = o.Text("run.dtype")},
                     .seeds = ParseSeeds(o.Text("teacher.seeds")),
                     .out = o.Text("teacher.out"),
-                    .options = {.batch = o.Int("teacher.batch"), .shard_size = o.Int("teacher.shard")}};
+                    .options = {.batch = o.Int("teacher.batch")}};
+  if (o.Int("teacher.shard") > 0) s.options.shard_size = o.Int("teacher.shard");
   s.model.options.guidance = s.spec.guidance;
   if (!IsSolverFile(s.spec.solver)) {
     s.spec.grid = o.Text("teacher.grid");
@@ -116,6 +119,7 @@ void RunTeacherVerb(TeacherSettings s) {
   s.spec.classes = model.classes;
   Progress progress("teacher", "samples", static_cast<int64_t>(s.seeds.size()));
   s.options.progress = [&](int64_t done, int64_t) { progress.Update(done); };
+  s.options.message = [](const std::string& text) { std::cerr << "gas teacher: " << text << '\n'; };
   const int64_t made = WriteTeacherData(s.out, s.spec, model, solver.table, s.seeds, s.options);
   std::cout << fmt::format("{}: {} samples, {} made now with {} in {:.1f} s\n", s.out,
                            TeacherData(s.out).size(), made, solver.label, progress.seconds());

@@ -1,23 +1,16 @@
-#include <fstream>
 #include <iostream>
 
 #include <fmt/format.h>
 
 #include "gas/cli/adversary_options.h"
 #include "gas/cli/fit_problem.h"
-#include "gas/cli/machine.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
-#include "gas/cli/run_folder.h"
+#include "gas/eval/solver_choice.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
-#include "gas/eval/solver_choice.h"
-#include "gas/features/classifier.h"
-#include "gas/grid/time_grid.h"
-#include "gas/io/file.h"
-#include "gas/student/solver_file.h"
-#include "gas/train/gs_trainer.h"
 #include "gas/train/loss_text.h"
+#include "gas/train/train_solvers.h"
 
 namespace gas::cli {
 namespace {
@@ -33,7 +26,8 @@ constexpr const char* kInitFit = "fit";
 constexpr const char* kLpipsOnly = "with an lpips loss";
 
 std::vector<OptionRow> TrainRows() {
-  const GsTrainOptions defaults;
+  const GsTrainerOptions defaults;
+  const TrainingRunOptions run;
   const StudentConfig student;
   std::vector<OptionRow> rows = {
       ModelRow(),
@@ -140,7 +134,7 @@ std::vector<OptionRow> TrainRows() {
       {.key = "train.batch",
        .flag = "--batch",
        .type = OptType::kInt,
-       .def = DefaultOf(defaults.batch),
+       .def = DefaultOf(run.batch),
        .min = 1,
        .max = 65536,
        .help = "samples per step"},
@@ -181,7 +175,7 @@ std::vector<OptionRow> TrainRows() {
       {.key = "train.checkpoint_every",
        .flag = "--checkpoint-every",
        .type = OptType::kInt,
-       .def = DefaultOf(defaults.checkpoint_every),
+       .def = DefaultOf(run.checkpoint_every),
        .min = 0,
        .max = 1e9,
        .help = "iterations between checkpoints, 0 for the end alone"},
@@ -208,33 +202,10 @@ std::vector<OptionRow> TrainRows() {
   return rows;
 }
 
-TrainingPairs Part(const TeacherData& data, int64_t begin, int64_t end) {
-  return {end - begin, [&data, begin](const std::vector<int64_t>& indices) {
-            std::vector<int64_t> shifted = indices;
-            for (int64_t& index : shifted) index += begin;
-            return data.Read(shifted);
-          }};
-}
-
 struct LossSettings {
   std::string text;
   LpipsFiles lpips;
   uint64_t cache_bytes = kDistanceCacheBytes;
-};
-
-struct TrainSettings {
-  ModelRequest model;
-  std::string teacher;
-  std::vector<int64_t> counts;
-  int64_t held_out = 0;
-  LossSettings loss;
-  StudentConfig student;                       // steps and t_eps come with each count and with the data
-  std::string init, grid;                      // where it begins
-  std::optional<AdversarySettings> adversary;  // of the method gas
-  GsTrainOptions training;                     // its run folder comes with each count
-  std::filesystem::path out;
-
-  const char* method() const { return adversary ? "gas" : "gs"; }
 };
 
 LossSettings ReadLoss(const Options& o) {
@@ -249,171 +220,114 @@ LossSettings ReadLoss(const Options& o) {
   return s;
 }
 
-GsTrainOptions ReadTraining(const Options& o, bool validates) {
-  return {.run_folder = {},
-          .iterations = o.Int("train.iterations"),
-          .batch = o.Int("train.batch"),
+GsTrainerOptions ReadTrainerOptions(const Options& o) {
+  return {.iterations = o.Int("train.iterations"),
           .lr = o.Real("train.lr"),
           .cosine = o.Flag("train.cosine"),
           .ema_decay = o.Real("train.ema"),
           .max_grad_norm = o.Real("train.max_grad_norm"),
-          .seed = static_cast<uint64_t>(o.Int("train.seed")),
-          .gradient_checkpointing = !o.Flag("train.keep_activations"),
-          .validate_every = validates ? o.Int("train.validate_every") : 0,
-          .checkpoint_every = o.Int("train.checkpoint_every"),
-          .device = ReadDevice(o)};
+          .gradient_checkpointing = !o.Flag("train.keep_activations")};
 }
 
-TrainSettings ReadTrainSettings(const Options& o) {
-  TrainSettings s{.model = ReadModelRequest(o),
-                  .teacher = o.Text("train.teacher"),
-                  .counts = o.IntList("student.nfe"),
-                  .held_out = o.Int("train.held_out"),
-                  .loss = ReadLoss(o),
-                  .student = {.order = o.Int("student.order"),
-                              .parametrization = o.Enum("student.parametrization", kParametrizationNames),
-                              .base = o.Enum("student.base", kThirdOrderBaseNames),
-                              .per_band = o.Flag("student.per_band")},
-                  .init = o.Text("student.init"),
-                  .out = o.Text("train.out")};
-  if (s.init.empty() || s.init == kInitFit) s.grid = o.Text("student.grid");
+TrainingRunOptions ReadRunOptions(const Options& o, bool validates) {
+  return {.folder = o.Text("train.out"),
+          .batch = o.Int("train.batch"),
+          .seed = static_cast<uint64_t>(o.Int("train.seed")),
+          .validate_every = validates ? o.Int("train.validate_every") : 0,
+          .checkpoint_every = o.Int("train.checkpoint_every")};
+}
+
+// The table that training begins from; none for the base solver on the grid.
+decltype(TrainSolversOptions::start) ReadStart(const Options& o, const std::string& teacher,
+                                               int64_t held_out) {
+  const std::string init = o.Text("student.init");
+  if (init.empty()) return {};
+  if (init != kInitFit) {
+    return [init](int64_t nfe, const Model& model, const std::shared_ptr<const TeacherData>& data) {
+      return ResolveSolver(init, "", nfe, model, data->spec().t_eps).table;
+    };
+  }
+  return [grid = o.Text("student.grid"), teacher, held_out](int64_t nfe, const Model& model,
+                                                            const std::shared_ptr<const TeacherData>& data) {
+    const FitProblem problem = FitProblemFrom(data, teacher, model, {.held_out = held_out});
+    const FitSolverOptions fit{.nfe = nfe, .grid = grid, .t_eps = data->spec().t_eps};
+    return FitSolver(fit, model.schedule, problem.sources, nullptr).fit.table;
+  };
+}
+
+TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
+  const LossSettings loss = ReadLoss(o);
+  const std::string teacher = o.Text("train.teacher");
+  const int64_t held_out = o.Int("train.held_out");
+  TrainSolversOptions s{
+      .teacher = teacher,
+      .held_out = held_out,
+      .dtype = o.Text("run.dtype"),
+      .nfe = o.IntList("student.nfe"),
+      .student = {.order = o.Int("student.order"),
+                  .parametrization = o.Enum("student.parametrization", kParametrizationNames),
+                  .base = o.Enum("student.base", kThirdOrderBaseNames),
+                  .per_band = o.Flag("student.per_band")},
+      .start = ReadStart(o, teacher, held_out),
+      .loss = loss.text,
+      .lpips = loss.lpips,
+      .loss_cache_bytes = loss.cache_bytes,
+      .trainer = ReadTrainerOptions(o),
+      .run = ReadRunOptions(o, held_out > 0)};
+  if (!s.start) s.grid = o.Text("student.grid");
   if (o.Enum("train.method", kTrainMethodNames) == TrainMethod::kGas) s.adversary = ReadAdversarySettings(o);
-  s.training = ReadTraining(o, s.held_out > 0);
+  s.open_model = [request = ReadModelRequest(o), teacher](const TeacherData& data) {
+    return request.OpenFor(data, teacher);
+  };
   return s;
 }
 
-Distance MakeLoss(const LossSettings& s, const Model& model) {
-  const Distance distance = MakeDistance(
-      s.text, {.features = [&] { return ReadFeatureModel(FeatureFileOf(model)).network; },
-               .encoder = model.encoder,
-               .lpips = s.lpips,
-               .device = model.device,
-               .cache_bytes = s.cache_bytes});
-  if (!distance.source().is_null()) std::cerr << "train.loss: " << distance.source().dump() << '\n';
-  return distance;
-}
+// What people see of a run: progress on stderr, results on stdout.
+class TrainPrinter {
+ public:
+  explicit TrainPrinter(const TrainSolversOptions& options) : options_(options) {}
 
-// The student before training.
-Student StartOf(const TrainSettings& s, int64_t nfe, const Model& model,
-                const std::shared_ptr<const TeacherData>& data) {
-  const double t_eps = data->spec().t_eps;
-  StudentConfig config = s.student;
-  config.steps = nfe;
-  config.t_eps = t_eps;
-  if (s.init.empty()) return Student(config, model.schedule, MakeGrid(s.grid, *model.schedule, nfe, t_eps));
-  if (s.init != kInitFit) {
-    const ResolvedSolver solver = ResolveSolver(s.init, s.grid, nfe, model, t_eps);
-    return Student::FromTable(solver.table, model.schedule, config);
+  TrainSolversHooks Hooks() {
+    return {.loss_files =
+                [](const nlohmann::json& source) { std::cerr << "train.loss: " << source.dump() << '\n'; },
+            .begin = [this](int64_t nfe) { Begin(nfe); },
+            .step = [this](int64_t, const GsStep& step) { Step(step); },
+            .trained = [this](const TrainedSolver& solver) { Trained(solver); }};
   }
-  const FitProblem problem = FitProblemFrom(data, s.teacher, model, {.held_out = s.held_out});
-  const FitSolverOptions fit{.nfe = nfe, .grid = s.grid, .t_eps = t_eps};
-  return Student::FromTable(FitSolver(fit, model.schedule, problem.sources, nullptr).fit.table,
-                            model.schedule, config);
-}
 
-// One iteration as a line of the log.
-nlohmann::json LogLine(const GsStep& step) {
-  nlohmann::json line = {{"iteration", step.iteration}, {"loss", step.loss}, {"grad_norm", step.grad_norm}};
-  if (step.validation >= 0) line["validation"] = step.validation;
-  if (step.weight > 0) line["adversarial"] = step.adversarial;
-  if (step.coverage >= 0) line["coverage"] = step.coverage;
-  if (step.discriminator) {
-    const DiscriminatorStep& d = *step.discriminator;
-    line["discriminator"] = {{"loss", d.loss},
-                             {"r1", d.r1},
-                             {"r2", d.r2},
-                             {"real_above_fake", d.real_above_fake},
-                             {"grad_norm", d.grad_norm}};
+ private:
+  void Begin(int64_t nfe) {
+    validated_.reset();
+    progress_.emplace(fmt::format("{}-{}", options_.method(), nfe), "iterations",
+                      options_.trainer.iterations);
   }
-  if (!step.trouble.empty()) line["trouble"] = step.trouble;
-  return line;
-}
-
-// Evaluations of one sample, forwards; a backward pass counts as two, and without kept activations the
-// forward pass is made twice. The discriminator's fakes cost a forward pass each.
-int64_t Evaluations(const TrainSettings& s, int64_t nfe, int64_t iterations) {
-  const int64_t passes = s.training.gradient_checkpointing ? 4 : 3;
-  const int64_t samples = iterations * s.training.batch;
-  return nfe * (samples * passes + (s.adversary ? samples / s.adversary->options.every : 0));
-}
-
-SolverEntry TrainOne(const TrainSettings& s, const Options& o, int64_t nfe, const Model& model,
-                     const std::shared_ptr<const TeacherData>& shared, const Distance& distance) {
-  const TeacherData& data = *shared;
-  const std::filesystem::path folder = s.out / ("nfe-" + std::to_string(nfe));
-  Student student = StartOf(s, nfe, model, shared);
-  const int64_t held_out = s.held_out;
-  GAS_CHECK(held_out < data.size(), Errc::kBadOption, "train.held_out = ", held_out, ", must be below ",
-            data.size(), ", the samples in ", s.teacher);
-  const std::string method = s.method();
-  const std::shared_ptr<Adversary> adversary =
-      s.adversary ? MakeAdversary(*s.adversary, model, s.training.seed) : nullptr;
-  GsTrainOptions training_options = s.training;
-  training_options.run_folder = folder;
-  GsTrainer trainer(student, model.denoiser, distance, training_options, adversary);
-  const TrainingPairs training = Part(data, 0, data.size() - held_out);
-  const TrainingPairs validation = Part(data, data.size() - held_out, data.size());
-  MakeDirectory(folder);
-  std::ofstream log(folder / "log.jsonl", std::ios::app);
-  Progress progress(method + "-" + std::to_string(nfe), "iterations", s.training.iterations);
-  double validated = -1;
-  trainer.Run(training, validation, [&](const GsStep& step) {
-    if (step.validation >= 0) validated = step.validation;
-    if (!step.trouble.empty())
-      std::cerr << "gas train: iteration " << step.iteration << ": " << step.trouble << '\n';
-    log << LogLine(step).dump() << '\n' << std::flush;
-    progress.Update(step.iteration, validated < 0
-                                        ? fmt::format("loss {:.5f}", step.loss)
-                                        : fmt::format("loss {:.5f}, held out {:.5f}", step.loss, validated));
-  });
-  const double seconds = progress.seconds();
-  if (held_out > 0 && validated < 0) validated = trainer.Validate(validation).distance;
-  SolverEntry entry;
-  entry.table = student.TableOf(trainer.average()).Detached();
-  entry.table.method = method;
-  entry.t_eps = data.spec().t_eps;
-  entry.student = student.config();
-  entry.parameters = trainer.average();
-  entry.provenance = {{"teacher", data.spec().ToJson()},
-                      {"options", o.ToJson()},
-                      {"iterations", trainer.iteration()},
-                      {"training_samples", training.size},
-                      {"held_out_samples", held_out},
-                      {"network_evaluations", Evaluations(s, nfe, trainer.iteration())},
-                      {"seconds", seconds},
-                      {"peak_mebibytes", PeakMebibytes()},
-                      {"held_out_distance", validated}};
-  if (adversary) entry.provenance["adversary"] = adversary->options().ToJson();
-  if (!distance.source().is_null()) entry.provenance["loss"] = distance.source();
-  if (validated >= 0) {
-    std::cout << fmt::format("{}-{}: held-out {} distance {:.6f} after {} iterations\n", method, nfe,
-                             s.loss.text, validated, trainer.iteration());
+  void Step(const GsStep& step) {
+    if (step.validation) validated_ = step.validation;
+    if (step.trouble) std::cerr << "gas train: iteration " << step.iteration << ": " << *step.trouble << '\n';
+    std::string note = fmt::format("loss {:.5f}", step.loss);
+    if (validated_) note += fmt::format(", held out {:.5f}", *validated_);
+    progress_->Update(step.iteration, note);
   }
-  return entry;
-}
-
-void RunTrain(const TrainSettings& s, const Options& o) {
-  const auto data = std::make_shared<const TeacherData>(s.teacher);
-  const Model model = s.model.OpenFor(*data, s.teacher);
-  CheckTrainable(model);
-  const Distance distance = MakeLoss(s.loss, model);
-  PrepareRunFolder(s.out.string(), o);
-  SolverFile file{.schedule = model.schedule,
-                  .prediction = model.denoiser->prediction_type(),
-                  .guidance = data->spec().guidance,
-                  .model = model.name,
-                  .model_sha256 = model.sha256,
-                  .entries = {}};
-  const std::filesystem::path path = s.out / "solver.gas.json";
-  for (const int64_t nfe : s.counts) {
-    file.entries[nfe] = TrainOne(s, o, nfe, model, data, distance);
-    WriteSolverFile(path, file);
+  void Trained(const TrainedSolver& solver) {
+    progress_.reset();
+    if (!solver.held_out_distance) return;
+    std::cout << fmt::format("{}-{}: held-out {} distance {:.6f} after {} iterations\n", options_.method(),
+                             solver.nfe, options_.loss, *solver.held_out_distance, solver.iterations);
   }
-  std::cout << path.string() << '\n';
+
+  const TrainSolversOptions& options_;
+  std::optional<Progress> progress_;
+  std::optional<double> validated_;
+};
+
+void RunTrain(TrainSolversOptions s, const Options& o) {
+  s.record = o.ToJson();
+  TrainPrinter printer(s);
+  std::cout << TrainSolvers(s, printer.Hooks()).file.string() << '\n';
 }
 
 Work PlanTrain(const Options& o) {
-  return [&o, s = ReadTrainSettings(o)] { RunTrain(s, o); };
+  return [&o, s = ReadTrainSolversOptions(o)] { RunTrain(s, o); };
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 
 #include "gas/core/error.h"
 #include "gas/grid/time_grid.h"
-#include "gas/solver/registry.h"
 
 namespace gas {
 namespace {
@@ -85,7 +84,7 @@ TrajectorySource SourceOf(const TeacherData& data, const Model& model, int64_t b
   const TeacherSpec& spec = data.spec();
   GAS_CHECK(spec.states, Errc::kBadFile, "teacher data of ", spec.model,
             ": keep no states along the trajectory, make them with gas teacher --states");
-  const Tensor times = MakeSolverTable(spec.solver, *model.schedule, spec.grid, spec.nfe, spec.t_eps).t;
+  const Tensor times = data.times(*model.schedule);
   CheckGrid(times);
   return {(end - begin + batch - 1) / batch, [=, &data](int64_t piece) {
             const int64_t from = begin + piece * batch;

@@ -35,17 +35,37 @@ class TemporaryFile {
   }
 
   void Commit() {
-    if (::fsync(fd_.get()) != 0) Refuse("sync");
-    if (!fd_.Close()) Refuse("close");
+    Finish();
     if (::rename(path_.c_str(), target_.c_str()) != 0) Refuse("rename to");
     committed_ = true;
-    // The new file is in place. Some file systems cannot sync a directory; that costs durability over a power
-    // failure, never consistency, so it is no error.
+    SyncParent();
+  }
+
+  // Commits unless the target exists; false if it does. A second link fails then, where a rename would
+  // replace.
+  bool CommitNew() {
+    Finish();
+    if (::link(path_.c_str(), target_.c_str()) != 0) {
+      if (errno == EEXIST) return false;
+      Refuse("create");
+    }
+    SyncParent();
+    return true;
+  }
+
+ private:
+  void Finish() {
+    if (::fsync(fd_.get()) != 0) Refuse("sync");
+    if (!fd_.Close()) Refuse("close");
+  }
+
+  // The new file is in place. Some file systems cannot sync a directory; that costs durability over a power
+  // failure, never consistency, so it is no error.
+  void SyncParent() const {
     const Descriptor directory(::open(Parent().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (directory.valid()) ::fsync(directory.get());
   }
 
- private:
   fs::path Parent() const { return target_.has_parent_path() ? target_.parent_path() : fs::path("."); }
 
   // The name does not contain the target's, which may already be as long as names can be. O_CREAT with 0666
@@ -115,6 +135,14 @@ void WriteFile(const fs::path& path,
 
 void WriteFile(const fs::path& path, std::span<const char> bytes) {
   WriteFile(path, [bytes](const auto& append) { append(bytes); });
+}
+
+bool WriteNewFile(const fs::path& path, std::span<const char> bytes) {
+  std::error_code ignored;
+  if (fs::exists(path, ignored)) return false;
+  TemporaryFile file(path);
+  file.Append(bytes);
+  return file.CommitNew();
 }
 
 void MakeDirectory(const fs::path& path) {

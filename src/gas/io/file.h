@@ -30,6 +30,10 @@ void WriteFile(const std::filesystem::path& path, std::span<const char> bytes);
 void WriteFile(const std::filesystem::path& path,
                const std::function<void(const std::function<void(std::span<const char>)>& append)>& produce);
 
+// Writes a file that does not exist yet, whole or not at all. False, and nothing is changed, if `path`
+// exists: of several writers one wins. Throws Error(kIo) like WriteFile.
+bool WriteNewFile(const std::filesystem::path& path, std::span<const char> bytes);
+
 // Creates the directory and its parents; throws Error(kIo).
 void MakeDirectory(const std::filesystem::path& path);
 

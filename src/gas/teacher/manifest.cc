@@ -4,50 +4,75 @@
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
+#include "gas/teacher/shard.h"
 
 namespace gas {
 namespace {
 
 using Json = nlohmann::json;
-constexpr int kFormat = 1;
+
+constexpr uint64_t kMaxManifestBytes = 256 << 20;
+constexpr int64_t kMaxShardSize = 1 << 20;
+
+std::vector<Shard> ShardsOfFormat1(const std::string& name, const Json& items) {
+  std::vector<Shard> shards;
+  for (const Json& item : items) {
+    Shard shard{item.at("file").get<std::string>(), item.at("sha256").get<std::string>(),
+                ParseSeeds(item.at("seeds").get<std::string>())};
+    GAS_CHECK(shard.file.find('/') == std::string::npos && !shard.file.starts_with('.'), Errc::kBadFile, name,
+              ": shard name ", shard.file, " leads out of the folder");
+    shards.push_back(std::move(shard));
+  }
+  return shards;
+}
+
+void CheckNoSeedTwice(const std::filesystem::path& folder, const std::vector<Shard>& shards) {
+  std::set<Seed> seen;
+  for (const Shard& shard : shards) {
+    for (const Seed seed : shard.seeds) {
+      GAS_CHECK(seen.insert(seed).second, Errc::kBadFile, folder.string(), ": seed ", seed,
+                " appears twice, in ", shard.file, " and in another shard");
+    }
+  }
+}
 
 }  // namespace
 
 Manifest Manifest::Read(const std::filesystem::path& folder) {
-  const auto path = PathIn(folder);
-  const Bytes bytes = ReadFile(path, 256 << 20);
+  const std::string name = PathIn(folder).string();
+  const Bytes bytes = ReadFile(name, kMaxManifestBytes);
   const Json json = Json::parse(bytes.begin(), bytes.end(), nullptr, /*allow_exceptions=*/false);
-  GAS_CHECK(json.is_object() && json.contains("gas_teacher"), Errc::kBadFile, path.string(),
+  GAS_CHECK(json.is_object() && json.contains("gas_teacher"), Errc::kBadFile, name,
             ": no entry gas_teacher, so not the manifest of teacher data");
   try {
-    GAS_CHECK(json.at("gas_teacher").get<int>() == kFormat, Errc::kBadFile, path.string(), ": format ",
-              json.at("gas_teacher").get<int>(), ", this program reads ", kFormat);
+    const Json& format = json.at("gas_teacher");
+    GAS_CHECK(format == 1 || format == 2, Errc::kBadFile, name, ": format ", format.dump(),
+              ", this program reads 1 and 2");
     Manifest manifest;
+    manifest.format = format.get<int>();
     manifest.spec = json.at("spec");
-    std::set<Seed> seen;
-    for (const Json& item : json.at("shards")) {
-      Shard shard{item.at("file").get<std::string>(), item.at("sha256").get<std::string>(),
-                  ParseSeeds(item.at("seeds").get<std::string>())};
-      GAS_CHECK(shard.file.find('/') == std::string::npos && !shard.file.starts_with('.'), Errc::kBadFile,
-                path.string(), ": shard name ", shard.file, " leads out of the folder");
-      for (const Seed seed : shard.seeds) {
-        GAS_CHECK(seen.insert(seed).second, Errc::kBadFile, path.string(), ": seed ", seed, " appears twice");
-      }
-      manifest.shards.push_back(std::move(shard));
+    if (manifest.format == 1) {
+      manifest.format1_shards = ShardsOfFormat1(name, json.at("shards"));
+      return manifest;
     }
+    manifest.shard_size = json.at("shard_size").get<int64_t>();
+    GAS_CHECK(manifest.shard_size >= 1 && manifest.shard_size <= kMaxShardSize, Errc::kBadFile, name,
+              ": shard_size = ", manifest.shard_size, ", must be in [1, ", kMaxShardSize, "]");
     return manifest;
   } catch (const Json::exception& e) {
-    Fail(Errc::kBadFile, path.string(), ": ", e.what());
+    Fail(Errc::kBadFile, name, ": ", e.what());
   }
 }
 
-void Manifest::Write(const std::filesystem::path& folder) const {
-  Json json = {{"gas_teacher", kFormat}, {"spec", spec}, {"shards", Json::array()}};
-  for (const Shard& shard : shards) {
-    json["shards"].push_back(
-        {{"file", shard.file}, {"sha256", shard.sha256}, {"seeds", FormatSeeds(shard.seeds)}});
-  }
-  WriteFile(PathIn(folder), json.dump(1) + "\n");
+bool Manifest::WriteIfAbsent(const std::filesystem::path& folder) const {
+  const Json json = {{"gas_teacher", kTeacherFormat}, {"spec", spec}, {"shard_size", shard_size}};
+  return WriteNewFile(PathIn(folder), json.dump(1) + "\n");
+}
+
+std::vector<Shard> ListShards(const std::filesystem::path& folder, const Manifest& manifest) {
+  std::vector<Shard> shards = manifest.format == 1 ? manifest.format1_shards : ReadSidecars(folder);
+  CheckNoSeedTwice(folder, shards);
+  return shards;
 }
 
 }  // namespace gas

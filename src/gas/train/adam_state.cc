@@ -21,15 +21,18 @@ std::map<std::string, Tensor> AdamState(const torch::optim::Adam& adam,
 }
 
 void RestoreAdamState(torch::optim::Adam& adam, const std::map<std::string, Tensor>& parameters,
-                      const std::map<std::string, Tensor>& tensors) {
+                      const std::map<std::string, Tensor>& tensors, const std::string& file) {
   for (const auto& [name, parameter] : parameters) {
     const auto moment = tensors.find(name + "/exp_avg");
-    if (moment == tensors.end()) continue;
     const auto square = tensors.find(name + "/exp_avg_sq");
     const auto step = tensors.find(name + "/step");
-    GAS_CHECK(square != tensors.end() && step != tensors.end() &&
-                  moment->second.sizes() == parameter.sizes() && square->second.sizes() == parameter.sizes(),
-              Errc::kBadFile, "checkpoint: Adam's state of ", name, " does not fit a parameter of shape ",
+    const bool none = moment == tensors.end() && square == tensors.end() && step == tensors.end();
+    if (none) continue;
+    GAS_CHECK(moment != tensors.end() && square != tensors.end() && step != tensors.end(), Errc::kBadFile,
+              file, ": Adam's state of ", name, " is not complete");
+    GAS_CHECK(moment->second.sizes() == parameter.sizes() && square->second.sizes() == parameter.sizes() &&
+                  step->second.numel() == 1,
+              Errc::kBadFile, file, ": Adam's state of ", name, " does not fit a parameter of shape ",
               parameter.sizes());
     auto state = std::make_unique<AdamParamState>();
     state->step(step->second.item<int64_t>());

@@ -17,9 +17,10 @@ namespace gas {
 std::map<std::string, Tensor> AdamState(const torch::optim::Adam& adam,
                                         const std::map<std::string, Tensor>& parameters);
 
-// Puts such a state back. Throws Error(kBadFile) when a tensor has another shape than its parameter.
+// Puts such a state back. A parameter without state has made no step. Throws Error(kBadFile), naming `file`,
+// when a parameter has only some of the three, or a tensor has another shape than its parameter.
 void RestoreAdamState(torch::optim::Adam& adam, const std::map<std::string, Tensor>& parameters,
-                      const std::map<std::string, Tensor>& state);
+                      const std::map<std::string, Tensor>& state, const std::string& file = "checkpoint");
 
 // The tensors of a map, in the order of their names.
 std::vector<Tensor> ValuesOf(const std::map<std::string, Tensor>& named);

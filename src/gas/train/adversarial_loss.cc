@@ -1,5 +1,7 @@
 #include "gas/train/adversarial_loss.h"
 
+#include <numeric>
+
 #include "gas/core/error.h"
 
 namespace gas {
@@ -26,10 +28,10 @@ class FrozenParameters {
 };
 
 void CheckPair(const LabelledImages& real, const LabelledImages& fake) {
-  GAS_CHECK(real.images.dim() == 4 && real.images.sizes() == fake.images.sizes() && real.images.size(0) > 0,
+  GAS_CHECK(real.images.dim() >= 2 && real.images.sizes() == fake.images.sizes() && real.images.size(0) > 0,
             Errc::kBadOption, "adversarial loss: real samples of shape ", real.images.sizes(),
             " and fake ones of ", fake.images.sizes(),
-            ", must both be [B,C,H,W] of one shape with B at least 1");
+            ", must both be [B,...] of one shape with B at least 1");
   GAS_CHECK(real.labels.defined() == fake.labels.defined(), Errc::kBadOption,
             "adversarial loss: labels for real or for fake samples alone, must be for both or neither");
 }
@@ -39,7 +41,9 @@ void CheckPair(const LabelledImages& real, const LabelledImages& fake) {
 std::vector<Tensor> SquaredGradients(const Tensor& logits, const std::vector<Tensor>& images) {
   auto gradients =
       torch::autograd::grad({logits.sum()}, images, {}, /*retain_graph=*/true, /*create_graph=*/true);
-  for (Tensor& gradient : gradients) gradient = gradient.square().sum({1, 2, 3});
+  std::vector<int64_t> inner(images[0].dim() - 1);
+  std::iota(inner.begin(), inner.end(), int64_t{1});
+  for (Tensor& gradient : gradients) gradient = gradient.square().sum(inner);
   return gradients;
 }
 

@@ -23,7 +23,8 @@ struct AdversarialOptions {
   AugmentOptions augment{};  // of all that the discriminator sees, real and fake
 };
 
-// Samples of the teacher (real) or of the student (fake): images [B,C,H,W]; labels [B] int64, or undefined
+// Samples of the teacher (real) or of the student (fake): images [B,...] (augmentation asks for
+// [B,C,H,W]); labels [B] int64, or undefined
 // for none.
 struct LabelledImages {
   Tensor images, labels;

@@ -13,6 +13,7 @@
 #include "gas/models/discriminator.h"
 #include "gas/train/adversarial_loss.h"
 #include "gas/train/checkpoint.h"
+#include "gas/train/trouble_monitor.h"
 
 namespace gas {
 
@@ -41,19 +42,11 @@ struct AdversaryOptions {
   nlohmann::json ToJson() const;
 };
 
-// The bounds beyond which a run is in trouble; averages over about kTroubleMemory discriminator steps, judged
-// once that many have been made.
-inline constexpr int64_t kTroubleMemory = 100;
-inline constexpr double kMostSaturation = 0.98;  // share of pairs that the discriminator tells apart
-inline constexpr double kMostPenalty =
-    10.0;  // gamma/2 (R1 + R2), where ln 2 is the loss of one that knows nothing
-inline constexpr double kLeastCoverage = 0.8;  // of the first coverage that was measured
-
 struct DiscriminatorStep {
   double loss = 0, adversarial = 0;
   double r1 = 0, r2 = 0;         // means over the batch
   double real_above_fake = 0.5;  // share of pairs with D(real) > D(fake)
-  double grad_norm = 0;
+  double grad_norm = 0;          // of the step that was made with them
 };
 
 class Adversary {
@@ -70,16 +63,19 @@ class Adversary {
   // The weight of the student's term in that iteration: 0 during the delay.
   double WeightAt(int64_t iteration) const;
 
-  // One step of the discriminator; fake.images are constants. `seed` of the augmentation. Throws
-  // Error(kNumeric) when the loss is not finite; the discriminator is as before.
-  DiscriminatorStep Learn(const LabelledImages& real, const LabelledImages& fake, uint64_t seed);
+  // Adds the gradients of the discriminator's loss on this batch to those that it has, times `share`: the
+  // batch's part of the whole, so that those of several batches add up to the gradient of their mean.
+  // fake.images are constants. `seed` of the augmentation. Throws Error(kNumeric) when the loss is not
+  // finite; nothing is added then.
+  DiscriminatorStep ComputeGradients(const LabelledImages& real, const LabelledImages& fake, uint64_t seed,
+                                     double share = 1);
+  // Makes a step of Adam with the gradients, and clears them. Returns their norm.
+  double ApplyGradients();
   // What the student minimises, before its weight; [] differentiable in fake.images.
   Tensor StudentTerm(const LabelledImages& real, const LabelledImages& fake, uint64_t seed);
 
-  // Tells the adversary the student's coverage on validation samples.
-  void ReportCoverage(double coverage);
-  // What is wrong at present, in a sentence; nothing if all is well.
-  std::optional<std::string> Trouble() const;
+  // Signs of trouble, judged by the discriminator's steps; the run adds coverage.
+  TroubleMonitor& monitor();
   // The factor of weight and step size, 1 at first.
   double relaxed() const;
   // Sets it, and forgets the trouble: after a return to an earlier checkpoint.

@@ -66,9 +66,9 @@ void Validate(const AugmentOptions& o) {
 
 Tensor Augment(const Tensor& images, const AugmentOptions& options, uint64_t seed) {
   Validate(options);
+  if (!options.any()) return images;
   GAS_CHECK(images.dim() == 4, Errc::kBadOption, "augmentation: images of shape ", images.sizes(),
             ", must be [B,C,H,W]");
-  if (!options.any()) return images;
   auto generator = at::make_generator<at::CPUGeneratorImpl>(MixBits(seed));
   // All five are drawn whatever is in use, so that switching one part on leaves the others as they were.
   const auto u = torch::rand({images.size(0), 5}, generator, torch::kFloat64).unbind(1);

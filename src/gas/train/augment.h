@@ -23,9 +23,9 @@ inline constexpr AugmentOptions kDiffAugment{.translation = 0.125, .cutout = 0.5
 // Throws Error(kBadOption) for strengths outside their ranges.
 void Validate(const AugmentOptions& options);
 
-// images [B,C,H,W] -> the same shape and dtype, each moved, cut and brightened by random amounts of its own:
-// a function of seed, row and options alone, on every device. Linear in the images but for the added
-// brightness, so it may be differentiated any number of times.
+// images [B,C,H,W], or any shape if nothing is asked for -> the same shape and dtype, each moved, cut and
+// brightened by random amounts of its own: a function of seed, row and options alone, on every device. Linear
+// in the images but for the added brightness, so it may be differentiated any number of times.
 Tensor Augment(const Tensor& images, const AugmentOptions& options, uint64_t seed);
 
 }  // namespace gas

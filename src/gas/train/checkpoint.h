@@ -10,11 +10,16 @@
 
 namespace gas {
 
+// Format 1 had neither its number nor a checksum.
+inline constexpr int64_t kCheckpointFormat = 2;
+
 class Checkpoint {
  public:
   Checkpoint() = default;
-  // Throws Error(kBadFile).
+  // Throws Error(kBadFile), naming the file, for another format, contents that do not match their checksum,
+  // and floating-point tensors with entries that are not finite.
   explicit Checkpoint(const std::filesystem::path& path);
+  // Atomic (io/file.h), with format and checksum.
   void Write(const std::filesystem::path& path) const;
 
   void Put(const std::string& group, const std::map<std::string, Tensor>& tensors);
@@ -27,6 +32,8 @@ class Checkpoint {
   const std::string& name() const { return name_; }  // the file it came from, for messages
 
  private:
+  std::string Checksum() const;
+
   std::string name_ = "checkpoint";
   std::map<std::string, Tensor> tensors_;
   std::map<std::string, std::string> text_;

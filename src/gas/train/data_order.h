@@ -3,6 +3,7 @@
 #define GAS_TRAIN_DATA_ORDER_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace gas {
@@ -21,7 +22,7 @@ class DataOrder {
 
   int64_t size_;
   uint64_t seed_;
-  int64_t pass_ = -1;
+  std::optional<int64_t> pass_;  // that order_ is of
   std::vector<int64_t> order_;
 };
 

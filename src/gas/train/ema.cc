@@ -17,9 +17,14 @@ void Ema::Update(const std::map<std::string, Tensor>& values) {
   for (auto& [name, average] : average_) average.sub_((1 - keep) * (average - values.at(name)));
 }
 
-void Ema::Restore(const std::map<std::string, Tensor>& average, int64_t updates) {
+void Ema::Restore(const std::map<std::string, Tensor>& average, int64_t updates, const std::string& file) {
   torch::NoGradGuard no_grad;
-  for (auto& [name, target] : average_) target.copy_(average.at(name));
+  for (auto& [name, target] : average_) {
+    const auto found = average.find(name);
+    GAS_CHECK(found != average.end() && found->second.sizes() == target.sizes(), Errc::kBadFile, file,
+              ": the average of ", name, " is missing or has another shape than ", target.sizes());
+    target.copy_(found->second);
+  }
   updates_ = updates;
 }
 

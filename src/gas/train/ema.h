@@ -19,7 +19,9 @@ class Ema {
 
   const std::map<std::string, Tensor>& average() const { return average_; }
   int64_t updates() const { return updates_; }
-  void Restore(const std::map<std::string, Tensor>& average, int64_t updates);
+  // Throws Error(kBadFile), naming `file`, if a tensor is missing or has another shape.
+  void Restore(const std::map<std::string, Tensor>& average, int64_t updates,
+               const std::string& file = "checkpoint");
 
  private:
   double decay_;

@@ -1,0 +1,109 @@
+#include "gas/teacher/sample_seeds.h"
+
+#include "gas/core/error.h"
+#include "gas/solver/sampler.h"
+
+namespace gas {
+namespace {
+
+// Row by row, so that the message can name the sample; a test of the whole batch comes first.
+void CheckFinite(const Tensor& images, const SampleInputs& inputs, int64_t begin, const StepTable& table) {
+  if (images.isfinite().all().item<bool>()) return;
+  const Tensor finite = images.isfinite().flatten(1).all(1);
+  int64_t row = 0;
+  while (finite[row].item<bool>()) ++row;
+  const std::string which = inputs.seeds.empty() ? "row " + std::to_string(begin + row)
+                                                 : "seed " + std::to_string(inputs.seeds[row]);
+  Fail(Errc::kNumeric, "sampling with ", table.method, ", nfe = ", table.nfe(), ": the sample of ", which,
+       " has entries that are not finite");
+}
+
+Samples SampleOneBatch(const StepTable& table, const Denoiser& denoiser, torch::Device device,
+                       const SampleInputs& inputs, bool keep_states) {
+  std::vector<Tensor> states, predictions;
+  SampleOptions options;
+  if (keep_states) {
+    options.on_state = [&](int64_t n, const Tensor& x) {
+      if (n < table.nfe()) states.push_back(x.cpu());
+    };
+    options.on_data_prediction = [&](int64_t, const Tensor& m) { predictions.push_back(m.cpu()); };
+  }
+  Samples samples;
+  samples.noise = inputs.noise;
+  samples.labels = inputs.condition.labels;
+  samples.images = RunTable(table, denoiser, inputs.noise.to(device), inputs.condition.To(device), options)
+                       .cpu()
+                       .contiguous();
+  if (keep_states) {
+    samples.states = torch::stack(states, 1);
+    samples.data_predictions = torch::stack(predictions, 1);
+  }
+  return samples;
+}
+
+Tensor Joined(const std::vector<Tensor>& parts) { return parts.empty() ? Tensor() : torch::cat(parts); }
+
+// Gathers batches of samples into one.
+class Collector {
+ public:
+  void Add(const Samples& batch) {
+    Append(noise_, batch.noise);
+    Append(images_, batch.images);
+    Append(labels_, batch.labels);
+    Append(states_, batch.states);
+    Append(data_predictions_, batch.data_predictions);
+  }
+  Samples All() const {
+    return {Joined(noise_), Joined(images_), Joined(labels_), Joined(states_), Joined(data_predictions_)};
+  }
+
+ private:
+  static void Append(std::vector<Tensor>& parts, const Tensor& part) {
+    if (part.defined()) parts.push_back(part);
+  }
+
+  std::vector<Tensor> noise_, images_, labels_, states_, data_predictions_;
+};
+
+}  // namespace
+
+void SampleInBatches(const StepTable& table, const Denoiser& denoiser, torch::Device device, int64_t count,
+                     const std::function<SampleInputs(int64_t begin, int64_t end)>& inputs,
+                     const SamplingOptions& options, const std::function<void(const SampleBatch&)>& use) {
+  const torch::NoGradGuard no_grad;
+  GAS_CHECK(options.batch >= 1, Errc::kBadOption, "sampling: batch = ", options.batch,
+            ", must be at least 1");
+  for (int64_t begin = 0; begin < count; begin += options.batch) {
+    const int64_t end = std::min(count, begin + options.batch);
+    const SampleInputs now = inputs(begin, end);
+    SampleBatch batch{begin, SampleOneBatch(table, denoiser, device, now, options.keep_states),
+                      now.condition};
+    CheckFinite(batch.samples.images, now, begin, table);
+    use(batch);
+    if (options.progress) options.progress(end);
+  }
+}
+
+void SampleRequests(const Model& model, const StepTable& table, std::span<const Request> requests,
+                    const SamplingOptions& options, const std::function<void(const SampleBatch&)>& use) {
+  const auto inputs = [&](int64_t begin, int64_t end) {
+    const std::span<const Request> part = requests.subspan(begin, end - begin);
+    SampleInputs now;
+    for (const Request& request : part) now.seeds.push_back(request.seed);
+    now.noise = NoiseFor(now.seeds, model.shape);
+    if (model.conditioner) now.condition = model.conditioner->Of(part);
+    return now;
+  };
+  SampleInBatches(table, *model.denoiser, model.device, static_cast<int64_t>(requests.size()), inputs,
+                  options, use);
+}
+
+Samples CollectSamples(const Model& model, const StepTable& table, std::span<const Request> requests,
+                       const SamplingOptions& options) {
+  Collector collector;
+  SampleRequests(model, table, requests, options,
+                 [&](const SampleBatch& batch) { collector.Add(batch.samples); });
+  return collector.All();
+}
+
+}  // namespace gas

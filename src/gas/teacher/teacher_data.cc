@@ -1,0 +1,152 @@
+#include "gas/teacher/teacher_data.h"
+
+#include <list>
+
+#include "gas/core/error.h"
+#include "gas/io/file.h"
+#include "gas/teacher/manifest.h"
+#include "gas/teacher/shard.h"
+
+namespace gas {
+namespace {
+
+namespace fs = std::filesystem;
+using ShardTensors = std::map<std::string, Tensor>;
+
+uint64_t BytesOf(const ShardTensors& tensors) {
+  uint64_t bytes = 0;
+  for (const auto& [name, tensor] : tensors) bytes += tensor.nbytes();
+  return bytes;
+}
+
+// The shards that were used last, as many as fit.
+class ShardCache {
+ public:
+  explicit ShardCache(uint64_t max_bytes) : max_bytes_(max_bytes) {}
+
+  const ShardTensors* Find(size_t shard) {
+    for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+      if (entry->shard != shard) continue;
+      entries_.splice(entries_.begin(), entries_, entry);
+      return &entries_.front().tensors;
+    }
+    return nullptr;
+  }
+
+  // The newest stays even if it alone is too large.
+  const ShardTensors& Add(size_t shard, ShardTensors tensors) {
+    const uint64_t bytes = BytesOf(tensors);
+    entries_.push_front({shard, bytes, std::move(tensors)});
+    used_ += bytes;
+    while (used_ > max_bytes_ && entries_.size() > 1) {
+      used_ -= entries_.back().bytes;
+      entries_.pop_back();
+    }
+    return entries_.front().tensors;
+  }
+
+ private:
+  struct Entry {
+    size_t shard;
+    uint64_t bytes;
+    ShardTensors tensors;
+  };
+  uint64_t max_bytes_, used_ = 0;
+  std::list<Entry> entries_;  // most recently used first
+};
+
+// Where a sample is.
+struct Place {
+  Seed seed;
+  size_t shard;
+  int64_t row;
+};
+
+std::vector<Place> PlacesIn(const std::vector<Shard>& shards) {
+  std::vector<Place> places;
+  for (size_t s = 0; s < shards.size(); ++s) {
+    for (size_t row = 0; row < shards[s].seeds.size(); ++row) {
+      places.push_back({shards[s].seeds[row], s, static_cast<int64_t>(row)});
+    }
+  }
+  return places;
+}
+
+std::string HashOf(const TeacherSpec& spec, const std::vector<Shard>& shards) {
+  std::string text = spec.ToJson().dump();
+  for (const Shard& shard : shards) text += "\n" + FormatSeeds(shard.seeds) + " " + shard.sha256;
+  return Sha256(text);
+}
+
+}  // namespace
+
+struct TeacherData::Impl {
+  fs::path folder;
+  TeacherSpec spec;
+  std::vector<Shard> shards;
+  std::vector<Place> places;  // by number of the sample
+  std::string sha256;
+  mutable ShardCache cache;
+
+  const ShardTensors& Load(size_t shard) const {
+    const ShardTensors* known = cache.Find(shard);
+    return known != nullptr ? *known : cache.Add(shard, ReadShard(folder, shards[shard]));
+  }
+};
+
+TeacherData::TeacherData(const fs::path& folder, uint64_t cache_bytes)
+    : impl_(std::make_unique<Impl>(Impl{.folder = folder, .cache = ShardCache(cache_bytes)})) {
+  GAS_CHECK(fs::exists(Manifest::PathIn(folder)), Errc::kBadFile, folder.string(),
+            ": no manifest.json, so not a folder of teacher data (gas teacher makes one)");
+  const Manifest manifest = Manifest::Read(folder);
+  try {
+    impl_->spec = TeacherSpec::FromJson(manifest.spec);
+  } catch (const nlohmann::json::exception& e) {
+    Fail(Errc::kBadFile, Manifest::PathIn(folder).string(), ": spec: ", e.what());
+  }
+  impl_->shards = ListShards(folder, manifest);
+  GAS_CHECK(!impl_->shards.empty(), Errc::kBadFile, folder.string(), ": no samples");
+  for (const Shard& shard : impl_->shards) {
+    GAS_CHECK(fs::exists(folder / shard.file), Errc::kBadFile, (folder / shard.file).string(),
+              ": is missing; gas teacher with the same options makes it again");
+  }
+  impl_->places = PlacesIn(impl_->shards);
+  if (manifest.format > 1) {
+    std::sort(impl_->places.begin(), impl_->places.end(),
+              [](const Place& a, const Place& b) { return a.seed < b.seed; });
+  }
+  impl_->sha256 = HashOf(impl_->spec, impl_->shards);
+}
+
+TeacherData::~TeacherData() = default;
+TeacherData::TeacherData(TeacherData&&) noexcept = default;
+
+int64_t TeacherData::size() const { return static_cast<int64_t>(impl_->places.size()); }
+const TeacherSpec& TeacherData::spec() const { return impl_->spec; }
+Tensor TeacherData::times(const NoiseSchedule& schedule) const { return TimesOf(impl_->spec, schedule); }
+const std::string& TeacherData::sha256() const { return impl_->sha256; }
+
+std::vector<Seed> TeacherData::seeds() const {
+  std::vector<Seed> seeds;
+  for (const Place& place : impl_->places) seeds.push_back(place.seed);
+  return seeds;
+}
+
+Samples TeacherData::Read(const std::vector<int64_t>& indices) const {
+  std::map<std::string, std::vector<Tensor>> rows;
+  for (const int64_t index : indices) {
+    GAS_CHECK(index >= 0 && index < size(), Errc::kBadOption, "teacher sample ", index, ", must be in [0, ",
+              size() - 1, "]");
+    const Place& place = impl_->places[index];
+    for (const auto& [name, tensor] : impl_->Load(place.shard)) rows[name].push_back(tensor[place.row]);
+  }
+  const auto stacked = [&](const char* name) {
+    const auto found = rows.find(name);
+    const bool complete = found != rows.end() && found->second.size() == indices.size();
+    return complete ? torch::stack(found->second) : Tensor();
+  };
+  return {stacked("noise"), stacked("images"), stacked("labels"), stacked("states"),
+          stacked("data_predictions")};
+}
+
+}  // namespace gas

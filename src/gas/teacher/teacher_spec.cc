@@ -1,0 +1,78 @@
+#include "gas/teacher/teacher_spec.h"
+
+#include "gas/core/error.h"
+#include "gas/solver/registry.h"
+#include "gas/teacher/table_hash.h"
+
+namespace gas {
+namespace {
+
+std::vector<double> ToVector(const Tensor& values) {
+  const Tensor flat = values.detach().to(torch::kFloat64).contiguous();
+  return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
+}
+
+// Data of format 1 named their solver and grid, no times: those of a solver by name can be made again.
+Tensor TimesOfFormat1(const TeacherSpec& spec, const NoiseSchedule& schedule) {
+  return MakeSolverTable(spec.solver, schedule, spec.grid, spec.nfe, spec.t_eps).t;
+}
+
+// The bookkeeping behind a hash says nothing to people; the hash itself is compared.
+bool IsCompared(const std::string& key) { return key != "times" && key != "network_times"; }
+
+}  // namespace
+
+nlohmann::json TeacherSpec::ToJson() const {
+  nlohmann::json json = {{"model", model},       {"model_sha256", model_sha256},
+                         {"solver", solver},     {"grid", grid},
+                         {"nfe", nfe},           {"t_eps", t_eps},
+                         {"guidance", guidance}, {"states", states},
+                         {"shape", shape},       {"classes", classes}};
+  if (!dtype.empty()) json["dtype"] = dtype;
+  if (!table_sha256.empty()) json["table_sha256"] = table_sha256;
+  if (!times.empty()) json["times"] = times;
+  if (!network_times.empty()) json["network_times"] = network_times;
+  return json;
+}
+
+TeacherSpec TeacherSpec::FromJson(const nlohmann::json& json) {
+  TeacherSpec spec;
+  json.at("model").get_to(spec.model);
+  json.at("model_sha256").get_to(spec.model_sha256);
+  json.at("solver").get_to(spec.solver);
+  json.at("grid").get_to(spec.grid);
+  json.at("nfe").get_to(spec.nfe);
+  json.at("t_eps").get_to(spec.t_eps);
+  json.at("guidance").get_to(spec.guidance);
+  json.at("states").get_to(spec.states);
+  json.at("shape").get_to(spec.shape);
+  json.at("classes").get_to(spec.classes);
+  spec.dtype = json.value("dtype", "");
+  spec.table_sha256 = json.value("table_sha256", "");
+  spec.times = json.value("times", std::vector<double>());
+  spec.network_times = json.value("network_times", std::vector<double>());
+  return spec;
+}
+
+void SetTable(TeacherSpec& spec, const StepTable& table) {
+  spec.nfe = table.nfe();
+  spec.table_sha256 = TableHash(table);
+  spec.times = ToVector(table.t);
+  spec.network_times = ToVector(table.t_eval);
+}
+
+Tensor TimesOf(const TeacherSpec& spec, const NoiseSchedule& schedule) {
+  return spec.times.empty() ? TimesOfFormat1(spec, schedule) : torch::tensor(spec.times, torch::kFloat64);
+}
+
+void CheckSameSpec(const std::string& folder, const TeacherSpec& have, const TeacherSpec& want) {
+  const nlohmann::json old_values = have.ToJson(), new_values = want.ToJson();
+  for (const auto& [key, value] : new_values.items()) {
+    if (!IsCompared(key)) continue;
+    const std::string old_text = old_values.contains(key) ? old_values[key].dump() : "(none)";
+    GAS_CHECK(old_text == value.dump(), Errc::kBadFile, folder, ": holds data with ", key, " = ", old_text,
+              ", not ", value.dump(), "; choose another folder");
+  }
+}
+
+}  // namespace gas

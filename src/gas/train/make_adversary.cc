@@ -1,0 +1,62 @@
+#include "gas/train/make_adversary.h"
+
+#include "gas/core/error.h"
+#include "gas/core/nearest.h"
+#include "gas/core/seeds.h"
+#include "gas/io/file.h"
+#include "gas/models/feature_discriminator.h"
+#include "gas/models/r3gan/discriminator.h"
+#include "gas/nn/state_dict.h"
+
+namespace gas {
+namespace {
+
+// Step sizes where none is asked for: that of the paper for a pretrained discriminator, more for one that
+// begins from nothing (docs/results-fashion.md).
+constexpr double kPretrainedLr = 1e-5, kFreshLr = 1e-3;
+
+std::shared_ptr<Discriminator> FeatureHeads(const Model& model) {
+  GAS_CHECK(model.encoder, Errc::kBadOption,
+            "adversary.discriminator = features needs an encoder, and model ", model.name,
+            " shows none; r3gan needs none");
+  return std::make_shared<FeatureDiscriminator>(model.encoder, FeatureDiscriminatorConfig{});
+}
+
+std::shared_ptr<Discriminator> FreshR3gan(const Model& model) {
+  GAS_CHECK(model.shape.size() == 3 && model.shape[1] == model.shape[2], Errc::kBadOption,
+            "adversary.discriminator = r3gan: samples of shape ", at::IntArrayRef(model.shape),
+            ", must be [C,H,H]");
+  return std::make_shared<r3gan::R3ganDiscriminator>(r3gan::ConfigFor(model.shape[0], model.shape[1]));
+}
+
+std::shared_ptr<Discriminator> MakeDiscriminator(const std::string& name, const Model& model) {
+  if (LooksLikeFile(name)) return r3gan::ReadDiscriminator(name, r3gan::Classes::kAsStored);
+  if (name == "features") return FeatureHeads(model);
+  if (name == "r3gan") return FreshR3gan(model);
+  std::vector<std::string> names = r3gan::PresetNames();
+  if (std::find(names.begin(), names.end(), name) != names.end()) {
+    return std::make_shared<r3gan::R3ganDiscriminator>(r3gan::Preset(name));
+  }
+  names.insert(names.begin(), {"features", "r3gan"});
+  Fail(Errc::kBadOption, "adversary.discriminator = ", name, ": unknown, did you mean ",
+       NearestName(name, names), "?");
+}
+
+}  // namespace
+
+AdversaryOptions ResolvedOptions(const AdversarySettings& settings) {
+  AdversaryOptions options = settings.options;
+  options.lr = settings.lr.value_or(LooksLikeFile(settings.discriminator) ? kPretrainedLr : kFreshLr);
+  return options;
+}
+
+std::shared_ptr<Adversary> MakeAdversary(const AdversarySettings& settings, const Model& model,
+                                         uint64_t seed) {
+  torch::manual_seed(MixBits(seed));
+  const std::shared_ptr<Discriminator> discriminator = MakeDiscriminator(settings.discriminator, model);
+  UseChannelsLast(*discriminator);
+  discriminator->to(model.device);
+  return std::make_shared<Adversary>(discriminator, ResolvedOptions(settings));
+}
+
+}  // namespace gas

@@ -1,0 +1,177 @@
+#include "gas/train/train_solvers.h"
+
+#include <chrono>
+
+#include "gas/core/error.h"
+#include "gas/core/memory.h"
+#include "gas/features/classifier.h"
+#include "gas/grid/time_grid.h"
+#include "gas/io/file.h"
+#include "gas/student/solver_file.h"
+#include "gas/train/training_log.h"
+
+namespace gas {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What all numbers of evaluations share.
+struct Problem {
+  std::shared_ptr<const TeacherData> data;
+  Model model;
+  Distance distance;
+  TrainingPairs training, validation;
+};
+
+Distance DistanceFor(const TrainSolversOptions& o, const Model& model) {
+  return MakeDistance(o.loss, {.features = [&] { return ReadFeatureModel(FeatureFileOf(model)).network; },
+                               .encoder = model.encoder,
+                               .lpips = o.lpips,
+                               .device = model.device,
+                               .cache_bytes = o.loss_cache_bytes});
+}
+
+Problem OpenProblem(const TrainSolversOptions& o) {
+  const auto data = std::make_shared<const TeacherData>(o.teacher);
+  const Model model = o.open_model(*data);
+  GAS_CHECK(model.has_gradient, Errc::kBadOption, "the network of ", model.name,
+            " runs in another process and has no gradient; gas fit needs none");
+  const Distance distance = DistanceFor(o, model);
+  GAS_CHECK(o.held_out >= 0 && o.held_out < data->size(), Errc::kBadOption, "train.held_out = ", o.held_out,
+            ", must be below ", data->size(), ", the samples in ", o.teacher.string());
+  const int64_t training = data->size() - o.held_out;
+  return {data, model, distance, PairsOf(*data, 0, training), PairsOf(*data, training, data->size())};
+}
+
+Student StartOf(const TrainSolversOptions& o, int64_t nfe, const Problem& problem) {
+  StudentConfig config = o.student;
+  config.steps = nfe;
+  config.t_eps = problem.data->spec().t_eps;
+  const SchedulePtr& schedule = problem.model.schedule;
+  if (o.start) return Student::FromTable(o.start(nfe, problem.model, problem.data), schedule, config);
+  return Student(config, schedule, MakeGrid(o.grid, *schedule, nfe, config.t_eps));
+}
+
+// The run of one number of evaluations, with a folder of its own, and with what decides its result.
+TrainingRunOptions RunOptionsFor(const TrainSolversOptions& o, int64_t nfe, const Problem& problem) {
+  TrainingRunOptions run = o.run;
+  run.folder = o.run.folder / ("nfe-" + std::to_string(nfe));
+  run.device = problem.model.device;
+  run.fingerprint = {{"model.sha256", problem.model.sha256},
+                     {"train.teacher", problem.data->sha256()},
+                     {"train.held_out", o.held_out},
+                     {"train.loss", o.loss},
+                     {"run.dtype", o.dtype}};
+  if (!problem.distance.source().is_null()) run.fingerprint["train.loss_files"] = problem.distance.source();
+  if (o.adversary) run.fingerprint["adversary.discriminator"] = o.adversary->discriminator;
+  return run;
+}
+
+// Before anything is written, so that a run that is refused changes nothing.
+void CheckCheckpoint(const TrainSolversOptions& o, const Student& start, const TrainingRunOptions& run,
+                     int64_t samples) {
+  if (!fs::exists(CheckpointIn(run.folder))) return;
+  const Checkpoint file(CheckpointIn(run.folder));
+  std::optional<AdversaryOptions> adversary;
+  if (o.adversary) adversary = ResolvedOptions(*o.adversary);
+  CheckSameFingerprint(file,
+                       FingerprintOf(start, o.trainer, run, adversary ? &*adversary : nullptr, samples));
+  CheckIterations(file, o.trainer.iterations);
+}
+
+// Evaluations of one sample, forwards; a backward pass counts as two, and without kept activations the
+// forward pass is made twice. The discriminator's fakes cost a forward pass each.
+int64_t Evaluations(const TrainSolversOptions& o, int64_t nfe, int64_t iterations) {
+  const int64_t passes = o.trainer.gradient_checkpointing ? 4 : 3;
+  const int64_t samples = iterations * o.run.batch;
+  return nfe * (samples * passes + (o.adversary ? samples / o.adversary->options.every : 0));
+}
+
+nlohmann::json ProvenanceOf(const TrainSolversOptions& o, const Problem& problem,
+                            const TrainedSolver& solver) {
+  nlohmann::json provenance = {{"teacher", problem.data->spec().ToJson()},
+                               {"options", o.record},
+                               {"iterations", solver.iterations},
+                               {"training_samples", problem.training.size},
+                               {"held_out_samples", o.held_out},
+                               {"network_evaluations", Evaluations(o, solver.nfe, solver.iterations)},
+                               {"seconds", solver.seconds},
+                               {"peak_mebibytes", PeakMebibytes()}};
+  if (solver.held_out_distance) provenance["held_out_distance"] = *solver.held_out_distance;
+  if (o.adversary) provenance["adversary"] = ResolvedOptions(*o.adversary).ToJson();
+  if (!problem.distance.source().is_null()) provenance["loss"] = problem.distance.source();
+  return provenance;
+}
+
+SolverEntry EntryOf(const TrainSolversOptions& o, const Problem& problem, const GsTrainer& trainer,
+                    const TrainedSolver& solver) {
+  SolverEntry entry;
+  entry.table = trainer.AverageTable();
+  entry.table.method = o.method();
+  entry.t_eps = problem.data->spec().t_eps;
+  entry.student = trainer.student().config();
+  entry.parameters = trainer.average();
+  entry.provenance = ProvenanceOf(o, problem, solver);
+  return entry;
+}
+
+// Trains `student` in place.
+std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, const Problem& problem,
+                                               Student& student, const TrainingRunOptions& run_options,
+                                               const TrainSolversHooks& hooks) {
+  const int64_t nfe = student.config().steps;
+  const std::shared_ptr<Adversary> adversary =
+      o.adversary ? MakeAdversary(*o.adversary, problem.model, o.run.seed) : nullptr;
+  GsTrainer trainer(student, problem.model.denoiser, problem.distance, o.trainer, adversary);
+  TrainingRun run(trainer, run_options);
+  MakeDirectory(run_options.folder);
+  TrainingLog log(run_options.folder);
+  TrainedSolver solver{.nfe = nfe};
+  if (hooks.begin) hooks.begin(nfe);
+  const auto start = std::chrono::steady_clock::now();
+  run.Run(problem.training, problem.validation, [&](const GsStep& step) {
+    if (step.validation) solver.held_out_distance = step.validation;
+    log.Add(step);
+    if (hooks.step) hooks.step(nfe, step);
+  });
+  solver.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  solver.iterations = trainer.iteration();
+  // A run that was already at its end has measured nothing.
+  if (problem.validation.size > 0 && !solver.held_out_distance) {
+    solver.held_out_distance = run.Validate(problem.validation).distance;
+  }
+  return {EntryOf(o, problem, trainer, solver), solver};
+}
+
+}  // namespace
+
+TrainSolversResult TrainSolvers(const TrainSolversOptions& o, const TrainSolversHooks& hooks) {
+  const Problem problem = OpenProblem(o);
+  if (hooks.loss_files && !problem.distance.source().is_null()) hooks.loss_files(problem.distance.source());
+  std::vector<Student> students;
+  std::vector<TrainingRunOptions> runs;
+  for (const int64_t nfe : o.nfe) {
+    students.push_back(StartOf(o, nfe, problem));
+    runs.push_back(RunOptionsFor(o, nfe, problem));
+    CheckCheckpoint(o, students.back(), runs.back(), problem.training.size);
+  }
+  MakeDirectory(o.run.folder);
+  WriteFile(o.run.folder / "options.json", o.record.dump(1) + "\n");
+  SolverFile file{.schedule = problem.model.schedule,
+                  .prediction = problem.model.denoiser->prediction_type(),
+                  .guidance = problem.data->spec().guidance,
+                  .model = problem.model.name,
+                  .model_sha256 = problem.model.sha256,
+                  .entries = {}};
+  TrainSolversResult result{.file = o.run.folder / "solver.gas.json"};
+  for (size_t i = 0; i < students.size(); ++i) {
+    auto [entry, solver] = TrainOne(o, problem, students[i], runs[i], hooks);
+    file.entries[solver.nfe] = std::move(entry);
+    WriteSolverFile(result.file, file);
+    result.solvers.push_back(solver);
+    if (hooks.trained) hooks.trained(solver);
+  }
+  return result;
+}
+
+}  // namespace gas

@@ -1,0 +1,77 @@
+// A whole training run: from a folder of teacher data to a solver file, for one or several numbers of
+// evaluations.
+#ifndef GAS_TRAIN_TRAIN_SOLVERS_H_
+#define GAS_TRAIN_TRAIN_SOLVERS_H_
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "gas/features/lpips.h"
+#include "gas/models/model.h"
+#include "gas/teacher/teacher_data.h"
+#include "gas/train/make_adversary.h"
+#include "gas/train/training_run.h"
+
+namespace gas {
+
+struct TrainSolversOptions {
+  std::filesystem::path teacher;  // folder of teacher data
+  int64_t held_out = 200;         // its last samples, kept for validation
+  // Opens the model of the data, with their end time and guidance.
+  std::function<Model(const TeacherData&)> open_model;
+  std::string dtype = "float32";  // of the model's products
+
+  std::vector<int64_t> nfe = {4};
+  StudentConfig student;         // steps and t_eps are set for each number of evaluations
+  std::string grid = "uniform";  // at the start of training
+  // The table that training begins from; empty: the base solver on `grid`.
+  std::function<StepTable(int64_t nfe, const Model& model, const std::shared_ptr<const TeacherData>& data)>
+      start;
+
+  std::string loss = "l2";  // MakeDistance
+  LpipsFiles lpips;
+  uint64_t loss_cache_bytes = kDistanceCacheBytes;
+
+  GsTrainerOptions trainer;
+  TrainingRunOptions run;  // folder: of the whole run; each number of evaluations has one in it
+  std::optional<AdversarySettings> adversary;
+
+  nlohmann::json record;  // the options as the user gave them, for options.json and the solver file
+
+  const char* method() const { return adversary ? "gas" : "gs"; }
+};
+
+struct TrainedSolver {
+  int64_t nfe = 0, iterations = 0;
+  std::optional<double> held_out_distance;  // nothing without held-out samples
+  double seconds = 0;
+};
+
+// What a run tells while it goes on; all may be empty.
+struct TrainSolversHooks {
+  std::function<void(const nlohmann::json& source)> loss_files;  // files that the loss was read from
+  std::function<void(int64_t nfe)> begin;
+  std::function<void(int64_t nfe, const GsStep& step)> step;
+  std::function<void(const TrainedSolver& solver)> trained;
+};
+
+struct TrainSolversResult {
+  std::filesystem::path file;  // solver.gas.json
+  std::vector<TrainedSolver> solvers;
+};
+
+// Continues what an interrupted run has left in the folder; the result has the same bits on a CPU. Before
+// anything is written every checkpoint is compared with the run: Error(kBadFile) names what differs, and
+// leaves the folder as it is. Throws Error(kBadOption) for options that do not fit model or data, and what
+// the trainer throws.
+TrainSolversResult TrainSolvers(const TrainSolversOptions& options, const TrainSolversHooks& hooks = {});
+
+}  // namespace gas
+
+#endif  // GAS_TRAIN_TRAIN_SOLVERS_H_

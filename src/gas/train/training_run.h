@@ -1,0 +1,88 @@
+// The run of a trainer over teacher samples: data order, validation, checkpoints, report.
+#ifndef GAS_TRAIN_TRAINING_RUN_H_
+#define GAS_TRAIN_TRAINING_RUN_H_
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "gas/train/data_order.h"
+#include "gas/train/fingerprint.h"
+#include "gas/train/gs_trainer.h"
+#include "gas/train/training_pairs.h"
+#include "gas/train/trouble_policy.h"
+#include "gas/train/validation.h"
+
+namespace gas {
+
+struct TrainingRunOptions {
+  std::filesystem::path folder;  // checkpoint.safetensors is kept here; empty: none is written
+  int64_t batch = 24;
+  uint64_t seed = 0;           // of the data order and of the adversary's noises
+  int64_t validate_every = 0;  // iterations; 0: only at the end
+  int64_t checkpoint_every = 100;
+  torch::Device device = torch::kCPU;
+  // What decides the result beside the trainer, the student and the options above: the model, the data.
+  Fingerprint fingerprint = Fingerprint::object();
+};
+
+// One iteration.
+struct GsStep {
+  int64_t iteration = 0;             // 1-based
+  double loss = 0, grad_norm = 0;    // loss: the distance alone
+  std::optional<double> validation;  // of the averaged student on held-out samples, when measured now
+  // With an adversary:
+  std::optional<double> adversarial;               // the student's term, unless its weight is 0
+  double weight = 0;                               // of that term in this iteration
+  std::optional<DiscriminatorStep> discriminator;  // when it learned now
+  std::optional<double> coverage;                  // of the averaged student, when measured now
+  std::optional<std::string> trouble;  // said when it is first seen and now and then while it lasts
+};
+
+// The checkpoint of a run that is kept in `folder`.
+std::filesystem::path CheckpointIn(const std::filesystem::path& folder);
+
+// What decides the result of such a run over `samples` training samples, if `start` is the student before it.
+// `adversary`: null for none.
+Fingerprint FingerprintOf(const Student& start, const GsTrainerOptions& trainer,
+                          const TrainingRunOptions& run, const AdversaryOptions* adversary, int64_t samples);
+
+class TrainingRun {
+ public:
+  // The trainer, which must outlive the run, has made no step yet. Throws Error(kBadOption) for options
+  // outside their ranges.
+  TrainingRun(GsTrainer& trainer, const TrainingRunOptions& options);
+
+  // Runs to the trainer's number of iterations, from the checkpoint in the folder if there is one; it may ask
+  // for more iterations than that run did. A killed run that is started again ends with the same bits on a
+  // CPU. Validation never touches what training computes, unless trouble that it shows is to be acted on.
+  // Throws Error(kBadFile) for the checkpoint of another run, which is left as it is, and Error(kNumeric).
+  void Run(const TrainingPairs& training, const TrainingPairs& validation,
+           const std::function<void(const GsStep&)>& report);
+
+  // Of the averaged student, without coverage unless there is an adversary.
+  Validation Validate(const TrainingPairs& pairs) const;
+
+ private:
+  // Takes the fingerprint, and continues from the checkpoint if there is one.
+  void Begin(int64_t samples);
+  // One iteration on the next batch.
+  GsStep TrainOn(const TrainingPairs& training, DataOrder& order, DataOrder& others);
+  StudentBatch NextBatch(const TrainingPairs& training, DataOrder& order) const;
+  AdversarialBatch NextAdversarialBatch(const TrainingPairs& training, DataOrder& others) const;
+  bool IsDue(int64_t every) const;
+  void ValidateNow(const TrainingPairs& validation, GsStep& step) const;
+  // True if it returned to the last checkpoint.
+  bool ActOnTrouble(GsStep& step);
+  void Save() const;
+  void Load();
+
+  GsTrainer& trainer_;
+  TrainingRunOptions options_;
+  Fingerprint fingerprint_;
+};
+
+}  // namespace gas
+
+#endif  // GAS_TRAIN_TRAINING_RUN_H_

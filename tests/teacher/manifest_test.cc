@@ -1,0 +1,63 @@
+// Manifests and sidecars written by hand.
+#include "gas/teacher/manifest.h"
+
+#include <fstream>
+
+#include "support/expect.h"
+#include "support/temp_folder.h"
+
+namespace gas {
+namespace {
+
+class ManifestFile : public ::testing::Test {
+ protected:
+  void Put(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_.path() / name) << text;
+  }
+  Manifest Read() const { return Manifest::Read(folder_.path()); }
+
+  testing::TempFolder folder_{"manifest"};
+};
+
+TEST_F(ManifestFile, TheSecondWriterLeavesTheFirstOnesFile) {
+  Manifest first, second;
+  first.spec = {{"who", 1}};
+  second.spec = {{"who", 2}};
+  EXPECT_TRUE(first.WriteIfAbsent(folder_.path()));
+  EXPECT_FALSE(second.WriteIfAbsent(folder_.path()));
+  EXPECT_EQ(Read().spec["who"], 1);
+}
+
+TEST_F(ManifestFile, RefusesOtherFormatsAndOtherFiles) {
+  Put("manifest.json", R"({"gas_teacher": 3, "spec": {}})");
+  EXPECT_ERROR(Read(), Errc::kBadFile, "format 3, this program reads 1 and 2");
+  Put("manifest.json", R"({"gas_teacher": "2"})");
+  EXPECT_ERROR(Read(), Errc::kBadFile, "format \"2\"");
+  Put("manifest.json", R"({"gas_teacher": 2, "spec": {}, "shard_size": 0})");
+  EXPECT_ERROR(Read(), Errc::kBadFile, "shard_size = 0, must be in [1, 1048576]");
+  Put("manifest.json", "[]");
+  EXPECT_ERROR(Read(), Errc::kBadFile, "no entry gas_teacher");
+}
+
+TEST_F(ManifestFile, AShardOfFormat1CannotLeadOutOfItsFolder) {
+  Put("manifest.json",
+      R"({"gas_teacher": 1, "spec": {}, "shards": [{"file": "../x", "sha256": "", "seeds": "0"}]})");
+  EXPECT_ERROR(Read(), Errc::kBadFile, "leads out of the folder");
+}
+
+TEST_F(ManifestFile, ASeedStandsInOneShard) {
+  Put("shard-00000000.json", R"({"seeds": "0-3", "sha256": ""})");
+  Put("shard-00000002.json", R"({"seeds": "2", "sha256": ""})");
+  EXPECT_ERROR(ListShards(folder_.path(), Manifest()), Errc::kBadFile, "seed 2 appears twice");
+}
+
+TEST_F(ManifestFile, SidecarsMustBeWhatTheirNamesSay) {
+  Put("shard-00000004.json", R"({"seeds": "5-7", "sha256": ""})");
+  EXPECT_ERROR(ListShards(folder_.path(), Manifest()), Errc::kBadFile,
+               "its first seed is 5, its name says 4");
+  Put("shard-00000004.json", R"({"seeds": 4})");
+  EXPECT_ERROR(ListShards(folder_.path(), Manifest()), Errc::kBadFile, "is no sidecar of a shard");
+}
+
+}  // namespace
+}  // namespace gas
