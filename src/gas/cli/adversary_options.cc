@@ -1,10 +1,11 @@
 #include "gas/cli/adversary_options.h"
 
-    GAS_CHECK(model.encoder, Errc::kBadOption,
-              "adversary.discriminator = features needs an encoder, and model ", model.name,
-              " shows none; r3gan needs none");
-    return std::make_shared<FeatureDiscriminator>(model.encoder, FeatureDiscriminatorConfig{});
+#include <fmt/format.h>
+
+#include "gas/models/r3gan/config.h"
+
 namespace gas::cli {
+
 std::vector<OptionRow> AdversaryRows() {
   const AdversaryOptions defaults;
   std::vector<OptionRow> rows = {

@@ -6,9 +6,9 @@
 #include "gas/cli/fit_problem.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
-#include "gas/eval/solver_choice.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
+#include "gas/eval/solver_choice.h"
 #include "gas/train/loss_text.h"
 #include "gas/train/train_solvers.h"
 

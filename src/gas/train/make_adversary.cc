@@ -11,10 +11,6 @@
 namespace gas {
 namespace {
 
-// Step sizes where none is asked for: that of the paper for a pretrained discriminator, more for one that
-// begins from nothing (docs/results-fashion.md).
-constexpr double kPretrainedLr = 1e-5, kFreshLr = 1e-3;
-
 std::shared_ptr<Discriminator> FeatureHeads(const Model& model) {
   GAS_CHECK(model.encoder, Errc::kBadOption,
             "adversary.discriminator = features needs an encoder, and model ", model.name,

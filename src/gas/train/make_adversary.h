@@ -11,12 +11,16 @@
 
 namespace gas {
 
+// Step sizes of the discriminator where none is asked for: that of the paper for a pretrained one, more for
+// one that begins from nothing (docs/results-fashion.md).
+inline constexpr double kPretrainedLr = 1e-5, kFreshLr = 1e-3;
+
 struct AdversarySettings {
   // "features": heads on the model's own encoder; "r3gan": from scratch, for square images; a preset of
   // r3gan's; or a file of weights.
   std::string discriminator = "features";
   AdversaryOptions options;  // but for lr
-  // Nothing: that of the paper for a discriminator from a file, more for a fresh one.
+  // Nothing: kPretrainedLr for a discriminator from a file, kFreshLr for another.
   std::optional<double> lr;
 };
 
