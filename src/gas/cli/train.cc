@@ -283,12 +283,12 @@ TrainSettings ReadTrainSettings(const Options& o) {
 }
 
 Distance MakeLoss(const LossSettings& s, const Model& model) {
-  const Distance distance = MakeDistance(
-      s.text, {.features = [&] { return ReadFeatureModel(FeatureFileOf(model)).network; },
-               .encoder = model.encoder,
-               .lpips = s.lpips,
-               .device = model.device,
-               .cache_bytes = s.cache_bytes});
+  const Distance distance =
+      MakeDistance(s.text, {.features = [&] { return ReadFeatureModel(FeatureFileOf(model)).network; },
+                            .encoder = model.encoder,
+                            .lpips = s.lpips,
+                            .device = model.device,
+                            .cache_bytes = s.cache_bytes});
   if (!distance.source().is_null()) std::cerr << "train.loss: " << distance.source().dump() << '\n';
   return distance;
 }
