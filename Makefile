@@ -3,7 +3,7 @@
 BUILD := build/release
 JOBS ?= $(shell nproc)
 
-.PHONY: all demo test fast bench model packages clean
+.PHONY: all demo test fast bench model emoji packages clean
 
 all: $(BUILD)/build.ninja
 	cmake --build --preset release -j $(JOBS) --target gas
@@ -24,10 +24,18 @@ bench: all
 	$(BUILD)/gas bench
 
 # Trains the embedded models again (models/README.md has the recipe and what it gives). Hours on a CPU.
+FASHION := --data-name "Fashion-MNIST (MIT licence)" \
+  --class-names "T-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot"
 model: all
-	$(BUILD)/gas pretrain --what classifier --width 24 --images 420000 --batch 128 --lr 3e-3 --cooldown 0.7 \
-	  --run runs/classifier --out models/fashion-features.safetensors
-	$(BUILD)/gas pretrain --run runs/fashion --images 330000 --out models/fashion.safetensors
+	$(BUILD)/gas pretrain $(FASHION) --what classifier --width 24 --images 420000 --batch 128 --lr 3e-3 \
+	  --cooldown 0.7 --run runs/classifier --out models/fashion-features.safetensors
+	$(BUILD)/gas pretrain $(FASHION) --features fashion-features --run runs/fashion --images 330000 \
+	  --out models/fashion.safetensors
+
+# The images of the emoji model, from Debian's packages.
+emoji:
+	tools/install_packages.sh tools/emoji_packages.txt
+	/usr/bin/python3 tools/emoji_folder.py runs/emoji-images
 
 packages:
 	tools/install_packages.sh packages.txt

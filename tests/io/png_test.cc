@@ -71,6 +71,31 @@ TEST(Png, ReadsEveryKindOfPixel) {
                Pixels({4, 1, 5, 2, 6, 3}, {3, 1, 2})));
 }
 
+TEST(Png, LaysTransparencyOnWhite) {
+  const auto on_white = [](const std::string& bytes) { return ParsePng("image", bytes, Alpha::kOnWhite); };
+  // 200 * 51/255 + 255 * 204/255 = 244
+  EXPECT_TRUE(
+      SameBits(on_white(Png({.color = kRgba}, Row("\xC8\xFF\x01\x33"))), Pixels({244, 255, 204}, {3, 1, 1})));
+  const std::string ends = std::string("\x07\x07\x07\x00\x07\x07\x07\xFF", 8);
+  EXPECT_TRUE(SameBits(on_white(Png({.width = 2, .color = kRgba}, Row(ends))),
+                       Pixels({255, 7, 255, 7, 255, 7}, {3, 1, 2})));
+  EXPECT_TRUE(SameBits(on_white(Png({.color = kGreyAlpha}, Row(std::string("\x09\x00", 2)))),
+                       Pixels({255}, {1, 1, 1})));
+  const std::string palette =
+      PngChunk("PLTE", "\x01\x02\x03\x04\x05\x06") + PngChunk("tRNS", std::string(1, '\0'));
+  EXPECT_TRUE(
+      SameBits(on_white(Png({.width = 2, .color = kPalette}, Row(std::string("\x01\x00", 2)), palette)),
+               Pixels({4, 255, 5, 255, 6, 255}, {3, 1, 2})));
+  // One value that is transparent.
+  const std::string transparent_7 = PngChunk("tRNS", std::string("\x00\x07", 2));
+  EXPECT_TRUE(
+      SameBits(on_white(Png({.width = 2}, Row("\x07\x08"), transparent_7)), Pixels({255, 8}, {1, 1, 2})));
+  EXPECT_TRUE(
+      SameBits(on_white(Png({.depth = 16, .color = kGreyAlpha}, Row(std::string("\x80\x00\x00\x00", 4)))),
+               Pixels({255}, {1, 1, 1})));
+  EXPECT_TRUE(SameBits(on_white(Png({.color = kRgb}, Row("\x01\x02\x03"))), Pixels({1, 2, 3}, {3, 1, 1})));
+}
+
 TEST(Png, ReadsInterlacedImages) {
   // Adam7 takes the pixels of a 2x2 image in passes 1 (top left), 6 (top right) and 7 (the lower row).
   const std::string rows = Row("\x01") + Row("\x02") + Row("\x03\x04");

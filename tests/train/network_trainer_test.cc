@@ -1,5 +1,7 @@
 #include "gas/train/network_trainer.h"
 
+#include <csignal>
+
 #include "gas/features/classifier.h"
 #include "gas/train/pretrain.h"
 #include "support/expect.h"
@@ -16,7 +18,7 @@ ImageSet Stripes() {
   Tensor images = torch::zeros({200, 1, 8, 8});
   for (int64_t i = 0; i < 200; ++i)
     images[i][0] = i % 2 ? wave.unsqueeze(0).expand({8, 8}) : wave.unsqueeze(1).expand({8, 8});
-  return {(images + torch::rand_like(images) * 55).to(torch::kUInt8), labels};
+  return {(images + torch::rand_like(images) * 55).to(torch::kUInt8), labels, {}};
 }
 
 edm::PrecondConfig TinyDenoiser() {
@@ -28,71 +30,172 @@ edm::PrecondConfig TinyDenoiser() {
   c.network.channel_mult = {1, 1};
   c.network.num_blocks = 1;
   c.network.attn_resolutions = {};
-  c.network.label_dropout = 0.1;
   return c;
 }
 
-std::map<std::string, Tensor> TrainTiny(const std::filesystem::path& folder, int64_t images,
-                                        double* loss = nullptr, int64_t stop_after = 0) {
+// A run of which the fixtures below change one thing.
+struct TinyRun {
+  std::filesystem::path folder;
+  int64_t images = 240, stop_after = 0, threads = 1;
+  bool bfloat16 = false;
+  ImageSet data = Stripes();
+  NetworkTrainHooks hooks = {.report = [](const NetworkTrainReport&) {}};
+};
+
+NamedTensors Train(const TinyRun& run) {
   torch::manual_seed(5);
   edm::Precond network(TinyDenoiser());
-  NetworkTrainOptions options{.run_folder = folder,
-                              .images = images,
-                              .batch = 20,
-                              .lr = 2e-3,
-                              .warmup_steps = 5,
-                              .cooldown = 0.0,
-                              .ema_decay = 0.9,
-                              .bfloat16 = false,
-                              .checkpoint_seconds = 0};
-  int64_t seen = 0;
-  const NetworkLoss inner = DenoisingLoss(network, {});
-  const NetworkLoss counted = [&](const Tensor& x, const Tensor& labels) {
-    if (stop_after > 0 && ++seen > stop_after) Fail(Errc::kInterrupted, "stopped");
-    return inner(x, labels);
+  const NetworkTrainOptions options{.run_folder = run.folder,
+                                    .images = run.images,
+                                    .batch = 20,
+                                    .lr = 2e-3,
+                                    .warmup_steps = 5,
+                                    .cooldown = 0.0,
+                                    .ema_decay = 0.9,
+                                    .bfloat16 = run.bfloat16,
+                                    .checkpoint_seconds = 0};
+  NetworkTask task = DenoisingTask(network, {}, 0.1, {.shift = 0.1, .flip = {1}});
+  int64_t steps = 0;
+  task.prepare = [&, inner = task.prepare](const Tensor& images, const Tensor& labels, uint64_t seed) {
+    if (run.stop_after > 0 && ++steps > run.stop_after) Fail(Errc::kInterrupted, "stopped");
+    return inner(images, labels, seed);
   };
-  return TrainNetwork(network, Stripes(), counted, options, [&](const NetworkTrainReport& r) {
-    if (loss != nullptr) *loss = r.loss;
-  });
+  const int before = torch::get_num_threads();
+  torch::set_num_threads(static_cast<int>(run.threads));
+  const NetworkTrainResult result = TrainNetwork(network, run.data, task, options, run.hooks);
+  torch::set_num_threads(before);
+  return result.average;
 }
 
-TEST(NetworkTrainer, KilledRunContinuesToTheSameBits) {
+double LargestDifference(const NamedTensors& a, const NamedTensors& b) {
+  double largest = 0;
+  for (const auto& [name, value] : a)
+    largest = std::max(largest, (value - b.at(name)).abs().max().item<double>());
+  return largest;
+}
+
+struct KilledRun {
+  int64_t threads;
+  bool bfloat16;
+};
+
+class NetworkTrainerKilled : public ::testing::TestWithParam<KilledRun> {};
+
+TEST_P(NetworkTrainerKilled, ContinuesToTheSameBits) {
   const testing::TempFolder whole("net_whole"), broken("net_broken");
-  const auto expected = TrainTiny(whole.path(), 240);
-  EXPECT_ERROR(TrainTiny(broken.path(), 240, nullptr, 5), Errc::kInterrupted, "stopped");
-  const auto resumed = TrainTiny(broken.path(), 240);
+  TinyRun run{.folder = whole.path(), .threads = GetParam().threads, .bfloat16 = GetParam().bfloat16};
+  const NamedTensors expected = Train(run);
+  run.folder = broken.path();
+  run.stop_after = 5;
+  EXPECT_ERROR(Train(run), Errc::kInterrupted, "stopped");
+  run.stop_after = 0;
+  const NamedTensors resumed = Train(run);
   for (const auto& [name, value] : expected) EXPECT_TRUE(testing::SameBits(value, resumed.at(name))) << name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Runs, NetworkTrainerKilled,
+                         ::testing::Values(KilledRun{1, false}, KilledRun{2, false}, KilledRun{3, true}));
+
+TEST(NetworkTrainer, ThreadsChangeNothingButRounding) {
+  const testing::TempFolder one("net_one"), three("net_three");
+  const NamedTensors expected = Train({.folder = one.path(), .images = 60, .threads = 1});
+  const NamedTensors parts = Train({.folder = three.path(), .images = 60, .threads = 3});
+  EXPECT_LT(LargestDifference(expected, parts), 2e-4);
+  EXPECT_GT(LargestDifference(expected, parts), 0) << "the batch was not divided";
+}
+
+TEST(NetworkTrainer, AThreadsErrorIsTheRuns) {
+  const testing::TempFolder folder("net_thread_error");
+  Classifier network({.resolution = 8, .classes = 2, .width = 8});
+  NetworkTask task = ClassificationTask(network);
+  task.loss = [](const NetworkTask::Rows&) -> Tensor { Fail(Errc::kNumeric, "in a thread"); };
+  const int before = torch::get_num_threads();
+  torch::set_num_threads(2);
+  EXPECT_ERROR(
+      TrainNetwork(network, Stripes(), task, {.run_folder = folder.path(), .images = 40, .batch = 20},
+                   {.report = [](auto&) {}}),
+      Errc::kNumeric, "in a thread");
+  EXPECT_EQ(torch::get_num_threads(), 2);
+  torch::set_num_threads(before);
+}
+
+TEST(NetworkTrainer, SavesTheAverageAtEachCheckpoint) {
+  const testing::TempFolder folder("net_save");
+  std::vector<NamedTensors> saved;
+  TinyRun run{.folder = folder.path(), .images = 60};
+  run.hooks.save = [&](const NamedTensors& average) {
+    NamedTensors copy;
+    for (const auto& [name, tensor] : average) copy[name] = tensor.clone();
+    saved.push_back(copy);
+  };
+  const NamedTensors result = Train(run);
+  ASSERT_EQ(saved.size(), 4u) << "three steps, and the end";
+  EXPECT_EQ(LargestDifference(saved.back(), result), 0);
+  EXPECT_GT(LargestDifference(saved.front(), result), 0);
+}
+
+TEST(NetworkTrainer, AnInterruptKeepsWhatThereIs) {
+  const testing::TempFolder whole("net_uninterrupted"), folder("net_interrupted");
+  const NamedTensors expected = Train({.folder = whole.path()});
+  TinyRun run{.folder = folder.path()};
+  int checkpoints = 0;
+  run.hooks.save = [&](const NamedTensors&) {
+    if (++checkpoints == 2) std::raise(SIGINT);
+  };
+  const NamedTensors stopped = Train(run);
+  EXPECT_EQ(checkpoints, 3) << "two steps, and the end";
+  EXPECT_GT(LargestDifference(stopped, expected), 0);
+  run.hooks.save = [](const NamedTensors&) {};
+  EXPECT_EQ(LargestDifference(Train(run), expected), 0);
+}
+
+TEST(NetworkTrainer, OtherImagesAreNotTheRuns) {
+  const testing::TempFolder folder("net_data");
+  TinyRun run{.folder = folder.path(), .images = 60};
+  Train(run);
+  run.data.labels = 1 - run.data.labels;
+  EXPECT_ERROR(Train(run), Errc::kBadFile, "was made on other images than these");
 }
 
 TEST(NetworkTrainer, NotANumberStopsWithAMessage) {
   const testing::TempFolder folder("net_nan");
   Classifier network({.resolution = 8, .classes = 2, .width = 8});
-  const NetworkLoss loss = [&](const Tensor& x, const Tensor&) {
-    return network.forward(x).logits.sum() * NAN;
-  };
-  EXPECT_ERROR(TrainNetwork(network, Stripes(), loss,
-                            {.run_folder = folder.path(), .images = 40, .batch = 20}, [](auto&) {}),
-               Errc::kNumeric, "the loss is nan at step 0");
+  NetworkTask task = ClassificationTask(network);
+  task.loss = [&](const NetworkTask::Rows& rows) { return network.forward(rows[0]).logits.sum() * NAN; };
+  EXPECT_ERROR(
+      TrainNetwork(network, Stripes(), task, {.run_folder = folder.path(), .images = 40, .batch = 20},
+                   {.report = [](auto&) {}}),
+      Errc::kNumeric, "the loss is nan at step 0");
 }
 
 TEST(NetworkTrainer, ClassifierLearnsStripes) {
   const testing::TempFolder folder("net_classifier");
   torch::manual_seed(2);
   Classifier network({.resolution = 8, .classes = 2, .width = 8});
-  const NetworkLoss loss = [&](const Tensor& x, const Tensor& labels) {
-    return torch::cross_entropy_loss(network.forward(x).logits, labels);
-  };
   double last = 1e9;
-  TrainNetwork(network, Stripes(), loss,
+  TrainNetwork(network, Stripes(), ClassificationTask(network),
                {.run_folder = folder.path(), .images = 2000, .batch = 20, .lr = 5e-3, .bfloat16 = false},
-               [&](const NetworkTrainReport& r) { last = r.loss; });
-  EXPECT_LT(last, 0.2);
+               {.report = [&](const NetworkTrainReport& r) { last = r.loss; }});
+  EXPECT_LT(last, 0.3);
+}
+
+TEST(DenoisingTask, DropsTheShareOfLabelsThatItIsTold) {
+  edm::Precond network(TinyDenoiser());
+  const Tensor images = torch::zeros({4000, 1, 8, 8}, torch::kUInt8), labels = torch::arange(4000) % 2;
+  const NetworkTask::Rows rows = DenoisingTask(network, {}, 0.25).prepare(images, labels, 3);
+  const Tensor kept = rows[3].sum(1);
+  // Deviation of the share: sqrt(0.25 * 0.75 / 4000) = 0.007.
+  EXPECT_NEAR(1 - kept.mean().item<double>(), 0.25, 0.035);
+  EXPECT_EQ((rows[3].argmax(1) == labels).masked_select(kept > 0).all().item<bool>(), true);
+  const NetworkTask::Rows all = DenoisingTask(network, {}, 0).prepare(images, labels, 3);
+  EXPECT_TRUE(testing::SameBits(all[1], rows[1]))
+      << "the noise must not depend on the labels that are dropped";
 }
 
 TEST(NetworkTrainer, RefusesImpossibleOptions) {
   Classifier network({.resolution = 8, .classes = 2, .width = 8});
-  const NetworkLoss loss = [&](const Tensor& x, const Tensor&) { return network.forward(x).logits.sum(); };
-  EXPECT_ERROR(TrainNetwork(network, Stripes(), loss, {.run_folder = "x", .batch = 500}, [](auto&) {}),
+  EXPECT_ERROR(TrainNetwork(network, Stripes(), ClassificationTask(network),
+                            {.run_folder = "x", .batch = 500}, {.report = [](auto&) {}}),
                Errc::kBadOption, "train.batch = 500, must be in [1, 200]");
 }
 

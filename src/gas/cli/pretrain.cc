@@ -1,45 +1,37 @@
-#include "gas/train/pretrain.h"
-
 #include <fstream>
 #include <iostream>
 
 #include <fmt/format.h>
 
+#include "gas/cli/image_data_options.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/run_folder.h"
-#include "gas/core/error.h"
 #include "gas/core/progress.h"
-#include "gas/features/classifier.h"
-#include "gas/metrics/frechet.h"
-#include "gas/models/edm/edm_family.h"
-#include "gas/nn/state_dict.h"
+#include "gas/train/pretrain_run.h"
 
 namespace gas::cli {
 namespace {
-
-constexpr const char* kClassNames =
-    R"(["T-shirt","trouser","pullover","dress","coat","sandal","shirt","sneaker","bag","ankle boot"])";
 
 enum class Target { kDenoiser, kClassifier };
 constexpr auto kTargetNames =
     NamesOf<Target>("pretrain.what", {{Target::kDenoiser, "denoiser"}, {Target::kClassifier, "classifier"}});
 constexpr const char* kDenoiserOnly = "with --what denoiser";
+constexpr const char* kNewDenoiserOnly = "for a denoiser without --init";
 
-std::vector<OptionRow> PretrainRows() {
-  return {
+enum class Store { kFloat32, kBfloat16 };
+constexpr auto kStoreNames =
+    NamesOf<Store>("pretrain.store", {{Store::kFloat32, "float32"}, {Store::kBfloat16, "bfloat16"}});
+
+// What is read and written.
+std::vector<OptionRow> FileRows() {
+  std::vector<OptionRow> rows = {
       {.key = "pretrain.what",
        .flag = "--what",
        .type = OptType::kChoice,
        .def = DefaultOf(kTargetNames.NameOf(Target::kDenoiser)),
        .help = "what to train",
        .choices = kTargetNames.choices()},
-      {.key = "data.folder",
-       .flag = "--data",
-       .type = OptType::kText,
-       .def = kFashionMnistFolder,
-       .help = "folder with the four idx files of the MNIST family",
-       .value = "FOLDER"},
       {.key = "pretrain.run",
        .flag = "--run",
        .type = OptType::kText,
@@ -50,8 +42,43 @@ std::vector<OptionRow> PretrainRows() {
        .flag = "--out",
        .type = OptType::kText,
        .def = "",
-       .help = "model file to write [RUN/model.safetensors]",
+       .help = "model file to write, a denoiser's at each checkpoint too [RUN/model.safetensors]",
        .value = "FILE"},
+      {.key = "pretrain.store",
+       .flag = "--store",
+       .type = OptType::kChoice,
+       .def = DefaultOf(kStoreNames.NameOf(Store::kFloat32)),
+       .help = "precision of the weights in the file",
+       .choices = kStoreNames.choices(),
+       .only = kDenoiserOnly},
+      {.key = "pretrain.features",
+       .flag = "--features",
+       .type = OptType::kText,
+       .def = "",
+       .help =
+           "feature network made for these images, for the file to name: an embedded one or a path [none]",
+       .value = "FILE",
+       .only = kDenoiserOnly},
+      {.key = "pretrain.init",
+       .flag = "--init",
+       .type = OptType::kText,
+       .def = "",
+       .help = "denoiser's file whose weights and sizes to begin with [none]",
+       .value = "FILE",
+       .only = kDenoiserOnly},
+      {.key = "pretrain.data_name",
+       .flag = "--data-name",
+       .type = OptType::kText,
+       .def = "",
+       .help = "name and licence of the images, for the file [the folder's name]"},
+  };
+  for (const OptionRow& row : ImageDataRows()) rows.push_back(row);
+  return rows;
+}
+
+// How it is trained.
+std::vector<OptionRow> TrainingRows() {
+  return {
       {.key = "pretrain.images",
        .flag = "--images",
        .type = OptType::kInt,
@@ -87,29 +114,6 @@ std::vector<OptionRow> PretrainRows() {
        .min = 0,
        .max = 0.999999,
        .help = "decay of the average of the weights"},
-      {.key = "pretrain.width",
-       .flag = "--width",
-       .type = OptType::kInt,
-       .def = "32",
-       .min = 4,
-       .max = 1024,
-       .help = "channels at full resolution"},
-      {.key = "pretrain.blocks",
-       .flag = "--blocks",
-       .type = OptType::kInt,
-       .def = "1",
-       .min = 1,
-       .max = 16,
-       .help = "residual blocks per level",
-       .only = kDenoiserOnly},
-      {.key = "pretrain.label_dropout",
-       .flag = "--label-dropout",
-       .type = OptType::kReal,
-       .def = "0.1",
-       .min = 0,
-       .max = 1,
-       .help = "share of images trained without their label, for guidance",
-       .only = kDenoiserOnly},
       {.key = "pretrain.sigma_mean",
        .flag = "--sigma-mean",
        .type = OptType::kReal,
@@ -133,61 +137,120 @@ std::vector<OptionRow> PretrainRows() {
        .min = 0,
        .max = 9e15,
        .help = "seed of weights, order and noise"},
+      {.key = "pretrain.checkpoint_seconds",
+       .flag = "--checkpoint-seconds",
+       .type = OptType::kReal,
+       .def = DefaultOf(NetworkTrainOptions{}.checkpoint_seconds),
+       .min = 1,
+       .max = 1e6,
+       .help = "time between checkpoints"},
       DtypeRow(),
       DeviceRow(),
       ThreadsRow(),
   };
 }
 
-struct PretrainSettings {
-  Target target;
-  NetworkTrainOptions training;
-  std::string data;
-  std::filesystem::path out;
-  int64_t width = 0;
-  // Of the denoiser:
-  int64_t blocks = 0;
-  double label_dropout = 0;
-  NoiseDistribution noise;
-};
-
-PretrainSettings ReadPretrainSettings(const Options& o) {
-  const std::filesystem::path run = o.Text("pretrain.run"), out = o.Text("pretrain.out");
-  PretrainSettings s{.target = o.Enum("pretrain.what", kTargetNames),
-                     .training = {.run_folder = run,
-                                  .images = o.Int("pretrain.images"),
-                                  .batch = o.Int("pretrain.batch"),
-                                  .lr = o.Real("pretrain.lr"),
-                                  .cooldown = o.Real("pretrain.cooldown"),
-                                  .ema_decay = o.Real("pretrain.ema"),
-                                  .seed = static_cast<uint64_t>(o.Int("pretrain.seed")),
-                                  .bfloat16 = o.Enum("run.dtype", kDtypeNames) == Dtype::kBfloat16,
-                                  .device = ReadDevice(o)},
-                     .data = o.Text("data.folder"),
-                     .out = out.empty() ? run / "model.safetensors" : out,
-                     .width = o.Int("pretrain.width")};
-  if (s.target == Target::kDenoiser) {
-    s.blocks = o.Int("pretrain.blocks");
-    s.label_dropout = o.Real("pretrain.label_dropout");
-    s.noise = {o.Real("pretrain.sigma_mean"), o.Real("pretrain.sigma_std")};
-  }
-  return s;
+// The network's sizes.
+std::vector<OptionRow> SizeRows() {
+  return {
+      {.key = "pretrain.width",
+       .flag = "--width",
+       .type = OptType::kInt,
+       .def = DefaultOf(DenoiserSizes{}.width),
+       .min = 4,
+       .max = 1024,
+       .help = "channels at full resolution",
+       .only = "without --init"},
+      {.key = "pretrain.blocks",
+       .flag = "--blocks",
+       .type = OptType::kInt,
+       .def = DefaultOf(DenoiserSizes{}.blocks),
+       .min = 1,
+       .max = 16,
+       .help = "residual blocks per level",
+       .only = kNewDenoiserOnly},
+      {.key = "pretrain.channel_mult",
+       .flag = "--channel-mult",
+       .type = OptType::kText,
+       .def = "1,2,2",
+       .help = "channels over the width at each level, from full resolution down",
+       .value = "LIST",
+       .only = kNewDenoiserOnly},
+      {.key = "pretrain.attention",
+       .flag = "--attention",
+       .type = OptType::kText,
+       .def = "",
+       .help = "resolutions with attention, with commas between [a quarter of the side]",
+       .value = "LIST",
+       .only = kNewDenoiserOnly},
+      {.key = "pretrain.label_dropout",
+       .flag = "--label-dropout",
+       .type = OptType::kReal,
+       .def = DefaultOf(DenoiserSizes{}.label_dropout),
+       .min = 0,
+       .max = 1,
+       .help = "share of images trained without their label, for guidance",
+       .only = kNewDenoiserOnly},
+  };
 }
 
-edm::PrecondConfig DenoiserConfig(const PretrainSettings& s, const ImageSet& data) {
-  edm::PrecondConfig config;
-  // The data's own deviation, measured on the training images, to one digit: EDM's scalings assume it.
-  config.sigma_data = std::round(ToSigned(data.images).std().item<double>() * 10) / 10;
-  config.network.img_resolution = data.images.size(2);
-  config.network.in_channels = config.network.out_channels = data.images.size(1);
-  config.network.label_dim = data.labels.max().item<int64_t>() + 1;
-  config.network.model_channels = s.width;
-  config.network.channel_mult = {1, 2, 2};
-  config.network.num_blocks = s.blocks;
-  config.network.attn_resolutions = {config.network.img_resolution / 4};
-  config.network.dropout = 0;
-  config.network.label_dropout = s.label_dropout;
-  return config;
+std::vector<OptionRow> PretrainRows() {
+  std::vector<OptionRow> rows = FileRows();
+  for (const OptionRow& row : SizeRows()) rows.push_back(row);
+  for (const OptionRow& row : TrainingRows()) rows.push_back(row);
+  return rows;
+}
+
+struct PretrainSettings {
+  Target target;
+  PretrainOptions options;
+};
+
+NetworkTrainOptions ReadTraining(const Options& o) {
+  return {.run_folder = o.Text("pretrain.run"),
+          .images = o.Int("pretrain.images"),
+          .batch = o.Int("pretrain.batch"),
+          .lr = o.Real("pretrain.lr"),
+          .cooldown = o.Real("pretrain.cooldown"),
+          .ema_decay = o.Real("pretrain.ema"),
+          .seed = static_cast<uint64_t>(o.Int("pretrain.seed")),
+          .bfloat16 = o.Enum("run.dtype", kDtypeNames) == Dtype::kBfloat16,
+          .checkpoint_seconds = o.Real("pretrain.checkpoint_seconds"),
+          .device = ReadDevice(o)};
+}
+
+DenoiserSizes ReadSizes(const Options& o) {
+  DenoiserSizes sizes{.width = o.Int("pretrain.width"),
+                      .blocks = o.Int("pretrain.blocks"),
+                      .channel_mult = o.IntList("pretrain.channel_mult"),
+                      .label_dropout = o.Real("pretrain.label_dropout")};
+  if (!o.Text("pretrain.attention").empty()) sizes.attn_resolutions = o.IntList("pretrain.attention");
+  return sizes;
+}
+
+void ReadDenoiser(const Options& o, PretrainOptions& options) {
+  options.init = o.Text("pretrain.init");
+  if (options.init.empty()) options.sizes = ReadSizes(o);
+  options.noise = {o.Real("pretrain.sigma_mean"), o.Real("pretrain.sigma_std")};
+  const bool narrow = o.Enum("pretrain.store", kStoreNames) == Store::kBfloat16;
+  options.store = narrow ? torch::kBFloat16 : torch::kFloat32;
+  const std::string& features = o.Text("pretrain.features");
+  if (!features.empty()) options.metadata["features"] = features;
+}
+
+PretrainSettings ReadPretrainSettings(const Options& o) {
+  PretrainSettings s{.target = o.Enum("pretrain.what", kTargetNames),
+                     .options = {.data = ReadImageData(o), .train = ReadTraining(o)}};
+  s.options.data.name = o.Text("pretrain.data_name");
+  const std::filesystem::path out = o.Text("pretrain.out");
+  s.options.out = out.empty() ? s.options.train.run_folder / "model.safetensors" : out;
+  if (s.target == Target::kDenoiser) {
+    ReadDenoiser(o, s.options);
+  } else {
+    s.options.sizes.width = o.Int("pretrain.width");
+  }
+  s.options.metadata["recipe"] = o.ToJson().dump();
+  return s;
 }
 
 // Shows progress and appends one JSON line per report to the run's log.
@@ -212,54 +275,21 @@ class Reporter {
   std::ofstream log_;
 };
 
-std::map<std::string, std::string> Recipe(const Options& o) {
-  return {
-      {"recipe", o.ToJson().dump()}, {"class_names", kClassNames}, {"data", "Fashion-MNIST (MIT licence)"}};
-}
-
-void PretrainDenoiser(const PretrainSettings& s, const Options& o, const ImageSet& data) {
-  const edm::PrecondConfig config = DenoiserConfig(s, data);
-  torch::manual_seed(s.training.seed);
-  edm::Precond network(config);
-  UseChannelsLast(network);
-  network.to(s.training.device);
-  Reporter report(s.training);
-  const auto weights = TrainNetwork(network, data, DenoisingLoss(network, s.noise), s.training,
-                                    [&](const NetworkTrainReport& r) { report(r); });
-  edm::WriteEdmModel(s.out, config, weights, Recipe(o));
-}
-
-void PretrainClassifier(const PretrainSettings& s, const Options& o, const ImageSet& data) {
-  torch::manual_seed(s.training.seed);
-  auto network = std::make_shared<Classifier>(ClassifierConfig{
-      .resolution = data.images.size(2), .classes = data.labels.max().item<int64_t>() + 1, .width = s.width});
-  UseChannelsLast(*network);
-  Reporter report(s.training);
-  const NetworkLoss loss = [&](const Tensor& images, const Tensor& labels) {
-    return torch::cross_entropy_loss(network->forward(images).logits, labels, {}, at::Reduction::Mean, -100,
-                                     0.05);
-  };
-  const auto weights =
-      TrainNetwork(*network, data, loss, s.training, [&](const NetworkTrainReport& r) { report(r); });
-  LoadStateDict(*network, weights, "average");
-  const ImageSet test = ReadImageSet(s.data, "t10k");
-  const ClassifierFeatures seen(network, "classifier", "");
-  const ImageFeatures of_test = FeaturesOfImages(seen, ToSigned(test.images));
-  const double accuracy = of_test.logits.argmax(1).eq(test.labels).to(torch::kFloat64).mean().item<double>();
-  const FeatureStatistics statistics = StatisticsOf(FeaturesOfImages(seen, ToSigned(data.images)).features);
-  auto metadata = Recipe(o);
-  metadata["test_accuracy"] = fmt::format("{:.4f}", accuracy);
-  WriteClassifier(s.out, *network, statistics.mean, statistics.covariance, metadata);
-  const double floor = FrechetDistance(statistics, StatisticsOf(of_test.features));
-  std::cout << fmt::format("test accuracy {:.2f} %, Fréchet distance of the test images {:.3f}\n",
-                           accuracy * 100, floor);
+void Print(const PretrainResult& r) {
+  if (r.test_accuracy) {
+    std::cout << fmt::format("test accuracy {:.2f} %, Fréchet distance of the test images {:.3f}\n",
+                             *r.test_accuracy * 100, *r.test_frechet_distance);
+  }
+  if (!r.finished) std::cout << "interrupted after " << r.images << " images; the same command goes on\n";
+  std::cout << r.out.string() << '\n';
 }
 
 void RunPretrain(const PretrainSettings& s, const Options& o) {
-  const ImageSet data = ReadImageSet(s.data, "train");
-  PrepareRunFolder(s.training.run_folder.string(), o);
-  s.target == Target::kDenoiser ? PretrainDenoiser(s, o, data) : PretrainClassifier(s, o, data);
-  std::cout << s.out.string() << '\n';
+  PrepareRunFolder(s.options.train.run_folder.string(), o);
+  Reporter reporter(s.options.train);
+  const PretrainReportFunction report = [&](const NetworkTrainReport& r) { reporter(r); };
+  Print(s.target == Target::kDenoiser ? PretrainDenoiser(s.options, report)
+                                      : PretrainClassifier(s.options, report));
 }
 
 Work PlanPretrain(const Options& o) {

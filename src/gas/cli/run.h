@@ -11,6 +11,7 @@ namespace gas::cli {
 // One function per verb, each in a file of its name.
 Verb BenchVerb();
 Verb CompletionVerb();
+Verb CopiesVerb();
 Verb DemoVerb();
 Verb EvalVerb();
 Verb FitVerb();

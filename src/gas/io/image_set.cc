@@ -25,7 +25,7 @@ ImageSet ReadImageSet(const std::filesystem::path& folder, const std::string& sp
   GAS_CHECK(labels.dim() == 1 && labels.dtype() == torch::kUInt8 && labels.size(0) == images.size(0),
             Errc::kBadFile, folder.string(), ": ", split, " labels have shape ", labels.sizes(),
             ", must be [", images.size(0), "] bytes");
-  return {images.unsqueeze(1), labels.to(torch::kInt64)};
+  return {images.unsqueeze(1), labels.to(torch::kInt64), {}};
 }
 
 }  // namespace gas

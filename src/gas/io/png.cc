@@ -58,8 +58,8 @@ class Reader {
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
-  // Reads up to the pixels and asks for 8-bit grey or RGB.
-  bool ReadHeader() {
+  // Reads up to the pixels and asks for 8-bit grey or RGB, with the alpha that there is or without.
+  bool ReadHeader(bool with_alpha) {
     if (info_ == nullptr || setjmp(png_jmpbuf(png_)) != 0) return false;
     // Sides are checked by us, with their values in the message; libpng allocates nothing for rows before.
     png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
@@ -68,7 +68,11 @@ class Reader {
     png_set_palette_to_rgb(png_);
     png_set_expand_gray_1_2_4_to_8(png_);
     png_set_scale_16(png_);
-    png_set_strip_alpha(png_);
+    if (!with_alpha) {
+      png_set_strip_alpha(png_);
+    } else if (png_get_valid(png_, info_, PNG_INFO_tRNS) != 0) {
+      png_set_tRNS_to_alpha(png_);
+    }
     return true;
   }
 
@@ -161,6 +165,15 @@ std::vector<png_bytep> RowPointers(const Tensor& pixels) {
   return rows;
 }
 
+// [colours + alpha,H,W] uint8 -> [colours,H,W]: colour * alpha + white * (1 - alpha), rounded to nearest.
+Tensor OnWhite(const Tensor& image) {
+  const Tensor wide = image.to(torch::kInt32);
+  const int64_t colours = image.size(0) - 1;
+  const Tensor alpha = wide.slice(0, colours);
+  const Tensor sum = wide.slice(0, 0, colours) * alpha + 255 * (255 - alpha);
+  return torch::div(sum + 127, 255, "floor").to(torch::kUInt8);
+}
+
 std::vector<png_text> TextChunks(const std::string& file, const std::map<std::string, std::string>& text) {
   std::vector<png_text> chunks;
   for (const auto& [key, value] : text) {
@@ -203,12 +216,12 @@ void WritePng(const std::filesystem::path& path, const Tensor& image,
   WriteFile(path, std::span<const char>(writer.bytes()));
 }
 
-Tensor ParsePng(std::string_view name, std::span<const char> bytes) {
+Tensor ParsePng(std::string_view name, std::span<const char> bytes, Alpha alpha) {
   const bool is_png = bytes.size() >= kSignatureBytes &&
                       png_sig_cmp(reinterpret_cast<png_const_bytep>(bytes.data()), 0, kSignatureBytes) == 0;
   GAS_CHECK(is_png, Errc::kBadFile, name, " @0: not a PNG file");
   Reader reader(bytes);
-  GAS_CHECK(reader.ReadHeader(), Errc::kBadFile, name, ": ", reader.message());
+  GAS_CHECK(reader.ReadHeader(alpha == Alpha::kOnWhite), Errc::kBadFile, name, ": ", reader.message());
   const int64_t height = reader.height(), width = reader.width();
   GAS_CHECK(height <= kMaxSide && width <= kMaxSide, Errc::kBadFile, name, ": ", width, " x ", height,
             " pixels, at most ", kMaxSide, " on a side");
@@ -218,16 +231,19 @@ Tensor ParsePng(std::string_view name, std::span<const char> bytes) {
             " bytes of pixels, which ", bytes.size(), " compressed bytes cannot hold");
   GAS_CHECK(reader.Start(), Errc::kBadFile, name, ": ", reader.message());
   const int64_t channels = reader.channels();
-  GAS_CHECK((channels == 1 || channels == 3) && reader.row_bytes() == static_cast<size_t>(width * channels),
-            Errc::kInternal, name, ": libpng gives ", channels, " channels, ", reader.row_bytes(),
-            " bytes in a row");
+  const bool expected = channels == 1 || channels == 3 || (alpha == Alpha::kOnWhite && channels <= 4);
+  GAS_CHECK(expected && reader.row_bytes() == static_cast<size_t>(width * channels), Errc::kInternal, name,
+            ": libpng gives ", channels, " channels, ", reader.row_bytes(), " bytes in a row");
   const Tensor pixels = torch::empty({height, width, channels}, torch::kUInt8);
   std::vector<png_bytep> rows = RowPointers(pixels);
   GAS_CHECK(reader.ReadPixels(rows.data()), Errc::kBadFile, name, ": ", reader.message());
-  return pixels.permute({2, 0, 1}).contiguous();
+  const Tensor image = pixels.permute({2, 0, 1}).contiguous();
+  return channels % 2 == 0 ? OnWhite(image) : image;
 }
 
-Tensor ReadPng(const std::filesystem::path& path) { return ParsePng(path.string(), ReadFile(path)); }
+Tensor ReadPng(const std::filesystem::path& path, Alpha alpha) {
+  return ParsePng(path.string(), ReadFile(path), alpha);
+}
 
 Tensor ToBytes(const Tensor& images) {
   const Tensor x = images.detach().to(torch::kFloat32);

@@ -16,10 +16,13 @@ namespace gas {
 void WritePng(const std::filesystem::path& path, const Tensor& image,
               const std::map<std::string, std::string>& text = {});
 
-// Returns [C,H,W] uint8, C = 1 for grey, 3 otherwise (palettes expanded, alpha dropped, 16 bits reduced to
-// 8). Throws Error(kBadFile) naming the file, also for images larger than 2^15 on a side.
-Tensor ReadPng(const std::filesystem::path& path);
-Tensor ParsePng(std::string_view name, std::span<const char> bytes);
+// What becomes of transparency: the colours below it as they are stored, or the image laid on white.
+enum class Alpha { kDropped, kOnWhite };
+
+// Returns [C,H,W] uint8, C = 1 for grey, 3 otherwise (palettes expanded, 16 bits reduced to 8). Throws
+// Error(kBadFile) naming the file, also for images larger than 2^15 on a side.
+Tensor ReadPng(const std::filesystem::path& path, Alpha alpha = Alpha::kDropped);
+Tensor ParsePng(std::string_view name, std::span<const char> bytes, Alpha alpha = Alpha::kDropped);
 
 // [B,C,H,W] float in [-1,1] to uint8 by rounding (x + 1) * 127.5, clipped.
 Tensor ToBytes(const Tensor& images);

@@ -1,10 +1,12 @@
 #include "gas/train/network_trainer.h"
 
 #include <chrono>
+#include <future>
 
 #include <torch/nn/utils/clip_grad.h>
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/core/seeds.h"
 #include "gas/io/file.h"
 #include "gas/nn/state_dict.h"
@@ -16,6 +18,7 @@ namespace gas {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using Rows = NetworkTask::Rows;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -35,12 +38,21 @@ void Validate(const NetworkTrainOptions& o, const ImageSet& data) {
             ", must be at least one batch of ", o.batch);
 }
 
+std::string DataHash(const ImageSet& data) {
+  const Tensor images = data.images.contiguous(), labels = data.labels.contiguous();
+  const auto hash = [](const Tensor& t) {
+    return Sha256({static_cast<const char*>(t.data_ptr()), static_cast<size_t>(t.nbytes())});
+  };
+  return hash(images) + hash(labels);
+}
+
 // Everything that a run must carry over: weights, average, Adam's moments, step.
 class State {
  public:
-  State(torch::nn::Module& network, const NetworkTrainOptions& options)
+  State(torch::nn::Module& network, const NetworkTrainOptions& options, std::string data_hash)
       : network_(network),
         path_(options.run_folder / "checkpoint.safetensors"),
+        data_hash_(std::move(data_hash)),
         parameters_(NamedParameters(network)),
         adam_(ValuesOf(parameters_), torch::optim::AdamOptions(options.lr)),
         ema_(StateDict(network), options.ema_decay) {}
@@ -48,6 +60,8 @@ class State {
   void Load() {
     if (!std::filesystem::exists(path_)) return;
     const Checkpoint file(path_);
+    GAS_CHECK(file.Text("data") == data_hash_, Errc::kBadFile, path_.string(),
+              ": was made on other images than these; use the same, or another run folder");
     LoadStateDict(network_, file.Group("net"), path_.string());
     ema_.Restore(file.Group("ema"), file.Int("step"));
     RestoreAdamState(adam_, parameters_, file.Group("adam"));
@@ -60,75 +74,158 @@ class State {
     file.Put("ema", ema_.average());
     file.Put("adam", AdamState(adam_, parameters_));
     file.PutText("step", std::to_string(step));
+    file.PutText("data", data_hash_);
     file.Write(path_);
   }
 
-  void Step(const Tensor& loss, double lr, double max_grad_norm) {
-    adam_.zero_grad();
-    loss.backward();
-    torch::nn::utils::clip_grad_norm_(ValuesOf(parameters_), max_grad_norm);
+  // Moves the weights along the gradients, which are those of parameters() in order.
+  void Step(const std::vector<Tensor>& gradients, double lr, double max_grad_norm) {
+    std::vector<Tensor> parameters = ValuesOf(parameters_);
+    for (size_t i = 0; i < parameters.size(); ++i) parameters[i].mutable_grad() = gradients[i];
+    torch::nn::utils::clip_grad_norm_(parameters, max_grad_norm);
     SetLearningRate(adam_, lr);
     adam_.step();
     ema_.Update(StateDict(network_));
     ++step;
   }
 
+  std::vector<Tensor> parameters() const { return ValuesOf(parameters_); }
   const Ema& ema() const { return ema_; }
   int64_t step = 0;
 
  private:
   torch::nn::Module& network_;
   std::filesystem::path path_;
+  std::string data_hash_;
   std::map<std::string, Tensor> parameters_;
   torch::optim::Adam adam_;
   Ema ema_;
 };
 
+// A loss and its gradients, weighted by the share of the batch.
+struct Part {
+  double loss = 0;
+  std::vector<Tensor> gradients;
+};
+
+Part ComputePart(const NetworkTask& task, const Rows& rows, double share,
+                 const std::vector<Tensor>& parameters, const NetworkTrainOptions& o) {
+  const torch::AutoGradMode with_gradient(true);
+  Tensor loss;
+  {
+    const AutocastGuard autocast(o.device.type(), o.bfloat16);
+    loss = task.loss(rows) * share;
+  }
+  return {loss.item<double>(), torch::autograd::grad({loss}, parameters)};
+}
+
+Rows RowsBetween(const Rows& rows, int64_t begin, int64_t end) {
+  Rows part;
+  for (const Tensor& tensor : rows) part.push_back(tensor.slice(0, begin, end));
+  return part;
+}
+
+// work(0), ..., work(count - 1), a thread each, whose operations use no further threads. Not
+// at::parallel_for: inside an OpenMP region oneDNN's weight gradients wait for threads that they do not get.
+void OnThreads(int64_t count, const std::function<void(int64_t)>& work) {
+  const int before = torch::get_num_threads();
+  std::vector<std::future<void>> running;
+  for (int64_t i = 0; i < count; ++i) {
+    running.push_back(std::async(std::launch::async, [&work, i] {
+      torch::set_num_threads(1);  // of this thread
+      work(i);
+    }));
+  }
+  for (auto& thread : running) thread.wait();
+  torch::set_num_threads(before);  // of threads to come
+  for (auto& thread : running) thread.get();
+}
+
+// Loss and gradients of a whole batch. On a CPU each thread takes a part of the rows from input to gradients:
+// threads that share every single operation would wait for the slowest one hundreds of times a step.
+Part Compute(const NetworkTask& task, const Rows& rows, const std::vector<Tensor>& parameters,
+             const NetworkTrainOptions& o) {
+  const int64_t batch = rows[0].size(0);
+  const int64_t count = o.device.is_cpu() ? std::min<int64_t>(batch, torch::get_num_threads()) : 1;
+  if (count == 1) return ComputePart(task, rows, 1.0, parameters, o);
+  std::vector<Part> parts(count);
+  OnThreads(count, [&](int64_t i) {
+    const int64_t begin = i * batch / count, end = (i + 1) * batch / count;
+    const double share = static_cast<double>(end - begin) / static_cast<double>(batch);
+    parts[i] = ComputePart(task, RowsBetween(rows, begin, end), share, parameters, o);
+  });
+  Part sum = std::move(parts[0]);
+  for (int64_t i = 1; i < count; ++i) {
+    sum.loss += parts[i].loss;
+    for (size_t p = 0; p < parameters.size(); ++p)
+      sum.gradients[p] = sum.gradients[p] + parts[i].gradients[p];
+  }
+  return sum;
+}
+
+// The rows of a step, a function of seed and step alone.
+Rows Draw(const ImageSet& data, const NetworkTask& task, const NetworkTrainOptions& o, int64_t step) {
+  const uint64_t seed = MixBits(o.seed * 0x10001 + static_cast<uint64_t>(step));
+  torch::manual_seed(seed);
+  const Tensor chosen = torch::randint(data.size(), {o.batch}, torch::kInt64);
+  return task.prepare(data.images.index_select(0, chosen).to(o.device),
+                      data.labels.index_select(0, chosen).to(o.device), seed);
+}
+
+// Sums losses up to the next report.
+class Reporting {
+ public:
+  Reporting(const NetworkTrainOptions& o, int64_t step, int64_t steps) : o_(o), steps_(steps), from_(step) {}
+
+  void Add(double loss, int64_t step, const std::function<void(const NetworkTrainReport&)>& report) {
+    sum_ += loss;
+    const double seconds = SecondsSince(last_);
+    if (seconds <= 0.5 && step != steps_) return;
+    const auto count = static_cast<double>(step - from_);
+    report({step, step * o_.batch, steps_ * o_.batch, sum_ / count,
+            count * static_cast<double>(o_.batch) / seconds});
+    last_ = Clock::now();
+    from_ = step;
+    sum_ = 0;
+  }
+
+ private:
+  const NetworkTrainOptions& o_;
+  int64_t steps_, from_;
+  double sum_ = 0;
+  Clock::time_point last_ = Clock::now();
+};
+
 }  // namespace
 
-std::map<std::string, Tensor> TrainNetwork(torch::nn::Module& network, const ImageSet& data,
-                                           const NetworkLoss& loss, const NetworkTrainOptions& options,
-                                           const std::function<void(const NetworkTrainReport&)>& report) {
+NetworkTrainResult TrainNetwork(torch::nn::Module& network, const ImageSet& data, const NetworkTask& task,
+                                const NetworkTrainOptions& options, const NetworkTrainHooks& hooks) {
   Validate(options, data);
   MakeDirectory(options.run_folder);
   network.train();
-  State state(network, options);
+  State state(network, options, DataHash(data));
   state.Load();
   const int64_t steps = options.images / options.batch;
-  auto last_report = Clock::now(), last_save = Clock::now();
-  int64_t reported_step = state.step;
-  double loss_sum = 0;
-  while (state.step < steps) {
-    torch::manual_seed(MixBits(options.seed * 0x10001 + static_cast<uint64_t>(state.step)));
-    const Tensor chosen = torch::randint(data.size(), {options.batch}, torch::kInt64);
-    const Tensor images = ToSigned(data.images.index_select(0, chosen)).to(options.device);
-    Tensor value;
-    {
-      const AutocastGuard autocast(options.device.type(), options.bfloat16);
-      value = loss(images, data.labels.index_select(0, chosen).to(options.device));
-    }
-    const double number = value.item<double>();
-    GAS_CHECK(std::isfinite(number), Errc::kNumeric, "training: the loss is ", number, " at step ",
+  const InterruptGuard interrupt;
+  Reporting reporting(options, state.step, steps);
+  auto last_save = Clock::now();
+  while (state.step < steps && !interrupt.Requested()) {
+    const Part part = Compute(task, Draw(data, task, options, state.step), state.parameters(), options);
+    GAS_CHECK(std::isfinite(part.loss), Errc::kNumeric, "training: the loss is ", part.loss, " at step ",
               state.step, ", must be finite; the last checkpoint is kept, try a smaller learning rate than ",
               options.lr);
-    loss_sum += number;
-    state.Step(value, LearningRateAt(options, state.step, steps), options.max_grad_norm);
-    if (SecondsSince(last_report) > 0.5 || state.step == steps) {
-      const double count = static_cast<double>(state.step - reported_step);
-      report({state.step, state.step * options.batch, steps * options.batch, loss_sum / count,
-              count * static_cast<double>(options.batch) / SecondsSince(last_report)});
-      last_report = Clock::now();
-      reported_step = state.step;
-      loss_sum = 0;
-    }
+    state.Step(part.gradients, LearningRateAt(options, state.step, steps), options.max_grad_norm);
+    reporting.Add(part.loss, state.step, hooks.report);
     if (SecondsSince(last_save) > options.checkpoint_seconds) {
       state.Save();
+      hooks.save(state.ema().average());
       last_save = Clock::now();
     }
   }
   state.Save();
+  hooks.save(state.ema().average());
   network.eval();
-  return state.ema().average();
+  return {state.ema().average(), state.step * options.batch, state.step >= steps};
 }
 
 }  // namespace gas

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "gas/core/torch.h"
 #include "gas/io/image_set.h"
@@ -34,15 +35,37 @@ struct NetworkTrainReport {
   double images_per_second = 0;
 };
 
-// One batch: images [B,1,H,W] float32 in [-1,1], labels [B] -> scalar loss. Random numbers come from the
-// global generator, which is seeded from (seed, step) before every step.
-using NetworkLoss = std::function<Tensor(const Tensor& images, const Tensor& labels)>;
+using NamedTensors = std::map<std::string, Tensor>;
 
-// Trains `network` in place and returns the averaged weights by state-dict name. `report` is called about
-// twice a second. Throws Error(kNumeric) when the loss is not finite.
-std::map<std::string, Tensor> TrainNetwork(torch::nn::Module& network, const ImageSet& data,
-                                           const NetworkLoss& loss, const NetworkTrainOptions& options,
-                                           const std::function<void(const NetworkTrainReport&)>& report);
+// What a network is trained to do.
+struct NetworkTask {
+  // Tensors whose rows belong together, such as {noisy, clean, noise level, class}, each [B,...].
+  using Rows = std::vector<Tensor>;
+  // Makes them of a batch: images [B,C,H,W] uint8 and labels [B] on the device. Every random number comes
+  // from `seed`, which is that of the step.
+  std::function<Rows(const Tensor& images, const Tensor& labels, uint64_t seed)> prepare;
+  // The mean loss of some of the rows, a scalar. It is called by several threads at once.
+  std::function<Tensor(const Rows& rows)> loss;
+};
+
+struct NetworkTrainHooks {
+  std::function<void(const NetworkTrainReport&)> report;  // about twice a second
+  // Gets the averaged weights at each checkpoint and at the end, to write a model that can be used meanwhile.
+  std::function<void(const NamedTensors& average)> save = [](const NamedTensors&) {};
+};
+
+struct NetworkTrainResult {
+  NamedTensors average;  // averaged weights by state-dict name
+  int64_t images = 0;    // seen in all, by earlier runs in the same folder too
+  bool finished = true;  // false after an interrupt
+};
+
+// Trains `network` in place, from the run folder's checkpoint if there is one, and otherwise from the weights
+// that it has. The first SIGINT ends it with what it has; the same call goes on from there. On a CPU each
+// thread computes a part of the batch. Throws Error(kNumeric) when the loss is not finite, Error(kBadFile)
+// for a checkpoint that was made on other data.
+NetworkTrainResult TrainNetwork(torch::nn::Module& network, const ImageSet& data, const NetworkTask& task,
+                                const NetworkTrainOptions& options, const NetworkTrainHooks& hooks);
 
 }  // namespace gas
 

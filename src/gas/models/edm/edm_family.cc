@@ -15,14 +15,6 @@ using Json = nlohmann::json;
 constexpr const char* kModelKey = "gas_model";
 constexpr const char* kFormat = "edm-1";
 
-PrecondConfig ConfigOf(const ModelFiles& files) {
-  const std::string kwargs = files.Metadata("init_kwargs"), class_name = files.Metadata("class_name");
-  const Json json = Json::parse(kwargs, nullptr, /*allow_exceptions=*/false);
-  GAS_CHECK(json.is_object(), Errc::kBadFile, files.name(),
-            ": metadata entry init_kwargs is not a JSON object");
-  return PrecondConfigFromJson(class_name, json);
-}
-
 std::vector<std::string> ClassNames(const ModelFiles& files) {
   const std::string text = files.Metadata("class_names");
   if (text.empty()) return {};
@@ -51,6 +43,14 @@ std::shared_ptr<Precond> NetworkOf(const ModelFiles& files, const PrecondConfig&
 }  // namespace
 
 bool IsEdmFile(const ModelFiles& files) { return files.Metadata(kModelKey) == kFormat; }
+
+PrecondConfig ConfigOf(const ModelFiles& files) {
+  const std::string kwargs = files.Metadata("init_kwargs"), class_name = files.Metadata("class_name");
+  const Json json = Json::parse(kwargs, nullptr, /*allow_exceptions=*/false);
+  GAS_CHECK(json.is_object(), Errc::kBadFile, files.name(),
+            ": metadata entry init_kwargs is not a JSON object");
+  return PrecondConfigFromJson(class_name, json);
+}
 
 Model OpenEdm(const ModelFiles& files, const ModelOptions& options) {
   const PrecondConfig config = ConfigOf(files);

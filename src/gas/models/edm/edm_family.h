@@ -13,6 +13,8 @@
 namespace gas::edm {
 
 bool IsEdmFile(const ModelFiles& files);
+// Of a file for which IsEdmFile is true; throws Error(kBadFile).
+PrecondConfig ConfigOf(const ModelFiles& files);
 Model OpenEdm(const ModelFiles& files, const ModelOptions& options);
 
 // Writes a safetensors file that OpenModel reads. Further metadata: class_names (JSON array), features (the

@@ -1,0 +1,54 @@
+// A whole pretraining run: from a folder of images to a model file.
+#ifndef GAS_TRAIN_PRETRAIN_RUN_H_
+#define GAS_TRAIN_PRETRAIN_RUN_H_
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gas/train/pretrain.h"
+#include "gas/train/pretrain_data.h"
+
+namespace gas {
+
+// Sizes of a SongUNet.
+struct DenoiserSizes {
+  int64_t width = 32;  // channels at full resolution
+  int64_t blocks = 1;  // residual blocks per level
+  std::vector<int64_t> channel_mult = {1, 2, 2};
+  std::vector<int64_t> attn_resolutions;  // empty: a quarter of the side
+  double label_dropout = 0.1;
+};
+
+struct PretrainOptions {
+  PretrainData data;
+  NetworkTrainOptions train;
+  std::filesystem::path out;   // model file, written at each checkpoint of a denoiser and at the end
+  std::filesystem::path init;  // a model file whose weights and sizes the denoiser begins with; empty: none
+  DenoiserSizes sizes;         // of a denoiser without `init`; a classifier takes its width alone
+  NoiseDistribution noise;
+  torch::Dtype store = torch::kFloat32;         // of the weights in a denoiser's file
+  std::map<std::string, std::string> metadata;  // added to the file's
+};
+
+struct PretrainResult {
+  std::filesystem::path out;
+  int64_t images = 0, parameters = 0;
+  bool finished = true;
+  // Of a classifier whose data have a test split.
+  std::optional<double> test_accuracy;
+  std::optional<double> test_frechet_distance;  // between test and training images in its features
+};
+
+using PretrainReportFunction = std::function<void(const NetworkTrainReport&)>;
+
+// Both go on from the run folder's checkpoint. Errors are those of ReadTrainingImages and TrainNetwork, and
+// Error(kBadFile) for an `init` of other sizes or classes than the data.
+PretrainResult PretrainDenoiser(const PretrainOptions& options, const PretrainReportFunction& report);
+PretrainResult PretrainClassifier(const PretrainOptions& options, const PretrainReportFunction& report);
+
+}  // namespace gas
+
+#endif  // GAS_TRAIN_PRETRAIN_RUN_H_
