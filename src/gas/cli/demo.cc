@@ -15,7 +15,7 @@
 #include "gas/models/feature_discriminator.h"
 #include "gas/report/image_grid.h"
 #include "gas/solver/registry.h"
-#include "gas/student/solver_file.h"
+#include "gas/solver/solver_file.h"
 #include "gas/train/training_run.h"
 
 namespace gas::cli {
@@ -137,8 +137,7 @@ SolverEntry Trained(const DemoSettings& s, const Options& o, const char* method,
   entry.table = trainer.AverageTable();
   entry.table.method = method;
   entry.t_eps = student.config().t_eps;
-  entry.student = student.config();
-  entry.parameters = trainer.average();
+  entry.student = student.Record(trainer.average());
   entry.provenance = {
       {"options", o.ToJson()}, {"iterations", s.iterations}, {"training_samples", training.noise.size(0)}};
   return entry;
@@ -158,8 +157,7 @@ SolverEntry FinishWithAdversary(const DemoSettings& s, const Options& o, const M
                                 const Samples& training, const SolverEntry& from) {
   GAS_CHECK(model.encoder, Errc::kBadOption, "demo.gas needs an encoder, and model ", model.name,
             " shows none");
-  Student student(*from.student, model.schedule);
-  student.SetParameters(from.parameters);
+  Student student = Student::FromEntry(from, model.schedule);
   torch::manual_seed(0);
   const auto discriminator =
       std::make_shared<FeatureDiscriminator>(model.encoder, FeatureDiscriminatorConfig{});

@@ -11,7 +11,7 @@
 #include "gas/core/memory.h"
 #include "gas/core/progress.h"
 #include "gas/features/classifier.h"
-#include "gas/student/solver_file.h"
+#include "gas/solver/solver_file.h"
 #include "gas/train/distance.h"
 
 namespace gas::cli {

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "gas/student/solver_file.h"
+#include "gas/solver/solver_file.h"
 
 namespace gas::cli {
 

@@ -2,7 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/solver/registry.h"
-#include "gas/student/solver_file.h"
+#include "gas/solver/solver_file.h"
 
 namespace gas {
 

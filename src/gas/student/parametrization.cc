@@ -113,4 +113,24 @@ TableRows MakeRows(Parametrization kind, const std::vector<StudentStep>& steps,
   return {torch::stack(rows_a), torch::stack(rows_b)};
 }
 
+Tensor TheoryCorrections(const StudentStep& s, const Tensor& missing) {
+  const DpmPpStep& w = s.weights;
+  Tensor c = missing.clone();  // from i = 4 on c_i is the coefficient of one prediction
+  if (s.order == 1) {
+    c[0] = -missing[0];
+  } else if (s.order == 2) {
+    c[1] = -missing[1] / w.d10[1];
+    c[0] = -missing[0] - c[1] * w.d10[0];
+  } else {
+    // With D1 = D10 + r D2 the corrections are -c_1 m_n + c_2 D10 + e D2, e = c_2 r - c_3. D10 has no
+    // m_{n-2}, so that e comes first, then c_2 from m_{n-1}.
+    const Tensor r = w.d1[2] / w.d2[2];
+    const Tensor e = missing[2] / w.d2[2];
+    c[1] = (missing[1] - e * w.d2[1]) / w.d10[1];
+    c[2] = c[1] * r - e;
+    c[0] = c[1] * w.d10[0] + e * w.d2[0] - missing[0];
+  }
+  return c;
+}
+
 }  // namespace gas

@@ -56,6 +56,11 @@ struct TableRows {
 TableRows MakeRows(Parametrization kind, const std::vector<StudentStep>& steps,
                    const std::map<std::string, Tensor>& values);
 
+// The corrections c_1, c_2, ... [order,...] of a kTheory step that add `missing` [order,...] to its
+// coefficients on predictions, m_n, m_{n-1}, ... in that order: MakeRows backwards (docs/math/gs.md, "Back
+// from a table").
+Tensor TheoryCorrections(const StudentStep& step, const Tensor& missing);
+
 }  // namespace gas
 
 #endif  // GAS_STUDENT_PARAMETRIZATION_H_

@@ -10,7 +10,27 @@ namespace {
 // The earliest time that the network may see, over t_eps.
 constexpr double kLeastTime = 0.01;
 
+// What a student may differ by from the table that it is to be, as a share of the largest coefficient.
+constexpr double kTableTolerance = 1e-10;
+
 Tensor Leaf(const Tensor& value) { return value.to(torch::kFloat64).clone().requires_grad_(); }
+
+// A number per step, as a number per step that is the same for all components and bands.
+Tensor ForAllBands(const Tensor& corrections) { return corrections.unsqueeze(2).unsqueeze(3); }
+
+// What row s.n of `matrix` [N,N,...] has beyond that of `base` [N,N], for the s.order newest entries, newest
+// first. `what` names an entry. Throws Error(kBadOption) if the row uses older ones too.
+Tensor BeyondBase(const Tensor& matrix, const Tensor& base, const StudentStep& s, const char* what) {
+  const bool spectral = matrix.dim() == 4;
+  const Tensor beyond = matrix[s.n] - (spectral ? base[s.n].view({-1, 1, 1}) : base[s.n]);  // [N,...]
+  const double bound = kTableTolerance * std::max(1.0, matrix.abs().max().item<double>());
+  const int64_t oldest = s.n + 1 - s.order;
+  for (int64_t j = 0; j < oldest; ++j) {
+    GAS_CHECK(beyond[j].abs().max().item<double>() <= bound, Errc::kBadOption, "student.order = ", s.order,
+              ": row ", s.n, " of the table uses ", what, " ", j, ", must use ", oldest, " and newer ones");
+  }
+  return beyond.slice(0, oldest, s.n + 1).flip(0);
+}
 
 }  // namespace
 
@@ -107,10 +127,9 @@ std::vector<StudentStep> Student::StepsOn(const Tensor& grid) const {
   std::vector<StudentStep> steps;
   for (int64_t n = 0; n < config_.steps; ++n) {
     StudentStep step{n, std::min(config_.order, n + 1), {}, alpha[n + 1], sigma[n + 1] / sigma[n]};
+    const int64_t predictions = std::min<int64_t>(step.order, 3);  // that the base solver combines
     std::vector<Tensor> newest_first;
-    for (int64_t k = n + 1; k >= 0 && n + 1 - k <= std::min<int64_t>(step.order, 3); --k) {
-      newest_first.push_back(lambda[k]);
-    }
+    for (int64_t k = n + 1; k >= n + 1 - predictions; --k) newest_first.push_back(lambda[k]);
     step.weights = MakeDpmPpStep(newest_first, config_.base);
     steps.push_back(step);
   }
@@ -120,9 +139,9 @@ std::vector<StudentStep> Student::StepsOn(const Tensor& grid) const {
 StepTable Student::TableOf(const std::map<std::string, Tensor>& values) const {
   const int64_t steps = config_.steps;
   std::map<std::string, Tensor> tensors = values;
-  for (const auto& [name, fixed] : fixed_) {  // a0, c0
-    Tensor& moving = tensors.at(name.substr(0, 1));
-    moving = moving.view({config_.order, steps, 1, 1}) + fixed;
+  if (fixed_) {
+    tensors["a"] = ForAllBands(values.at("a")) + fixed_->a;
+    tensors["c"] = ForAllBands(values.at("c")) + fixed_->c;
   }
   StepTable table;
   table.t = StickBreakingGrid(values.at("theta"), config_.t_eps, t_first_);
@@ -146,28 +165,23 @@ StepTable Student::TableOf(const std::map<std::string, Tensor>& values) const {
   return table;
 }
 
-Tensor Student::CorrectionsFor(const Tensor& b, const Tensor& base) const {
-  const int64_t steps = config_.steps, order = config_.order;
-  std::map<std::string, Tensor> probe = parameters_;
-  // b is affine in c: its derivatives by each c_i, for all rows at once.
-  std::vector<Tensor> columns;
-  for (int64_t i = 0; i < order; ++i) {
-    probe["c"] = torch::zeros({order, steps}, torch::kFloat64);
-    probe["c"][i] = 1;
-    columns.push_back(TableOf(probe).b - base);
+Student::Corrections Student::CorrectionsTo(const StepTable& table) const {
+  const StepTable base = Table();
+  std::vector<int64_t> shape = {config_.order, config_.steps};
+  if (table.spectral()) shape.insert(shape.end(), {table.a.size(2), table.a.size(3)});
+  const Corrections corrections{torch::zeros(shape, torch::kFloat64), torch::zeros(shape, torch::kFloat64)};
+  for (const StudentStep& step : StepsOn(base.t)) {
+    const Tensor a = corrections.a.select(1, step.n).slice(0, 0, step.order);
+    const Tensor c = corrections.c.select(1, step.n).slice(0, 0, step.order);
+    a.copy_(BeyondBase(table.a, base.a, step, "state"));
+    c.copy_(TheoryCorrections(step, BeyondBase(table.b, base.b, step, "prediction")));
   }
-  const Tensor response = torch::stack(columns, 2);  // [N,N,order]: row, prediction, correction
-  const Tensor missing =
-      (b - (b.dim() == 4 ? base.unsqueeze(2).unsqueeze(3) : base)).reshape({steps, steps, -1});
-  const Tensor c = torch::matmul(torch::linalg_pinv(response), missing);  // [N,order,...]
-  const double left = (torch::matmul(response, c) - missing).abs().max().item<double>();
-  const double scale = std::max(1.0, b.abs().max().item<double>());
-  GAS_CHECK(left <= 1e-10 * scale, Errc::kBadOption, "student.order = ", order,
-            ": the table uses predictions that this order does not reach; coefficients would differ by ",
-            left);
-  std::vector<int64_t> shape = {steps, order};
-  for (const int64_t size : b.sizes().slice(2)) shape.push_back(size);
-  return c.reshape(shape).transpose(0, 1).contiguous();
+  return corrections;
+}
+
+std::map<std::string, Tensor> Student::fixed() const {
+  if (!fixed_) return {};
+  return {{"a0", fixed_->a}, {"c0", fixed_->c}};
 }
 
 Student Student::FromTable(const StepTable& table, SchedulePtr schedule, StudentConfig config) {
@@ -181,34 +195,45 @@ Student Student::FromTable(const StepTable& table, SchedulePtr schedule, Student
             "corrections per band need a spectral table, this one has a single band");
   Student student(config, schedule, table.t, table.t[0].item<double>());
   torch::NoGradGuard no_grad;
-  const int64_t order = student.config_.order;
   const Tensor grid = StickBreakingGrid(student.parameters_.at("theta"), config.t_eps, student.t_first_);
   student.parameters_.at("xi").copy_(table.t_eval - grid.slice(0, 0, steps));
-  const StepTable base = student.Table();  // its corrections are still 0
-  const Tensor c = student.CorrectionsFor(table.b, base.b);
-  Tensor a = torch::zeros_like(c);
-  for (int64_t n = 0; n < steps; ++n) {
-    for (int64_t j = 0; j <= n; ++j) {
-      const Tensor missing = table.a[n][j] - base.a[n][j];
-      if (n - j < order) {
-        a[n - j][n].copy_(missing);
-      } else {
-        GAS_CHECK(!missing.any().item<bool>(), Errc::kBadOption, "student.order = ", order, ": row ", n,
-                  " of the table uses state ", j, ", which this order does not reach");
-      }
-    }
-  }
+  const Corrections corrections = student.CorrectionsTo(table);
   student.basis_ = table.basis;
   student.start_ = table.start;
   if (!table.spectral()) {
-    student.parameters_.at("a").copy_(a);
-    student.parameters_.at("c").copy_(c);
+    student.parameters_.at("a").copy_(corrections.a);
+    student.parameters_.at("c").copy_(corrections.c);
   } else if (config.per_band) {
     const torch::AutoGradMode grad(true);
-    student.parameters_.at("a") = Leaf(a);
-    student.parameters_.at("c") = Leaf(c);
+    student.parameters_.at("a") = Leaf(corrections.a);
+    student.parameters_.at("c") = Leaf(corrections.c);
   } else {
-    student.fixed_ = {{"a0", a}, {"c0", c}};
+    student.fixed_ = corrections;
+  }
+  return student;
+}
+
+StudentRecord Student::Record(const std::map<std::string, Tensor>& values) const {
+  return {.config = config_.ToJson(), .parameters = values};
+}
+
+Student Student::FromEntry(const SolverEntry& entry, SchedulePtr schedule) {
+  GAS_CHECK(entry.student, Errc::kBadFile, "solver file: the table of ", entry.table.nfe(),
+            " evaluations was not trained, it has no student");
+  const StudentConfig config = StudentConfig::FromJson(entry.student->config);
+  const std::map<std::string, Tensor>& values = entry.student->parameters;
+  if (config.parametrization != Parametrization::kTheory) {
+    Student student(config, std::move(schedule));
+    student.SetParameters(values);
+    return student;
+  }
+  // The table has what the record does not: the first time, the basis, the start, and the bands.
+  Student student = FromTable(entry.table, std::move(schedule), config);
+  student.SetParameters(values);
+  if (student.fixed_) {
+    // The table's corrections are the fixed ones and the trained ones together.
+    student.fixed_->a = student.fixed_->a - ForAllBands(values.at("a"));
+    student.fixed_->c = student.fixed_->c - ForAllBands(values.at("c"));
   }
   return student;
 }

@@ -4,12 +4,14 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "gas/core/torch.h"
 #include "gas/schedule/noise_schedule.h"
+#include "gas/solver/solver_file.h"
 #include "gas/solver/step_table.h"
 #include "gas/student/parametrization.h"
 
@@ -53,10 +55,16 @@ class Student {
   // history than config.order, the student is not kTheory, or per_band is asked of a scalar table.
   static Student FromTable(const StepTable& table, SchedulePtr schedule, StudentConfig config = {});
 
+  // The student of an entry of a solver file, as Record() left it. Throws Error(kBadFile) for an entry
+  // without one, and for a configuration or tensors that do not belong to this program or this table.
+  static Student FromEntry(const SolverEntry& entry, SchedulePtr schedule);
+  // What a solver file keeps: the configuration, and `values` in place of the parameters, such as an average.
+  StudentRecord Record(const std::map<std::string, Tensor>& values) const;
+
   const StudentConfig& config() const { return config_; }
   const SchedulePtr& schedule() const { return schedule_; }
   const std::map<std::string, Tensor>& parameters() const { return parameters_; }
-  const std::map<std::string, Tensor>& fixed() const { return fixed_; }  // a0, c0, or nothing
+  std::map<std::string, Tensor> fixed() const;  // a0, c0, or nothing
 
   // Copies values in; names and shapes must match. Throws Error(kBadFile).
   void SetParameters(const std::map<std::string, Tensor>& values);
@@ -67,21 +75,27 @@ class Student {
   StepTable TableOf(const std::map<std::string, Tensor>& values) const;
 
  private:
+  // Corrections to the base solver, each [order,N] or [order,N,C,K].
+  struct Corrections {
+    Tensor a, c;
+  };
+
   Student(const StudentConfig& config, SchedulePtr schedule, const Tensor& grid, double t_first);
   // c of the kinds that have free coefficients: the base solver's on the first grid, divided by -alpha'
   // phi_1.
   void InitFree();
   std::vector<StudentStep> StepsOn(const Tensor& grid) const;
-  // The corrections c [order,N,...] that turn `base` [N,N], the coefficients on predictions with every
-  // correction 0, as they are now, into `b` [N,N,...].
-  Tensor CorrectionsFor(const Tensor& b, const Tensor& base) const;
+  // What turns the base solver into `table` (docs/math/gs.md, "Back from a table"). Of a student whose
+  // corrections are still 0, which therefore is the base solver.
+  Corrections CorrectionsTo(const StepTable& table) const;
 
   StudentConfig config_;
   SchedulePtr schedule_;
   double t_first_;  // the first time: the schedule's start, or where a spectral start jumps to
   SpectralBasisPtr basis_;
   SpectralStartPtr start_;
-  std::map<std::string, Tensor> parameters_, fixed_;
+  std::map<std::string, Tensor> parameters_;
+  std::optional<Corrections> fixed_;  // of the bands, where they are not trained
 };
 
 }  // namespace gas

@@ -7,7 +7,7 @@
 #include "gas/features/classifier.h"
 #include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
-#include "gas/student/solver_file.h"
+#include "gas/solver/solver_file.h"
 #include "gas/train/training_log.h"
 
 namespace gas {
@@ -109,8 +109,7 @@ SolverEntry EntryOf(const TrainSolversOptions& o, const Problem& problem, const 
   entry.table = trainer.AverageTable();
   entry.table.method = o.method();
   entry.t_eps = problem.data->spec().t_eps;
-  entry.student = trainer.student().config();
-  entry.parameters = trainer.average();
+  entry.student = trainer.student().Record(trainer.average());
   entry.provenance = ProvenanceOf(o, problem, solver);
   return entry;
 }

@@ -1,4 +1,4 @@
-#include "gas/student/solver_file.h"
+#include "gas/solver/solver_file.h"
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
@@ -57,6 +57,21 @@ SpectralBasisPtr BasisFromJson(const Json& json) {
   return basis;
 }
 
+// The parameters stand beside the entries of the configuration.
+Json StudentToJson(const StudentRecord& student) {
+  Json json = student.config;
+  json["parameters"] = Json::object();
+  for (const auto& [name, value] : student.parameters) json["parameters"][name] = ToJson(value);
+  return json;
+}
+
+StudentRecord StudentFromJson(const Json& json) {
+  StudentRecord student{.config = json, .parameters = {}};
+  for (const auto& [name, value] : json.at("parameters").items()) student.parameters[name] = FromJson(value);
+  student.config.erase("parameters");
+  return student;
+}
+
 Json EntryToJson(const SolverEntry& entry) {
   const StepTable& t = entry.table;
   Json json = {{"nfe", t.nfe()},
@@ -75,10 +90,7 @@ Json EntryToJson(const SolverEntry& entry) {
   if (t.basis != nullptr) json["basis"] = BasisToJson(*t.basis);
   if (t.start != nullptr)
     json["start"] = {{"gain", ToJson(t.start->gain)}, {"offset", ToJson(t.start->offset)}};
-  if (entry.student) {
-    json["student"] = entry.student->ToJson();
-    for (const auto& [name, value] : entry.parameters) json["student"]["parameters"][name] = ToJson(value);
-  }
+  if (entry.student) json["student"] = StudentToJson(*entry.student);
   return json;
 }
 
@@ -105,12 +117,7 @@ SolverEntry EntryFromJson(const Json& json) {
   ValidateTable(t);
   GAS_CHECK(json.at("nfe").get<int64_t>() == t.nfe(), Errc::kBadFile, "nfe = ", json.at("nfe").dump(),
             ", but the table has ", t.nfe(), " rows");
-  if (json.contains("student")) {
-    entry.student = StudentConfig::FromJson(json["student"]);
-    for (const auto& [name, value] : json["student"].at("parameters").items()) {
-      entry.parameters[name] = FromJson(value);
-    }
-  }
+  if (json.contains("student")) entry.student = StudentFromJson(json["student"]);
   return entry;
 }
 

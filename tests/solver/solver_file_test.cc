@@ -1,30 +1,28 @@
-#include "gas/student/solver_file.h"
+#include "gas/solver/solver_file.h"
 
 #include <unistd.h>
 
+#include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
+#include "gas/solver/dpm_multistep.h"
 #include "support/expect.h"
 
 namespace gas {
 namespace {
 
+// Two scalar tables; the first remembers a student, whatever that is.
 SolverFile Example() {
   SolverFile file{.schedule = VpLinearSchedule(), .model = "tiny", .model_sha256 = "ab", .entries = {}};
   for (const int64_t n : {3, 5}) {
-    torch::manual_seed(static_cast<uint64_t>(n));
-    Student student({.steps = n}, file.schedule);
-    std::map<std::string, Tensor> values;
-    for (const auto& [name, value] : student.parameters()) {
-      values[name] = value.detach() + 0.01 * torch::randn_like(value.detach());
-    }
-    student.SetParameters(values);
     SolverEntry entry;
-    entry.table = student.Table().Detached();
-    entry.student = student.config();
-    entry.parameters = values;
+    entry.table = DpmMultistepTable({}, *file.schedule, MakeGrid("logsnr", *file.schedule, n, 1e-3));
     entry.provenance = {{"iterations", 7}};
     file.entries[n] = entry;
   }
+  torch::manual_seed(3);
+  file.entries[3].student = StudentRecord{.config = {{"steps", 3}, {"kind", "any"}},
+                                          .parameters = {{"theta", torch::randn({2}, torch::kFloat64)},
+                                                         {"c", torch::randn({2, 3}, torch::kFloat64)}}};
   return file;
 }
 
@@ -36,9 +34,14 @@ TEST(SolverFile, ReadingGivesTheSameBits) {
   for (const auto& [n, entry] : file.entries) {
     EXPECT_TRUE(testing::SameBits(again.at(n).table.b, entry.table.b));
     EXPECT_TRUE(testing::SameBits(again.at(n).table.t_eval, entry.table.t_eval));
-    Student student(*again.at(n).student, again.schedule);
-    student.SetParameters(again.at(n).parameters);
-    EXPECT_TRUE(testing::Close(student.Table().a, entry.table.a, 0, 1e-15));
+  }
+  EXPECT_FALSE(again.at(5).student);
+  ASSERT_TRUE(again.at(3).student);
+  const StudentRecord &expected = *file.at(3).student, &actual = *again.at(3).student;
+  EXPECT_EQ(actual.config, expected.config);
+  ASSERT_EQ(actual.parameters.size(), expected.parameters.size());
+  for (const auto& [name, value] : expected.parameters) {
+    EXPECT_TRUE(testing::SameBits(actual.parameters.at(name), value)) << name;
   }
   EXPECT_ERROR(again.at(4), Errc::kBadOption, "no table for nfe = 4, it has 3, 5");
 }
@@ -47,7 +50,7 @@ TEST(SolverFile, ReadingGivesTheSameBits) {
 SolverFile SpectralExample() {
   torch::manual_seed(9);
   SolverFile file{.schedule = VpLinearSchedule(), .entries = {}};
-  StepTable table = Student({.steps = 2}, file.schedule).Table().Detached();
+  StepTable table = DpmMultistepTable({}, *file.schedule, MakeGrid("logsnr", *file.schedule, 2, 1e-3));
   const SpectralBasisPtr basis = MakeSpectralBasis({2, 4, 3}, 3);
   for (Tensor* m : {&table.a, &table.b}) {
     *m = m->view({2, 2, 1, 1}) * torch::rand({2, 2, basis->components(), basis->bands()}, torch::kFloat64);
@@ -111,6 +114,9 @@ TEST(SolverFile, RefusesWhatItCannotTrust) {
   refused([](auto& j) { j["tables"][0]["nfe"] = 4; }, "but the table has 3 rows");
   refused([](auto& j) { j["schedule"]["kind"] = "spiral"; }, "x.gas.json");
   refused([](auto& j) { j["prediction"] = "guess"; }, "x.gas.json");
+  refused([](auto& j) { j["tables"][0]["student"].erase("parameters"); }, "x.gas.json");
+  refused([](auto& j) { j["tables"][0]["student"] = "a student"; }, "x.gas.json");
+  refused([](auto& j) { j["tables"][0]["student"]["parameters"]["c"][0].erase(0); }, "must be equal");
   EXPECT_ERROR(ParseSolverFile("x", "[1, 2"), Errc::kBadFile, "not a JSON object");
 }
 

@@ -1,7 +1,7 @@
 // The solver file *.gas.json: everything needed to sample, for one or several numbers of evaluations
 // (docs/formats.md).
-#ifndef GAS_STUDENT_SOLVER_FILE_H_
-#define GAS_STUDENT_SOLVER_FILE_H_
+#ifndef GAS_SOLVER_SOLVER_FILE_H_
+#define GAS_SOLVER_SOLVER_FILE_H_
 
 #include <filesystem>
 #include <map>
@@ -13,20 +13,24 @@
 #include "gas/schedule/denoiser.h"
 #include "gas/schedule/noise_schedule.h"
 #include "gas/solver/step_table.h"
-#include "gas/student/student.h"
 
 namespace gas {
 
 // Files without spectral tables are written in the first format, which every program reads.
 inline constexpr int kScalarFormat = 1, kSpectralFormat = 2;
 
+// What a trained table keeps of its student, so that training can go on: here plain JSON and named tensors,
+// which student/ makes and reads (Student::FromEntry).
+struct StudentRecord {
+  nlohmann::json config;                     // an object without an entry "parameters"
+  std::map<std::string, Tensor> parameters;  // float64 of one to four dimensions
+};
+
 // One table, with what it came from.
 struct SolverEntry {
   StepTable table;
   double t_eps = kDefaultTEps;
-  // The student's parameters, so that training can go on; absent for tables that were not trained.
-  std::optional<StudentConfig> student;
-  std::map<std::string, Tensor> parameters;
+  std::optional<StudentRecord> student;                  // absent for tables that were not trained
   nlohmann::json provenance = nlohmann::json::object();  // loss, iterations, seeds, measured results
 };
 
@@ -54,4 +58,4 @@ std::string FormatSolverFile(const SolverFile& file);
 
 }  // namespace gas
 
-#endif  // GAS_STUDENT_SOLVER_FILE_H_
+#endif  // GAS_SOLVER_SOLVER_FILE_H_
