@@ -46,6 +46,10 @@ Tensor Noise(at::IntArrayRef shape = {2, 3, 1, 2}) {
   return torch::randn(shape, torch::kFloat64);
 }
 
+Tensor Loss(const Tensor& sample) {
+  return (sample * torch::linspace(-1, 1, sample.numel(), torch::kFloat64).view_as(sample)).sum();
+}
+
 // The definition in step_table.h, word for word.
 Tensor ByDefinition(const StepTable& table, const Denoiser& denoiser, const Tensor& noise) {
   std::vector<Tensor> x{noise * table.prior_std}, m;
@@ -76,6 +80,38 @@ TEST(Sampler, IsItsDefinition) {
     traced.t_eval = table.t_eval.clone().requires_grad_();
     EXPECT_EQ(RunTable(traced, network, Noise().to(torch::kFloat32), {}).scalar_type(), torch::kFloat32);
   }
+}
+
+// Video, one-dimensional data, single numbers: rows treat all entries of a state alike.
+TEST(Sampler, RunsStatesOfAnyRank) {
+  const StepTable table = DenseTable(4);
+  const CurvedDenoiser network(PredictionType::kVelocity);
+  for (const std::vector<int64_t>& shape :
+       {std::vector<int64_t>{6}, {6, 5}, {2, 3, 7}, {2, 3, 4, 5}, {2, 3, 2, 4, 5}}) {
+    const Tensor noise = Noise(shape);
+    const Tensor sample = RunTable(table, network, noise, {});
+    EXPECT_EQ(sample.sizes(), noise.sizes());
+    EXPECT_TRUE(testing::Close(sample, ByDefinition(table, network, noise), 1e-13, 0)) << shape.size();
+    StepTable traced = table;
+    traced.b = table.b.clone().requires_grad_();
+    SampleOptions options;
+    options.checkpoint = true;
+    const Tensor again = RunTable(traced, network, noise, {}, options);
+    EXPECT_TRUE(testing::Close(again.detach(), sample, 1e-13, 0)) << shape.size();
+    Loss(again).backward();
+    EXPECT_EQ(traced.b.grad().tril().count_nonzero().item<int64_t>(), 10) << shape.size();
+  }
+}
+
+TEST(Sampler, SpectralTablesAskForImages) {
+  StepTable table = DenseTable(2);
+  table.basis = MakeSpectralBasis({3, 4, 4}, 2);
+  for (Tensor* m : {&table.a, &table.b}) *m = m->view({2, 2, 1, 1}).expand({2, 2, 3, 2}).contiguous();
+  const CurvedDenoiser network(PredictionType::kData);
+  EXPECT_NO_THROW(RunTable(table, network, Noise({2, 3, 4, 4}), {}));
+  EXPECT_ERROR(RunTable(table, network, Noise({2, 3, 2, 4, 4}), {}), Errc::kBadOption,
+               "spectral table for states of shape [3, 4, 4], not [3, 2, 4, 4]");
+  EXPECT_ERROR(RunTable(table, network, Noise({2, 48}), {}), Errc::kBadOption, "not [48]");
 }
 
 TEST(Sampler, ReportsEveryStateAndPrediction) {
@@ -123,10 +159,6 @@ const std::map<std::string, Member> kTrained = {{"t_eval", &StepTable::t_eval},
                                                 {"sigma_eval", &StepTable::sigma_eval},
                                                 {"a", &StepTable::a},
                                                 {"b", &StepTable::b}};
-
-Tensor Loss(const Tensor& sample) {
-  return (sample * torch::linspace(-1, 1, sample.numel(), torch::kFloat64).view_as(sample)).sum();
-}
 
 // Gradients of the loss in every entry of the table and in the noise, by name.
 std::map<std::string, Tensor> Gradients(const StepTable& plain, const Denoiser& denoiser, bool checkpoint) {
@@ -191,6 +223,48 @@ TEST(SamplerGradient, CheckpointsEvaluateOnceForwardAndOnceBackward) {
   EXPECT_EQ(counting.count(), 4);
   Loss(sample).backward();
   EXPECT_EQ(counting.count(), 8);
+}
+
+// Scales and shifts what it predicts by a tensor of the condition and by the label, and keeps what it saw.
+class ConditionedDenoiser : public Denoiser {
+ public:
+  PredictionType prediction_type() const override { return PredictionType::kData; }
+  Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override {
+    seen.push_back(condition);
+    const Tensor text = condition.tensors.at("text"), scale = condition.tensors.at("scale");
+    const Tensor shift = text.mean({1, 2}) + condition.labels.to(torch::kFloat64);
+    return torch::tanh(x * at.alpha * scale.view({-1, 1, 1, 1})) + shift.view({-1, 1, 1, 1});
+  }
+  mutable std::vector<Condition> seen;
+};
+
+TEST(SamplerGradient, CheckpointsCarryWholeConditions) {
+  torch::manual_seed(8);
+  const Condition condition{torch::tensor({3, -1}, torch::kInt64),
+                            {{"text", torch::randn({2, 4, 3}, torch::kFloat64)},
+                             {"scale", torch::rand({2}, torch::kFloat64) + 0.5}}};
+  std::vector<Tensor> gradients;
+  for (const bool checkpoint : {false, true}) {
+    const ConditionedDenoiser network;
+    StepTable table = DenseTable(3);
+    table.t_eval.requires_grad_();
+    table.alpha_eval.requires_grad_();
+    table.b.requires_grad_();
+    SampleOptions options;
+    options.checkpoint = checkpoint;
+    Loss(RunTable(table, network, Noise(), condition, options)).backward();
+    gradients.push_back(torch::cat({table.alpha_eval.grad(), table.b.grad().flatten()}));
+    ASSERT_EQ(network.seen.size(), checkpoint ? 6u : 3u);
+    for (const Condition& seen : network.seen) {
+      EXPECT_TRUE(seen.labels.is_same(condition.labels));
+      ASSERT_EQ(seen.tensors.size(), 2u);
+      for (const auto& [name, tensor] : condition.tensors) {
+        EXPECT_TRUE(seen.tensors.at(name).is_same(tensor)) << name;
+      }
+    }
+  }
+  EXPECT_TRUE(testing::Close(gradients[1], gradients[0], 1e-11, 0));
+  EXPECT_GT(gradients[0].abs().max().item<double>(), 0);
 }
 
 // A student starts from zeros, which must not be skipped as the zeros of a fixed table are.

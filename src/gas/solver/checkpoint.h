@@ -6,9 +6,9 @@
 
 namespace gas {
 
-// denoiser.Predict(x, at, condition), with the same gradients in x and `at`, found by a second evaluation in
-// the backward pass. `denoiser` must live until then. Once differentiable, and not in the network's own
-// weights.
+// denoiser.Predict(x, at, condition), with the same gradients in x and `at`, found by a second evaluation
+// with the same condition in the backward pass. `denoiser` must live until then. Once differentiable, and not
+// in the condition or the network's own weights.
 Tensor PredictWithoutActivations(const Denoiser& denoiser, const Tensor& x, const NoiseLevel& at,
                                  const Condition& condition);
 

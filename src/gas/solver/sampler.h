@@ -14,15 +14,15 @@ struct SampleOptions {
   // Keep no network activations for the backward pass; evaluate the network a second time there instead.
   // Memory then does not grow with the number of steps.
   bool checkpoint = false;
-  // Called with n and x_n [B,C,H,W] for n = 0..N (N: the sample).
+  // Called with n and x_n [B,...] for n = 0..N (N: the sample).
   std::function<void(int64_t n, const Tensor& state)> on_state;
-  // Called with n and m_n [B,C,H,W] after each of the N evaluations.
+  // Called with n and m_n [B,...] after each of the N evaluations.
   std::function<void(int64_t n, const Tensor& data_prediction)> on_data_prediction;
 };
 
-// noise [B,C,H,W] standard normal, in the dtype and on the device in which the states are kept. Returns x_N,
-// same shape and dtype. Differentiable in the table, and in the noise. Calls the denoiser exactly table.nfe()
-// times.
+// noise [B,...] standard normal, of any rank, in the dtype and on the device in which the states are kept; a
+// table with a spectral basis needs [B,C,H,W] of the basis's shape. Returns x_N, same shape and dtype.
+// Differentiable in the table, and in the noise. Calls the denoiser exactly table.nfe() times.
 Tensor RunTable(const StepTable& table, const Denoiser& denoiser, const Tensor& noise,
                 const Condition& condition, const SampleOptions& options = {});
 

@@ -16,11 +16,20 @@ std::vector<double> UnitVector(size_t j) {
   return unit;
 }
 
-Tensor Column(const std::vector<SchedulePoint>& points, double SchedulePoint::*member) {
-  const Tensor column = torch::empty({static_cast<int64_t>(points.size())}, torch::kFloat64);
-  double* out = column.data_ptr<double>();
-  for (size_t i = 0; i < points.size(); ++i) out[i] = points[i].*member;
-  return column;
+// One entry for each point, [points] float64.
+struct PointColumns {
+  Tensor t, alpha, sigma;
+};
+
+PointColumns ColumnsOf(const std::vector<SchedulePoint>& points) {
+  std::vector<double> t, alpha, sigma;
+  for (const SchedulePoint& point : points) {
+    t.push_back(point.t);
+    alpha.push_back(point.alpha);
+    sigma.push_back(point.sigma);
+  }
+  return {torch::tensor(t, torch::kFloat64), torch::tensor(alpha, torch::kFloat64),
+          torch::tensor(sigma, torch::kFloat64)};
 }
 
 }  // namespace
@@ -88,12 +97,13 @@ StepTable TableBuilder::Finish(const LinearForm& sample, double t, std::string m
   std::vector<LinearForm> rows = rows_;
   rows.push_back(sample);
   StepTable table;
-  table.t = torch::cat({Column(nodes_, &SchedulePoint::t), Scalar(t).reshape({1})});
-  table.alpha = Column(nodes_, &SchedulePoint::alpha);
-  table.sigma = Column(nodes_, &SchedulePoint::sigma);
-  table.t_eval = Column(eval_nodes_, &SchedulePoint::t);
-  table.alpha_eval = Column(eval_nodes_, &SchedulePoint::alpha);
-  table.sigma_eval = Column(eval_nodes_, &SchedulePoint::sigma);
+  const PointColumns nodes = ColumnsOf(nodes_), seen = ColumnsOf(eval_nodes_);
+  table.t = torch::cat({nodes.t, Scalar(t).reshape({1})});
+  table.alpha = nodes.alpha;
+  table.sigma = nodes.sigma;
+  table.t_eval = seen.t;
+  table.alpha_eval = seen.alpha;
+  table.sigma_eval = seen.sigma;
   table.a = torch::zeros({n, n}, torch::kFloat64);
   table.b = torch::zeros({n, n}, torch::kFloat64);
   for (int64_t i = 0; i < n; ++i) {

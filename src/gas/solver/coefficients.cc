@@ -1,0 +1,47 @@
+#include "gas/solver/coefficients.h"
+
+namespace gas {
+
+Coefficients::Coefficients(const Tensor& matrix, const Tensor& band, bool traced, const Tensor& like)
+    : values_(matrix.detach().contiguous()),
+      band_(band),
+      traced_(traced && matrix.requires_grad()),
+      size_(matrix.size(0)) {
+  const auto options = like.options().requires_grad(c10::nullopt);
+  if (traced_) {
+    cast_ = matrix.to(options);
+  } else if (spectral()) {
+    cast_ = values_.to(options);
+  }
+  if (spectral()) state_shape_ = like.sizes().slice(1).vec();
+  const Tensor zero = values_.reshape({size_, size_, -1}).eq(0).all(2).contiguous();
+  is_zero_.assign(zero.data_ptr<bool>(), zero.data_ptr<bool>() + zero.numel());
+  for (int64_t j = 0; j < size_; ++j) {
+    int64_t last = j;
+    for (int64_t n = j + 1; n < size_; ++n) {
+      if (Uses(n, j)) last = n;
+    }
+    last_use_.push_back(last);
+  }
+}
+
+Tensor Coefficients::Times(int64_t n, int64_t j, const Tensor& v) const {
+  if (spectral()) return Map(n, j) * v;
+  return traced_ ? cast_[n][j] * v : Value(n, j) * v;
+}
+
+void Coefficients::AddTo(Tensor& sum, int64_t n, int64_t j, const Tensor& v) const {
+  if (!sum.defined()) {
+    sum = Times(n, j, v);
+  } else if (spectral()) {
+    sum.addcmul_(Map(n, j), v);
+  } else {
+    sum.add_(v, Value(n, j));
+  }
+}
+
+Tensor Coefficients::Map(int64_t n, int64_t j) const {
+  return cast_[n][j].index_select(1, band_).view(state_shape_);
+}
+
+}  // namespace gas
