@@ -1,5 +1,6 @@
 #include "gas/cli/inspect_solver.h"
 
+#include <functional>
 #include <iostream>
 #include <optional>
 
@@ -43,8 +44,8 @@ void PrintBasis(const StepTable& table) {
   std::cout << (table.start ? "; spectral start\n" : "; no spectral start\n");
 }
 
-// theory: null for none.
-void PrintScalars(const Tensor& learned, const Tensor* theory) {
+// Beside each number its difference to the base solver's, where there is one.
+void PrintScalars(const Tensor& learned, const std::optional<Tensor>& theory) {
   if (theory) std::cout << " (in parentheses: minus dpmpp-3m on the same times)";
   std::cout << '\n';
   for (int64_t n = 0; n < learned.size(0); ++n) {
@@ -74,16 +75,18 @@ void PrintBands(const Tensor& learned) {
 }
 
 void PrintCoefficients(const StepTable& table, const NoiseSchedule& schedule) {
-  const std::optional<StepTable> theory = TheoryOn(table, schedule);
-  for (const auto& [name, member] :
-       {std::pair{"A, on states", &StepTable::a}, {"B, on data predictions", &StepTable::b}}) {
-    std::cout << "  " << name;
-    if (table.spectral()) {
-      PrintBands(table.*member);
-    } else {
-      PrintScalars(table.*member, theory ? &((*theory).*member) : nullptr);
-    }
+  std::cout << "  A, on states";
+  if (table.spectral()) {
+    PrintBands(table.a);
+    std::cout << "  B, on data predictions";
+    PrintBands(table.b);
+    return;
   }
+  const std::optional<StepTable> theory = TheoryOn(table, schedule);
+  const std::optional<Tensor> none;
+  PrintScalars(table.a, theory ? std::optional(theory->a) : none);
+  std::cout << "  B, on data predictions";
+  PrintScalars(table.b, theory ? std::optional(theory->b) : none);
 }
 
 void PrintProvenance(const Json& provenance) {
@@ -96,14 +99,17 @@ void PrintProvenance(const Json& provenance) {
 
 // ---- Lint ----
 
+// One of the values of a row.
+using ValueOfRow = std::function<LintValue(const LintRow& row)>;
+
 // The largest of the rows, as "VALUE in row N (component C, band K)".
-std::string LargestRow(const LintReport& report, LintValue LintRow::*member, const char* format) {
+std::string LargestRow(const LintReport& report, const ValueOfRow& value_of, const char* format) {
   size_t row = 0;
-  const auto magnitude = [&](size_t n) { return std::abs((report.rows[n].*member).value); };
+  const auto magnitude = [&](size_t n) { return std::abs(value_of(report.rows[n]).value); };
   for (size_t n = 1; n < report.rows.size(); ++n) {
     if (!(magnitude(n) <= magnitude(row))) row = n;
   }
-  const LintValue& at = report.rows[row].*member;
+  const LintValue at = value_of(report.rows[row]);
   return fmt::format(fmt::runtime(format), at.value) + fmt::format(" in row {}", row) + LintPlace(report, at);
 }
 
@@ -114,14 +120,27 @@ std::string Percent(const LintReport& report, const LintValue& at) {
 void PrintLint(const LintReport& report) {
   std::cout << fmt::format("  lint: {}\n", LintVerdictName(report.verdict));
   std::cout << "    constant image: brightness of the sample " << Percent(report, report.brightness)
-            << ", of a state up to " << LargestRow(report, &LintRow::brightness, "{:+.4f}") << '\n';
+            << ", of a state up to "
+            << LargestRow(
+                   report, [](const LintRow& row) { return row.brightness; }, "{:+.4f}")
+            << '\n';
   if (report.spectral) {
     std::cout << "    other bands: contrast of the sample " << Percent(report, report.contrast)
-              << ", of a state up to " << LargestRow(report, &LintRow::contrast, "{:+.4f}") << '\n';
+              << ", of a state up to "
+              << LargestRow(
+                     report, [](const LintRow& row) { return row.contrast; }, "{:+.4f}")
+              << '\n';
   }
-  std::cout << "    coefficients: |a| up to " << LargestRow(report, &LintRow::max_a, "{:.4g}")
-            << ", |b| up to " << LargestRow(report, &LintRow::max_b, "{:.4g}") << ", cancellation of b up to "
-            << LargestRow(report, &LintRow::cancellation, "{:.4g}") << '\n';
+  std::cout << "    coefficients: |a| up to "
+            << LargestRow(
+                   report, [](const LintRow& row) { return row.max_a; }, "{:.4g}")
+            << ", |b| up to "
+            << LargestRow(
+                   report, [](const LintRow& row) { return row.max_b; }, "{:.4g}")
+            << ", cancellation of b up to "
+            << LargestRow(
+                   report, [](const LintRow& row) { return row.cancellation; }, "{:.4g}")
+            << '\n';
   std::cout << fmt::format(
       "    noise: errors of predictions arrive {:.3g} times{}, dpmpp-3m {:.3g}; noise of x_0 "
       "{:.2g} times{}\n",

@@ -151,68 +151,94 @@ class Images {
   std::vector<float> buffer_;
 };
 
+// What all images of a call share.
+struct Norm {
+  Shape shape;
+  const float* weight;  // [channels]
+  const float* bias;    // [channels]
+  double eps;
+  bool silu;  // apply SiLU to the result
+};
+
+// Of one image, each [groups].
+struct Moments {
+  float* mean;
+  float* rstd;  // 1 / sqrt(variance + eps)
+};
+
+// What the loss's gradient of one image becomes.
+struct ImageGradients {
+  float* input;   // [positions, channels]
+  float* weight;  // [channels], this image's share
+  float* bias;    // [channels], this image's share
+};
+
 // y = x * scale[c] + shift[c] is the normalisation with weight and bias.
-void ScaleAndShift(const Shape& s, const float* mean, const float* rstd, const float* weight,
-                   const float* bias, float* scale, float* shift) {
-  for (int64_t c = 0; c < s.channels; ++c) {
-    const int64_t g = c / s.width();
-    scale[c] = weight[c] * rstd[g];
-    shift[c] = bias[c] - mean[g] * scale[c];
+void ScaleAndShift(const Norm& norm, const Moments& moments, float* scale, float* shift) {
+  for (int64_t c = 0; c < norm.shape.channels; ++c) {
+    const int64_t g = c / norm.shape.width();
+    scale[c] = norm.weight[c] * moments.rstd[g];
+    shift[c] = norm.bias[c] - moments.mean[g] * scale[c];
   }
 }
 
-void ForwardImage(const Shape& s, const float* x, const float* weight, const float* bias, double eps,
-                  bool silu, float* mean, float* rstd, float* y) {
-  std::vector<double> sums(2 * s.channels);
+// Writes moments and y.
+void ForwardImage(const Norm& norm, const float* x, const Moments& moments, float* y) {
+  const Shape& s = norm.shape;
+  std::vector<double> sums(s.channels), squares(s.channels);
   std::vector<float> scratch(2 * s.channels);
-  ChannelSums(x, x, s.positions, s.channels, scratch.data(), sums.data(), sums.data() + s.channels);
+  ChannelSums(x, x, s.positions, s.channels, scratch.data(), sums.data(), squares.data());
   const double count = static_cast<double>(s.positions * s.width());
   for (int64_t g = 0; g < s.groups; ++g) {
     double sum = 0, square = 0;
     for (int64_t c = g * s.width(); c < (g + 1) * s.width(); ++c) {
       sum += sums[c];
-      square += sums[s.channels + c];
+      square += squares[c];
     }
     const double m = sum / count;
-    mean[g] = static_cast<float>(m);
-    rstd[g] = static_cast<float>(1.0 / std::sqrt(std::max(square / count - m * m, 0.0) + eps));
+    moments.mean[g] = static_cast<float>(m);
+    moments.rstd[g] = static_cast<float>(1.0 / std::sqrt(std::max(square / count - m * m, 0.0) + norm.eps));
   }
-  ScaleAndShift(s, mean, rstd, weight, bias, scratch.data(), scratch.data() + s.channels);
-  Affine(x, s.positions, s.channels, scratch.data(), scratch.data() + s.channels, silu, y);
+  float* scale = scratch.data();
+  float* shift = scratch.data() + s.channels;
+  ScaleAndShift(norm, moments, scale, shift);
+  Affine(x, s.positions, s.channels, scale, shift, norm.silu, y);
 }
 
-// Writes dL/dx, and this image's share of dL/dweight and dL/dbias.
-void BackwardImage(const Shape& s, const float* grad, const float* x, const float* weight, const float* bias,
-                   bool silu, const float* mean, const float* rstd, float* dx, float* dweight, float* dbias) {
-  const int64_t channels = s.channels;
-  std::vector<float> buffer(3 * channels);
-  std::vector<double> sums(2 * channels);
-  const float* g = grad;
-  if (silu) {
-    ScaleAndShift(s, mean, rstd, weight, bias, buffer.data(), buffer.data() + channels);
-    SiluGradient(grad, x, s.positions, channels, buffer.data(), buffer.data() + channels, dx);
-    g = dx;
+// dL/dx = g by_gradient[c] + x by_input[c] + constant[c], with g the gradient at the normalisation's output.
+void BackwardImage(const Norm& norm, const Moments& moments, const float* gradient, const float* x,
+                   const ImageGradients& out) {
+  const Shape& s = norm.shape;
+  std::vector<float> scratch(2 * s.channels);
+  const float* g = gradient;
+  if (norm.silu) {
+    float* scale = scratch.data();
+    float* shift = scratch.data() + s.channels;
+    ScaleAndShift(norm, moments, scale, shift);
+    SiluGradient(gradient, x, s.positions, s.channels, scale, shift, out.input);
+    g = out.input;
   }
-  ChannelSums(g, x, s.positions, channels, buffer.data(), sums.data(), sums.data() + channels);
+  std::vector<double> g_sums(s.channels), gx_sums(s.channels);  // over positions
+  ChannelSums(g, x, s.positions, s.channels, scratch.data(), g_sums.data(), gx_sums.data());
+  std::vector<float> by_gradient(s.channels), by_input(s.channels), constant(s.channels);
   const double count = static_cast<double>(s.positions * s.width());
   for (int64_t group = 0; group < s.groups; ++group) {
-    const double m = mean[group], r = rstd[group];
+    const double m = moments.mean[group], r = moments.rstd[group];
     double sum = 0, dot = 0;  // over the group: of w g, and of w g (x - mean) rstd
     for (int64_t c = group * s.width(); c < (group + 1) * s.width(); ++c) {
-      const double normalised = (sums[channels + c] - m * sums[c]) * r;
-      dweight[c] = static_cast<float>(normalised);
-      dbias[c] = static_cast<float>(sums[c]);
-      sum += weight[c] * sums[c];
-      dot += weight[c] * normalised;
+      const double normalised = (gx_sums[c] - m * g_sums[c]) * r;
+      out.weight[c] = static_cast<float>(normalised);
+      out.bias[c] = static_cast<float>(g_sums[c]);
+      sum += norm.weight[c] * g_sums[c];
+      dot += norm.weight[c] * normalised;
     }
     for (int64_t c = group * s.width(); c < (group + 1) * s.width(); ++c) {
-      buffer[c] = static_cast<float>(r * weight[c]);
-      buffer[channels + c] = static_cast<float>(-r * r * dot / count);
-      buffer[2 * channels + c] = static_cast<float>(-r * sum / count + r * r * m * dot / count);
+      by_gradient[c] = static_cast<float>(r * norm.weight[c]);
+      by_input[c] = static_cast<float>(-r * r * dot / count);
+      constant[c] = static_cast<float>(-r * sum / count + r * r * m * dot / count);
     }
   }
-  Combine(g, x, s.positions, channels, buffer.data(), buffer.data() + channels, buffer.data() + 2 * channels,
-          dx);
+  Combine(g, x, s.positions, s.channels, by_gradient.data(), by_input.data(), constant.data(), out.input);
 }
 
 Tensor Reference(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
@@ -228,12 +254,12 @@ class Function : public torch::autograd::Function<Function> {
     const Shape s{x.size(0), x.size(2) * x.size(3), x.size(1), groups};
     const Tensor mean = torch::empty({s.batch, groups}, torch::kFloat32), rstd = torch::empty_like(mean);
     const Tensor w = weight.contiguous(), b = bias.contiguous();
+    const Norm norm{s, w.data_ptr<float>(), b.data_ptr<float>(), eps, silu};
     Tensor y = torch::empty_like(x);
     at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
       Images from(x, s.size()), to(y, s.size());
       for (int64_t i = begin; i < end; ++i) {
-        ForwardImage(s, from.Read(i), w.data_ptr<float>(), b.data_ptr<float>(), eps, silu,
-                     mean.data_ptr<float>() + i * groups, rstd.data_ptr<float>() + i * groups, to.Write(i));
+        ForwardImage(norm, from.Read(i), MomentsOf(mean, rstd, i), to.Write(i));
         to.Written(i);
       }
     });
@@ -254,16 +280,18 @@ class Function : public torch::autograd::Function<Function> {
     const Tensor weight = saved[1].contiguous(), bias = saved[2].contiguous();
     const Tensor grad = grads[0].to(x.scalar_type()).contiguous(torch::MemoryFormat::ChannelsLast);
     const Shape s{x.size(0), x.size(2) * x.size(3), x.size(1), groups};
+    const Norm norm{s, weight.data_ptr<float>(), bias.data_ptr<float>(), ctx->saved_data["eps"].toDouble(),
+                    silu};
     Tensor dx = torch::empty_like(x);
     const Tensor dweight = torch::empty({s.batch, s.channels}, torch::kFloat32),
                  dbias = torch::empty_like(dweight);
     at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
       Images upstream(grad, s.size()), input(x, s.size()), result(dx, s.size());
       for (int64_t i = begin; i < end; ++i) {
-        BackwardImage(s, upstream.Read(i), input.Read(i), weight.data_ptr<float>(), bias.data_ptr<float>(),
-                      silu, mean.data_ptr<float>() + i * groups, rstd.data_ptr<float>() + i * groups,
-                      result.Write(i), dweight.data_ptr<float>() + i * s.channels,
-                      dbias.data_ptr<float>() + i * s.channels);
+        const ImageGradients out{.input = result.Write(i),
+                                 .weight = dweight.data_ptr<float>() + i * s.channels,
+                                 .bias = dbias.data_ptr<float>() + i * s.channels};
+        BackwardImage(norm, MomentsOf(mean, rstd, i), upstream.Read(i), input.Read(i), out);
         result.Written(i);
       }
     });
@@ -271,6 +299,11 @@ class Function : public torch::autograd::Function<Function> {
   }
 
  private:
+  static Moments MomentsOf(const Tensor& mean, const Tensor& rstd, int64_t image) {
+    const int64_t offset = image * mean.size(1);
+    return {mean.data_ptr<float>() + offset, rstd.data_ptr<float>() + offset};
+  }
+
   // The slow way, whose result can be differentiated again.
   static torch::autograd::variable_list Differentiable(torch::autograd::AutogradContext* ctx,
                                                        const torch::autograd::variable_list& saved,
