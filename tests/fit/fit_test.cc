@@ -15,7 +15,7 @@ using testing::NoiseOf;
 using testing::SourceOfExact;
 
 FitTimes Times(const char* grid, const SchedulePtr& schedule, int64_t nfe) {
-  return {MakeGrid(grid, *schedule, nfe, kTEps), {}};
+  return {MakeGrid(grid, *schedule, nfe, kTEps), {}, {}};
 }
 
 TrajectorySource GaussianSource(const std::shared_ptr<GaussianDenoiser>& network, SchedulePtr schedule,
@@ -33,6 +33,34 @@ TEST(Fit, RecoversTheExactFlowOfAGaussian) {
     EXPECT_LT(std::sqrt(ErrorOn(fit.table, GaussianSource(network, schedule, 500, 32))), 1e-12);
     EXPECT_EQ(fit.evaluations, 3 * 32);
   }
+}
+
+// Rows, history, weights and an objective on data of one dimension, images and video.
+TEST(Fit, RecoversTheFlowOfStatesOfAnyRank) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const auto network = std::make_shared<GaussianDenoiser>(0.3, 0.6);
+  FitOptions options;
+  options.equal_trajectories = true;
+  options.objective = HuberObjective(1e-3);
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{8}, {2, 6}, {1, 2, 2}, {2, 3, 2, 2}}) {
+    const TrajectorySource training = GaussianSource(network, schedule, 0, 32, shape);
+    const TrajectorySource unseen = GaussianSource(network, schedule, 500, 32, shape);
+    const FitResult fit = FitTable(Times("logsnr", schedule, 3), schedule, training, options);
+    EXPECT_LT(std::sqrt(ErrorOn(fit.table, unseen)), 1e-10) << shape.size();
+    const FitResult last = FitLastRow(fit.table, schedule, training);
+    EXPECT_LT(std::sqrt(ErrorOn(last.table, unseen)), 1e-10) << shape.size();
+  }
+}
+
+TEST(Fit, BandsAskForImages) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const auto network = std::make_shared<GaussianDenoiser>(0.3, 0.6);
+  FitOptions options;
+  options.basis = MakeSpectralBasis({2, 4, 4}, 3);
+  EXPECT_ERROR(FitTable(Times("logsnr", schedule, 2), schedule,
+                        GaussianSource(network, schedule, 0, 8, {2, 2, 4, 4}), options),
+               Errc::kBadOption, "spectral table for states of shape [2, 4, 4], not [2, 2, 4, 4]");
+  EXPECT_ERROR(SpectrumStatistics({32}), Errc::kBadOption, "need states of shape [C,H,W], these have [32]");
 }
 
 // On unseen trajectories, on the grid of the training-free solver, over grids, steps and seeds.
@@ -156,7 +184,7 @@ TEST(Fit, ObjectivesImproveWhatTheyName) {
   const TrajectorySource training = MixtureSource(schedule, 0, 256, 64);
   const auto mean_absolute = [&](const StepTable& table) {
     double sum = 0;
-    for (int64_t piece = 0; piece < training.pieces; ++piece) {
+    for (int64_t piece = 0; piece < training.pieces(); ++piece) {
       const Trajectories part = training.read(piece);
       sum +=
           (RunTable(table, *part.denoiser, part.noise, {}) - part.state(kTEps)).abs().mean().item<double>();
@@ -176,6 +204,32 @@ TEST(Fit, ObjectivesImproveWhatTheyName) {
     const StepTable identity = FitTable(times, schedule, training, options).table;
     EXPECT_TRUE(Close(identity.b, squared.b, 1e-6, 0)) << bands;
   }
+}
+
+// A grid that begins later than the schedule is a spectral start only if one is asked for.
+TEST(Fit, ALateGridNeedsAStartThatIsAskedFor) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const TrajectorySource source = MixtureSource(schedule, 0, 16, 16);
+  FitTimes times{MakeGrid("0.9,0.5,0.2,0.001", *schedule, 3, kTEps), {}, {}};
+  EXPECT_ERROR(FitTable(times, schedule, source), Errc::kBadOption,
+               "first time is 0.9, must be 1, where the schedule starts, or the time of a spectral start");
+  times.start = 0.8;
+  EXPECT_ERROR(FitTable(times, schedule, source), Errc::kBadOption,
+               "fit.start = 0.8, must be the grid's first time, 0.9");
+  times.start = 0.9;
+  EXPECT_ERROR(FitTable(times, schedule, source), Errc::kInternal, "needs a basis and statistics");
+  const auto statistics = std::make_shared<SpectrumStatistics>(std::vector<int64_t>{1, 2, 2});
+  statistics->Add(source.read(0).state(kTEps));
+  FitOptions options;
+  options.basis = MakeSpectralBasis({1, 2, 2}, 1);
+  options.statistics = statistics;
+  const StepTable table = FitTable(times, schedule, source, options).table;
+  EXPECT_TRUE(table.start != nullptr);
+  EXPECT_FALSE(table.spectral());
+  // The last row alone keeps the start of the table.
+  const StepTable again = FitLastRow(table, schedule, source).table;
+  EXPECT_EQ(again.start, table.start);
+  EXPECT_TRUE(Close(again.b, table.b, 1e-9, 0));
 }
 
 TEST(Fit, ErrorsNameTheBound) {

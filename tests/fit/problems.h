@@ -22,7 +22,7 @@ inline Tensor NoiseOf(Seed first, int64_t count, const std::vector<int64_t>& sha
 inline TrajectorySource SourceOfExact(std::shared_ptr<const Denoiser> network, const Tensor& noise,
                                       int64_t batch,
                                       std::function<Tensor(const Tensor& noise, double t)> state) {
-  return {(noise.size(0) + batch - 1) / batch, [=](int64_t piece) {
+  return {PieceSizes(noise.size(0), batch), [=](int64_t piece) {
             const Tensor part = noise.slice(0, piece * batch, (piece + 1) * batch);
             return Trajectories{part, {}, [=](double t) { return state(part, t); }, network};
           }};
@@ -52,7 +52,7 @@ inline TrajectorySource MixtureSource(SchedulePtr schedule, Seed seed, int64_t c
   hooks.on_data_prediction = [&](int64_t, const Tensor& m) { predictions.push_back(m); };
   const Tensor samples = RunTable(table, *network, noise, {}, hooks);
   const Tensor all_states = torch::stack(states, 1), all_predictions = torch::stack(predictions, 1);
-  return {(count + batch - 1) / batch, [=](int64_t piece) {
+  return {PieceSizes(count, batch), [=](int64_t piece) {
             const auto rows = [&](const Tensor& all) {
               return all.slice(0, piece * batch, (piece + 1) * batch);
             };

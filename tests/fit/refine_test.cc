@@ -15,7 +15,7 @@ constexpr int64_t kTrajectories = 512;  // of four numbers each, for about twent
 class Refine : public ::testing::Test {
  protected:
   FitResult RowAfterRow(int64_t nfe, const FitOptions& options = {}) const {
-    return FitTable({MakeGrid("logsnr", *schedule_, nfe, kTEps), {}}, schedule_, training_, options);
+    return FitTable({MakeGrid("logsnr", *schedule_, nfe, kTEps), {}, {}}, schedule_, training_, options);
   }
   RefineResult Refined(const StepTable& table, int64_t budget, const FitOptions& options = {}) const {
     return RefineTable(table, schedule_, training_, {.budget = budget, .fit = options});

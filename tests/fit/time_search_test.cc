@@ -23,7 +23,7 @@ std::function<double(const FitTimes&)> DistanceTo(const SchedulePtr& schedule, c
 
 TEST(TimeSearch, FindsTimesAndOffsets) {
   const SchedulePtr schedule = VpLinearSchedule();
-  const FitTimes initial{MakeGrid("logsnr", *schedule, 4, kTEps), {}};
+  const FitTimes initial{MakeGrid("logsnr", *schedule, 4, kTEps), {}, {}};
   Tensor lambda = schedule->HalfLogSnr(initial.t).clone();
   lambda[1] += 0.4;
   lambda[2] += 0.7;
@@ -44,7 +44,7 @@ TEST(TimeSearch, FindsTimesAndOffsets) {
 
 TEST(TimeSearch, MovesTheStartWhenAsked) {
   const SchedulePtr schedule = VpLinearSchedule();
-  const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}};
+  const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}, {}};
   const Tensor lambda = LogSnrGrid(*schedule, 3, 0.7, kTEps);
   const auto objective =
       DistanceTo(schedule, schedule->HalfLogSnr(lambda), schedule->HalfLogSnr(lambda.slice(0, 0, 3)));
@@ -58,7 +58,7 @@ TEST(TimeSearch, MovesTheStartWhenAsked) {
 // Whatever the numbers tried, times descend and stay in range.
 TEST(TimeSearch, OnlyProposesPossibleTimes) {
   const SchedulePtr schedule = CosineSchedule();
-  const FitTimes initial{MakeGrid("uniform", *schedule, 5, kTEps), {}};
+  const FitTimes initial{MakeGrid("uniform", *schedule, 5, kTEps), {}, {}};
   uint64_t state = 1;
   const auto objective = [&](const FitTimes& times) {
     CheckGrid(times.t);
@@ -77,7 +77,7 @@ TEST(TimeSearch, OnlyProposesPossibleTimes) {
 
 TEST(TimeSearch, StopsWithTheBestSoFarAndPassesErrorsOn) {
   const SchedulePtr schedule = VpLinearSchedule();
-  const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}};
+  const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}, {}};
   TimeSearchOptions options{.max_candidates = 100};
   options.report = [](int64_t candidate, double) { return candidate < 5; };
   const TimeSearchResult stopped = SearchTimes(

@@ -1,5 +1,7 @@
 #include "gas/fit/trajectories.h"
 
+#include <numeric>
+
 #include "fit/problems.h"
 #include "support/expect.h"
 
@@ -65,6 +67,38 @@ TEST(TeacherPath, NodesAreExact) {
     EXPECT_TRUE(Close(path.State(t), network.Flow(*schedule, noise, schedule->t_start(), t), 0, 0)) << i;
   }
   EXPECT_ERROR(path.State(5e-4), Errc::kBadOption, "teacher state at time 0.0005, must be in [0.001, 1]");
+}
+
+// A source of `sizes`, whose trajectories are numbered through in their noise, and which counts what is read.
+TrajectorySource Numbered(const std::vector<int64_t>& sizes, double first, int64_t* reads) {
+  return {sizes, [=](int64_t piece) {
+            ++*reads;
+            const double begin = first + std::accumulate(sizes.begin(), sizes.begin() + piece, int64_t{0});
+            return Trajectories{begin + torch::arange(sizes[piece], torch::kFloat64), {}, {}, {}};
+          }};
+}
+
+TEST(TrajectorySource, KnowsItsCountWithoutReading) {
+  EXPECT_EQ(PieceSizes(20, 8), (std::vector<int64_t>{8, 8, 4}));
+  EXPECT_EQ(PieceSizes(16, 8), (std::vector<int64_t>{8, 8}));
+  EXPECT_EQ(PieceSizes(3, 8), (std::vector<int64_t>{3}));
+  int64_t reads = 0;
+  const TrajectorySource whole = Numbered(PieceSizes(20, 8), 0, &reads);
+  const TrajectorySource joined = Joined({whole, Numbered({2, 1}, 100, &reads)});
+  const TrajectorySource thinned = Thinned(joined, 2);
+  EXPECT_EQ(whole.count(), 20);
+  EXPECT_EQ(joined.count(), 23);
+  EXPECT_EQ(joined.sizes, (std::vector<int64_t>{8, 8, 4, 2, 1}));
+  EXPECT_EQ(thinned.sizes, (std::vector<int64_t>{8, 4}));  // pieces 0 and 2 of 5
+  EXPECT_EQ(reads, 0);
+  EXPECT_EQ(joined.read(3).noise[1].item<double>(), 101);
+  EXPECT_EQ(thinned.read(1).noise[0].item<double>(), 16);
+  for (const TrajectorySource& source : {whole, joined, thinned}) {
+    for (int64_t piece = 0; piece < source.pieces(); ++piece) {
+      EXPECT_EQ(source.read(piece).noise.size(0), source.sizes[piece]);
+    }
+  }
+  EXPECT_ERROR(Thinned(whole, 4), Errc::kInternal, "thinned to 4 pieces of 3");
 }
 
 }  // namespace

@@ -2,16 +2,15 @@
 
 #include <fmt/format.h>
 
-#include "gas/cli/fit_problem.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/run_folder.h"
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
-#include "gas/core/memory.h"
 #include "gas/core/progress.h"
+#include "gas/eval/solver_choice.h"
 #include "gas/features/classifier.h"
-#include "gas/solver/solver_file.h"
+#include "gas/fit/fit_run.h"
 #include "gas/train/distance.h"
 
 namespace gas::cli {
@@ -177,150 +176,119 @@ std::vector<double> GuidanceScales(const std::string& text) {
   return {low, (low + high) / 2, high};
 }
 
-struct FitSettings {
-  ModelRequest model;
-  std::vector<int64_t> counts;
-  std::string teacher;           // "": trajectories are made now
-  std::vector<double> guidance;  // of those
-  FitSizes sizes;
-  int64_t bands = 1;
-  std::optional<double> start_time = 1.0;  // none: where the held-out error is least
-  FitLoss loss = FitLoss::kL2;
-  FitSolverOptions solver;  // alike for every count
-  std::filesystem::path out;
-};
-
-// A time, or none for auto.
-std::optional<double> ParseStart(const std::string& text) {
-  if (text == "auto") return std::nullopt;
+// "auto", or a time. 1 is the start of every schedule whose time is not sigma, and means no jump in any.
+void ReadStart(const Options& o, FitSolverOptions& fit) {
+  const std::string& text = o.Text("fit.start");
+  if (text == "auto") {
+    fit.search_start = true;
+    return;
+  }
   char* end = nullptr;
   const double time = std::strtod(text.c_str(), &end);
   GAS_CHECK(!text.empty() && *end == 0, Errc::kBadOption, "fit.start = ", text, ", must be a time, or auto");
-  return time;
+  if (time != 1.0) fit.start = time;
 }
 
-FitSettings ReadFitSettings(const Options& o) {
-  FitSettings s{.model = ReadModelRequest(o),
-                .counts = o.IntList("student.nfe"),
-                .teacher = o.Text("fit.teacher"),
-                .sizes = {.training = o.Int("fit.trajectories"),
-                          .held_out = o.Int("fit.held_out"),
-                          .batch = o.Int("fit.batch")},
-                .bands = o.Int("fit.bands"),
-                .start_time = ParseStart(o.Text("fit.start")),
-                .loss = o.Enum("fit.loss", kFitLossNames),
-                .solver = {.grid = o.Text("student.grid"),
-                           .budget = o.Int("fit.budget"),
-                           .fit = {.history = o.Int("fit.history"),
-                                   .preserve_constant = o.Flag("fit.preserve_constant"),
-                                   .equal_trajectories = o.Flag("fit.equal_trajectories")}},
-                .out = o.Text("fit.out")};
-  if (s.solver.budget > 0) s.sizes.search = o.Int("fit.search_samples");
-  if (s.model.options.bfloat16) s.solver.step = kBfloat16Step;
-  if (s.teacher.empty()) {
-    s.model.options.t_eps = o.Real("solver.t_eps");
-    s.guidance = GuidanceScales(o.Text("fit.guidance"));
+FitSolverOptions ReadSolverOptions(const Options& o, bool bfloat16) {
+  FitSolverOptions fit{.grid = o.Text("student.grid"),
+                       .budget = o.Int("fit.budget"),
+                       .fit = {.history = o.Int("fit.history"),
+                               .preserve_constant = o.Flag("fit.preserve_constant"),
+                               .equal_trajectories = o.Flag("fit.equal_trajectories")}};
+  if (bfloat16) fit.step = kBfloat16Step;
+  ReadStart(o, fit);
+  return fit;
+}
+
+std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o, ModelRequest model) {
+  const std::string& folder = o.Text("fit.teacher");
+  if (folder.empty()) {
+    model.options.t_eps = o.Real("solver.t_eps");
+    const auto open = [model](double guidance) {
+      ModelRequest guided = model;
+      guided.options.guidance = guidance;
+      return guided.Open();
+    };
+    return MadeByTheRun{open, model.options.t_eps, GuidanceScales(o.Text("fit.guidance"))};
   }
-  return s;
-}
-
-void SetStart(std::optional<double> time, const NoiseSchedule& schedule, FitSolverOptions& fit) {
-  if (!time) {
-    fit.start = StartChoice::kAuto;
-    return;
-  }
-  fit.start_time = *time;
-  // 1 is the start of every schedule whose time is not sigma, and means no jump in any.
-  fit.start = *time == 1.0 || *time == schedule.t_start() ? StartChoice::kNoise : StartChoice::kAt;
-}
-
-SolverEntry FitOne(const FitSettings& s, const Options& o, int64_t nfe, const FitProblem& p,
-                   const SpectralBasisPtr& basis, const ObjectivePtr& objective,
-                   const InterruptGuard& interrupt) {
-  FitSolverOptions fit = s.solver;
-  fit.nfe = nfe;
-  fit.t_eps = p.t_eps;
-  fit.fit.basis = basis;
-  fit.fit.objective = objective;
-  SetStart(s.start_time, *p.models[0].schedule, fit);
-  Progress progress("fit-" + std::to_string(nfe), "evaluations", std::max<int64_t>(1, fit.budget));
-  fit.report = [&](int64_t spent, double best) {
-    progress.Update(std::min(spent, fit.budget), fmt::format("best {:.6f}", best));
-    return !interrupt.Requested();
+  const auto open = [model](const TeacherData& data, const std::string& path) {
+    return model.OpenFor(data, path);
   };
-  const FittedSolver found = FitSolver(fit, p.models[0].schedule, p.sources, p.statistics.get());
-  const double seconds = progress.seconds();
-  SolverEntry entry;
-  entry.table = found.fit.table;
-  entry.t_eps = p.t_eps;
-  nlohmann::json rows = nlohmann::json::array();
-  for (const FitRow& row : found.fit.rows)
-    rows.push_back({{"cross_validated_error", row.error}, {"ridge", row.ridge}});
-  nlohmann::json stages = nlohmann::json::array();
-  for (const SearchStage& stage : found.stages) {
-    stages.push_back({{"what", stage.what},
-                      {"trajectories", stage.trajectories},
-                      {"rounds", stage.rounds},
-                      {"network_evaluations", stage.evaluations},
-                      {"cross_validated_error", stage.error}});
-  }
-  entry.provenance = {{"teacher", p.teacher},
-                      {"options", o.ToJson()},
-                      {"rows", rows},
-                      {"held_out_distance", found.held_out},
-                      {"held_out_distance_dpmpp_3m", found.base_held_out},
-                      {"start_time", found.start_time},
-                      {"searched", found.searched},
-                      {"search", stages},
-                      {"interrupted", found.interrupted},
-                      {"network_evaluations", found.evaluations},
-                      {"teacher_evaluations", p.teacher_evaluations},
-                      {"seconds", seconds},
-                      {"peak_mebibytes", PeakMebibytes()}};
-  std::cout
-      << fmt::format(
-             "fit-{}: held-out distance {:.6f}, {:.3f} of dpmpp-3m on {}; start at t = {:.4g}{}; {} network "
-             "evaluations, {:.1f} s\n",
-             nfe, found.held_out, found.held_out / found.base_held_out, fit.grid, found.start_time,
-             found.searched ? ", searched times" : "", found.evaluations, seconds)
-      << std::flush;
-  return entry;
+  return FromTeacherFolder{folder, open, TeacherTableOf};
 }
 
-FitProblem MakeProblem(const FitSettings& s) {
-  if (s.teacher.empty()) return FitProblemMadeNow(s.model, s.guidance, s.sizes);
-  const auto data = std::make_shared<const TeacherData>(s.teacher);
-  return FitProblemFrom(data, s.teacher, s.model.OpenFor(*data, s.teacher), s.sizes);
+FitRunOptions ReadFitOptions(const Options& o) {
+  const ModelRequest model = ReadModelRequest(o);
+  const FitLoss loss = o.Enum("fit.loss", kFitLossNames);
+  FitRunOptions run{.trajectories = ReadTrajectories(o, model),
+                    .sizes = {.training = o.Int("fit.trajectories"),
+                              .held_out = o.Int("fit.held_out"),
+                              .batch = o.Int("fit.batch")},
+                    .nfe = o.IntList("student.nfe"),
+                    .bands = o.Int("fit.bands"),
+                    .solver = ReadSolverOptions(o, model.options.bfloat16),
+                    .objective_of = [loss](const ModelCard& card) { return MakeObjective(loss, card); },
+                    .folder = o.Text("fit.out")};
+  if (run.solver.budget > 0) run.sizes.search = o.Int("fit.search_samples");
+  return run;
 }
 
-void RunFit(const FitSettings& s, const Options& o) {
-  FitProblem p = MakeProblem(s);
-  const Model& model = p.models[0];
-  const ObjectivePtr objective = MakeObjective(s.loss, model);
-  SpectralBasisPtr basis;
-  if (s.bands > 1 || s.start_time != 1.0) {
-    MeasureSpectrum(p);
-    basis = MakeSpectralBasis(model.shape, s.bands, p.statistics->ChannelRotation());
+// Progress lines, one after another: of the trajectories, then of each search.
+class FitProgress {
+ public:
+  void Samples(int64_t done, int64_t total) {
+    if (!samples_) samples_.emplace("teacher", "samples", total);
+    samples_->Update(done);
   }
-  PrepareRunFolder(s.out.string(), o);
-  SolverFile file{.schedule = model.schedule,
-                  .prediction = model.denoiser->prediction_type(),
-                  .guidance = p.guidance[p.guidance.size() / 2],
-                  .model = model.name,
-                  .model_sha256 = model.sha256,
-                  .entries = {}};
-  const std::filesystem::path path = s.out / "solver.gas.json";
-  const InterruptGuard interrupt;
-  for (const int64_t nfe : s.counts) {
-    file.entries[nfe] = FitOne(s, o, nfe, p, basis, objective, interrupt);
-    WriteSolverFile(path, file);
-    if (interrupt.Requested()) break;
+  void Search(int64_t nfe, int64_t spent, int64_t budget, double best) {
+    samples_.reset();
+    if (!search_) search_.emplace("fit-" + std::to_string(nfe), "evaluations", std::max<int64_t>(1, budget));
+    search_->Update(std::min(spent, budget), fmt::format("best {:.6f}", best));
   }
-  std::cout << path.string() << '\n';
+  // Leaves the terminal on a fresh line.
+  void End() {
+    samples_.reset();
+    search_.reset();
+  }
+
+ private:
+  std::optional<Progress> samples_, search_;
+};
+
+void Print(const FitRunPart& part, const std::string& grid) {
+  const FittedSolver& found = part.solver;
+  std::cout << fmt::format(
+                   "fit-{}: held-out distance {:.6f}, {:.3f} of dpmpp-3m on {}; start at t = {:.4g}{}; {} "
+                   "network evaluations, {:.1f} s\n",
+                   part.nfe, found.held_out, found.held_out / found.base_held_out, grid,
+                   found.fit.table.t[0].item<double>(), found.searched ? ", searched times" : "",
+                   found.evaluations, part.seconds)
+            << std::flush;
+}
+
+void RunAndPrint(FitRunOptions run, const Options& o) {
+  run.record = o.ToJson();
+  std::optional<InterruptGuard> interrupt;  // before the fits begin there is nothing to keep
+  FitProgress progress;
+  FitRunHooks hooks;
+  hooks.samples = [&](int64_t done, int64_t total) { progress.Samples(done, total); };
+  hooks.fitting = [&] {
+    PrepareRunFolder(run.folder.string(), o);
+    interrupt.emplace();
+  };
+  hooks.search = [&](int64_t nfe, int64_t spent, double best) {
+    progress.Search(nfe, spent, run.solver.budget, best);
+  };
+  hooks.fitted = [&](const FitRunPart& part) {
+    progress.End();
+    Print(part, run.solver.grid);
+  };
+  hooks.interrupted = [&] { return interrupt && interrupt->Requested(); };
+  std::cout << RunFit(run, hooks).path.string() << '\n';
 }
 
 Work PlanFit(const Options& o) {
-  return [&o, s = ReadFitSettings(o)] { RunFit(s, o); };
+  return [&o, run = ReadFitOptions(o)] { RunAndPrint(run, o); };
 }
 
 }  // namespace

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include "gas/cli/adversary_options.h"
-#include "gas/cli/fit_problem.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/eval/solver_choice.h"
+#include "gas/fit/fit_problem.h"
 #include "gas/train/loss_text.h"
 #include "gas/train/train_solvers.h"
 
@@ -249,9 +249,9 @@ decltype(TrainSolversOptions::start) ReadStart(const Options& o, const std::stri
   }
   return [grid = o.Text("student.grid"), teacher, held_out](int64_t nfe, const Model& model,
                                                             const std::shared_ptr<const TeacherData>& data) {
-    const FitProblem problem = FitProblemFrom(data, teacher, model, {.held_out = held_out});
+    const FitProblem problem = FitProblemFrom(data, teacher, model, {.held_out = held_out}, TeacherTableOf);
     const FitSolverOptions fit{.nfe = nfe, .grid = grid, .t_eps = data->spec().t_eps};
-    return FitSolver(fit, model.schedule, problem.sources, nullptr).fit.table;
+    return FitSolver(fit, model.schedule, problem.sources).fit.table;
   };
 }
 

@@ -29,4 +29,8 @@ ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid,
   return {entry.table, entry.table.method + "-" + std::to_string(nfe), entry.t_eps, entry.provenance};
 }
 
+StepTable TeacherTableOf(const TeacherSpec& spec, const Model& model) {
+  return ResolveSolver(spec.solver, spec.grid, spec.nfe, model, spec.t_eps).table;
+}
+
 }  // namespace gas

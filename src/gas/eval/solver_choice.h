@@ -8,6 +8,7 @@
 
 #include "gas/models/model.h"
 #include "gas/solver/step_table.h"
+#include "gas/teacher/teacher.h"
 
 namespace gas {
 
@@ -25,6 +26,9 @@ bool IsSolverFile(const std::string& solver);
 // `grid` is of a method alone. Throws Error(kBadFile) when a solver file was made for another model.
 ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid, int64_t nfe,
                              const Model& model, double t_eps);
+
+// The table of the solver that made teacher data of this kind with this model.
+StepTable TeacherTableOf(const TeacherSpec& spec, const Model& model);
 
 }  // namespace gas
 

@@ -1,6 +1,9 @@
 #include "gas/fit/fit.h"
 
+#include <algorithm>
+
 #include "gas/core/error.h"
+#include "gas/fit/coefficient_groups.h"
 #include "gas/fit/least_squares.h"
 #include "gas/fit/replay_denoiser.h"
 #include "gas/solver/dpm_multistep.h"
@@ -9,63 +12,55 @@
 namespace gas {
 namespace {
 
-// What one piece of the trajectories says about a row, in the coordinates of the coefficients (pixels or
-// spectrum).
-struct RowPiece {
-  Tensor columns;  // [B,p,...] x_n, m_n, m_{n-1}, ...; float64 on the CPU
-  Tensor target;   // [B,...]
-  Tensor weight;   // [B] of its equations
+// Numbers that the equations of an objective may take at once.
+constexpr int64_t kEntriesAtOnce = int64_t{1} << 25;
+// A first time is the schedule's start if it differs from it by no more than this share.
+constexpr double kStartTolerance = 1e-9;
+
+Tensor Double(const Tensor& x) { return x.detach().to(torch::kCPU, torch::kFloat64); }
+
+// The equations of a row, one system for each fold of the trajectories.
+using Folds = std::vector<EquationSystem>;
+
+// What one piece of the trajectories says about row n: columns w = target for each of its entries.
+struct RowEquations {
+  Tensor columns;  // [B,D,p] x_n, m_n, m_{n-1}, ...; float64 on the CPU, flat as CoefficientGroups has it
+  Tensor target;   // [B,D] the teacher's state at t_{n+1}
+  Tensor weight;   // [B] of each trajectory's equations
+  std::vector<int64_t> shape;  // [B,...] of the states
 };
 
-class Fitter {
+// The equations of row n, all together and, of a spectral table, those of each group.
+struct RowSystems {
+  Folds all;
+  std::vector<Folds> by_group;
+};
+
+// Adds equations columns [B,M,p], target [B,M] to the system of each trajectory's fold.
+void AddByFold(Folds& folds, const Tensor& columns, const Tensor& target) {
+  const int64_t count = static_cast<int64_t>(folds.size());
+  for (int64_t f = 0; f < std::min(count, columns.size(0)); ++f) {
+    folds[f].Add(columns.slice(0, f, {}, count).flatten(0, 1), target.slice(0, f, {}, count).flatten(0, 1));
+  }
+}
+
+// Fits rows of a table whose times, basis and start are given.
+class RowFitter {
  public:
-  Fitter(const FitTimes& times, SchedulePtr schedule, const TrajectorySource& source,
-         const FitOptions& options)
-      : schedule_(std::move(schedule)), source_(source), o_(options), cache_(source.pieces) {
-    GAS_CHECK(source.pieces >= 1, Errc::kBadOption, "fit: no trajectories");
-    GAS_CHECK(o_.folds >= 2, Errc::kBadOption, "fit.folds = ", o_.folds, ", must be at least 2");
-    GAS_CHECK(!o_.preserve_constant || !Spectral() || o_.objective == nullptr, Errc::kBadOption,
-              "fit: bands with an objective other than l2 cannot preserve constants");
-    GAS_CHECK(o_.history >= 0, Errc::kBadOption, "fit.history = ", o_.history, ", must be at least 0");
-    base_ = FitBase(*schedule_, times.t, o_.history);
-    table_ = base_;
-    if (times.t_eval.defined()) {
-      table_.t_eval = times.t_eval;
-      table_.alpha_eval = schedule_->Alpha(times.t_eval);
-      table_.sigma_eval = schedule_->Sigma(times.t_eval);
-    }
-    table_.method = "fit";
-    table_.basis = o_.basis;
-    table_.start = o_.start;
-    // A start makes its own state; the others begin with the schedule's noise.
-    table_.prior_std = schedule_->PriorStd(o_.start ? schedule_->t_start() : times.t[0].item<double>());
-    std::vector<int64_t> shape = {table_.nfe(), table_.nfe()};
-    if (Spectral()) {
-      shape.insert(shape.end(), {o_.basis->components(), o_.basis->bands()});
-      const Tensor band = o_.basis->BandOfFrequency().flatten();
-      order_ = band.argsort();
-      counts_ = torch::bincount(band, {}, o_.basis->bands());
-    }
-    table_.a = torch::zeros(shape, torch::kFloat64);
-    table_.b = torch::zeros(shape, torch::kFloat64);
-  }
+  RowFitter(StepTable table, const NoiseSchedule& schedule, const TrajectorySource& source,
+            const FitOptions& options)
+      : table_(std::move(table)),
+        base_(FitBase(schedule, table_.t, options.history)),
+        source_(source),
+        o_(options),
+        groups_(table_.basis),
+        cache_(source.pieces()) {}
 
-  // Takes the rows of `table`, which has the same times.
-  void UseRows(const StepTable& table) {
-    const auto like = [&](const Tensor& given) {
-      return table.spectral() || !Spectral() ? given.clone()
-                                             : given.unsqueeze(2).unsqueeze(3).expand_as(table_.a).clone();
-    };
-    table_.a = like(table.a);
-    table_.b = like(table.b);
-    table_.prior_std = table.prior_std;
-  }
-
-  // Fits rows from `first` on.
-  FitResult Run(int64_t first = 0) {
-    torch::NoGradGuard no_grad;
+  // Fits rows first, first + 1, ..., N - 1.
+  FitResult FitFrom(int64_t first) {
+    const torch::NoGradGuard no_grad;
     FitResult result;
-    for (int64_t n = first; n < table_.nfe(); ++n) result.rows.push_back(FitRowOf(n));
+    for (int64_t n = first; n < table_.nfe(); ++n) result.rows.push_back(Fit(n));
     ValidateTable(table_);
     result.table = table_;
     result.evaluations = evaluations_;
@@ -73,52 +68,137 @@ class Fitter {
   }
 
  private:
-  bool Spectral() const { return o_.basis != nullptr && o_.basis->bands() > 1; }
-  int64_t Groups() const { return Spectral() ? o_.basis->components() * o_.basis->bands() : 1; }
-  int64_t Predictions(int64_t n) const { return o_.history == 0 ? n + 1 : std::min(n + 1, o_.history); }
-
-  Trajectories Read(int64_t piece) {
-    Trajectories part = source_.read(piece);
-    GAS_CHECK(part.noise.size(0) >= 1, Errc::kInternal, "fit: piece ", piece, " has no trajectories");
-    return part;
-  }
-
-  RowPiece Collect(int64_t n, int64_t piece) {
-    const Trajectories part = Read(piece);
-    std::vector<Tensor> uncached;
-    const uint64_t bytes = static_cast<uint64_t>(part.noise.numel()) * part.noise.element_size();
-    const bool keep =
-        cached_bytes_ + bytes <= o_.cache_bytes && static_cast<int64_t>(cache_[piece].size()) >= n;
-    ReplayDenoiser network(part.denoiser, keep ? cache_[piece] : uncached);
-    if (!keep) uncached = cache_[piece];  // what was kept before the cache was full
-    std::vector<Tensor> columns(1);
-    SampleOptions hooks;
-    hooks.on_state = [&](int64_t j, const Tensor& x) {
-      if (j == n) columns[0] = Double(x);
-    };
-    hooks.on_data_prediction = [&](int64_t j, const Tensor& m) {
-      if (j > n - Predictions(n)) columns.insert(columns.begin() + 1, Double(m));  // newest first
-    };
-    RunTable(table_.Prefix(n + 1), network, part.noise, part.condition, hooks);
-    evaluations_ += network.evaluations();
-    if (keep) cached_bytes_ += network.evaluations() * (bytes / part.noise.size(0));
-    for (const Tensor& column : columns) {
-      GAS_CHECK(column.isfinite().all().item<bool>(), Errc::kNumeric, "fit: states or predictions of step ",
-                n, " are not finite");
+  // Row n: first one number for each of x_n, m_n, m_{n-1}, ..., held towards DPM-Solver++'s; then those of
+  // each group, held towards that number; then, in the last row, what the objective makes of them.
+  FitRow Fit(int64_t n) {
+    const RowSystems systems = SystemsOf(n);
+    const std::optional<LinearConstraint> constraint = Constraint(n);
+    const CrossValidated scalar = SolveCrossValidated(systems.all, BaseRow(n), o_.ridges, constraint);
+    FitRow row{scalar.error, scalar.ridge};
+    Tensor w = scalar.w.unsqueeze(0);  // [G,p]
+    if (groups_.spectral()) {
+      std::vector<Tensor> w_of_groups;
+      double squared_error = 0, equations = 0;
+      for (const Folds& folds : systems.by_group) {
+        const CrossValidated group =
+            SolveCrossValidated(folds, scalar.w, o_.ridges, constraint, RidgeChoice::kOneStandardError);
+        w_of_groups.push_back(group.w);
+        for (const EquationSystem& fold : folds) {
+          squared_error += group.error * static_cast<double>(fold.equations());
+          equations += static_cast<double>(fold.equations());
+        }
+      }
+      w = torch::stack(w_of_groups);
+      row.error = squared_error / equations;
     }
-    RowPiece row;
-    row.target = Double(part.state(table_.t[n + 1].item<double>()));
-    row.weight = Weights(part);
-    if (Spectral()) {
-      const SpectralTransform transform(*o_.basis, row.target);
-      for (Tensor& column : columns) column = transform.Forward(column);
-      row.target = transform.Forward(row.target);
-    }
-    row.columns = torch::stack(columns, 1);
+    const bool last = n + 1 == table_.nfe();
+    if (last && o_.objective != nullptr) w = MinimisedObjective(n, w);
+    Store(n, w);
     return row;
   }
 
-  static Tensor Double(const Tensor& x) { return x.detach().to(torch::kCPU, torch::kFloat64); }
+  RowSystems SystemsOf(int64_t n) {
+    const Folds none(o_.folds, EquationSystem(Unknowns(n)));
+    RowSystems systems{none, {}};
+    if (groups_.spectral()) systems.by_group.assign(groups_.count(), none);
+    for (int64_t piece = 0; piece < source_.pieces(); ++piece) {
+      const RowEquations e = EquationsOf(n, piece);
+      const Tensor columns = e.columns * e.weight.view({-1, 1, 1});
+      const Tensor target = e.target * e.weight.view({-1, 1});
+      AddByFold(systems.all, columns, target);
+      for (size_t g = 0; g < systems.by_group.size(); ++g) {
+        const int64_t group = static_cast<int64_t>(g);
+        AddByFold(systems.by_group[g], groups_.Slice(columns, group), groups_.Slice(target, group));
+      }
+    }
+    return systems;
+  }
+
+  // Runs the student to its prediction m_n; the rows before n are known.
+  RowEquations EquationsOf(int64_t n, int64_t piece) {
+    const Trajectories part = source_.read(piece);
+    GAS_CHECK(part.noise.size(0) == source_.sizes[piece], Errc::kInternal, "fit: piece ", piece, " has ",
+              part.noise.size(0), " trajectories, must have ", source_.sizes[piece]);
+    const int64_t oldest = n + 1 - Predictions(n);
+    Tensor state;                     // x_n
+    std::vector<Tensor> predictions;  // m_oldest, ..., m_n
+    SampleOptions hooks;
+    hooks.on_state = [&](int64_t j, const Tensor& x) {
+      if (j == n) state = Double(x);
+    };
+    hooks.on_data_prediction = [&](int64_t j, const Tensor& m) {
+      if (j >= oldest) predictions.push_back(Double(m));
+    };
+    RunPrefix(n, piece, part, hooks);
+
+    std::vector<Tensor> columns = {state};
+    columns.insert(columns.end(), predictions.rbegin(), predictions.rend());
+    for (Tensor& column : columns) {
+      GAS_CHECK(column.isfinite().all().item<bool>(), Errc::kNumeric, "fit: states or predictions of step ",
+                n, " are not finite");
+      column = groups_.Flatten(column);
+    }
+    const Tensor target = groups_.Flatten(Double(part.state(table_.t[n + 1].item<double>())));
+    return {torch::stack(columns, 2), target, Weights(part), state.sizes().vec()};
+  }
+
+  // Runs rows 0 .. n on a piece. Network outputs are kept for later rows as long as there is room.
+  void RunPrefix(int64_t n, int64_t piece, const Trajectories& part, const SampleOptions& hooks) {
+    const int64_t count = part.noise.size(0);
+    const uint64_t output_bytes = static_cast<uint64_t>(part.noise.numel()) * part.noise.element_size();
+    const bool earlier_kept = static_cast<int64_t>(cache_[piece].size()) >= n;
+    const bool keep = earlier_kept && cached_bytes_ + output_bytes <= o_.cache_bytes;
+    std::vector<Tensor> copy;
+    if (!keep) copy = cache_[piece];  // what was kept before the cache was full
+    ReplayDenoiser network(part.denoiser, keep ? cache_[piece] : copy);
+    RunTable(table_.Prefix(n + 1), network, part.noise, part.condition, hooks);
+    evaluations_ += network.evaluations();
+    if (keep) cached_bytes_ += network.evaluations() / count * output_bytes;
+  }
+
+  // Minimises the objective from w [G,p] on: linear problems in all coefficients of the row at once, since it
+  // couples groups.
+  Tensor MinimisedObjective(int64_t n, Tensor w) {
+    for (int64_t iteration = 0; iteration < o_.objective->iterations(); ++iteration) {
+      Folds folds(o_.folds, EquationSystem(w.numel()));
+      for (int64_t piece = 0; piece < source_.pieces(); ++piece) {
+        AddLinearised(EquationsOf(n, piece), w, folds);
+      }
+      w = SolveCrossValidated(folds, w.flatten(), o_.ridges, Constraint(n)).w.view(w.sizes());
+    }
+    return w;
+  }
+
+  void AddLinearised(const RowEquations& e, const Tensor& w, Folds& folds) const {
+    // Bounded memory whatever the number of groups; a multiple of the folds, so that trajectories keep
+    // theirs.
+    const int64_t entries = e.target.size(1) * w.numel();
+    const int64_t step = o_.folds * std::max<int64_t>(1, kEntriesAtOnce / (entries * o_.folds));
+    for (int64_t from = 0; from < e.target.size(0); from += step) {
+      const Tensor target = e.target.slice(0, from, from + step);
+      std::vector<int64_t> shape = e.shape;
+      shape[0] = target.size(0);
+      const Objective::Equations linear =
+          o_.objective->Linearise(StatesOfCoefficients(e.columns.slice(0, from, from + step), shape),
+                                  w.flatten(), groups_.Unflatten(target, shape));
+      const Tensor weight = e.weight.slice(0, from, from + step);
+      AddByFold(folds, linear.columns * weight.view({-1, 1, 1}), linear.target * weight.view({-1, 1}));
+    }
+  }
+
+  // What each coefficient multiplies, as states: columns [B,D,p] -> [B,G*p,...].
+  Tensor StatesOfCoefficients(const Tensor& columns, const std::vector<int64_t>& shape) const {
+    std::vector<Tensor> states;
+    for (int64_t g = 0; g < groups_.count(); ++g) {
+      for (int64_t i = 0; i < columns.size(2); ++i) {
+        states.push_back(groups_.UnflattenGroup(columns.select(2, i).contiguous(), g, shape));
+      }
+    }
+    return torch::stack(states, 1);
+  }
+
+  int64_t Predictions(int64_t n) const { return o_.history == 0 ? n + 1 : std::min(n + 1, o_.history); }
+  int64_t Unknowns(int64_t n) const { return 1 + Predictions(n); }
 
   Tensor Weights(const Trajectories& part) const {
     if (!o_.equal_trajectories) return torch::ones({part.noise.size(0)}, torch::kFloat64);
@@ -126,145 +206,82 @@ class Fitter {
     return 1 / (sample.var(1, /*unbiased=*/false) + 1e-12).sqrt();
   }
 
-  // Adds equations columns [B,M,p], target [B,M] to the system of each trajectory's fold.
-  void AddByFold(std::vector<EquationSystem>& folds, const Tensor& columns, const Tensor& target) const {
-    const int64_t count = static_cast<int64_t>(folds.size());
-    for (int64_t f = 0; f < std::min(count, columns.size(0)); ++f) {
-      folds[f].Add(columns.slice(0, f, {}, count).flatten(0, 1), target.slice(0, f, {}, count).flatten(0, 1));
-    }
-  }
-
-  FitRow FitRowOf(int64_t n) {
-    const int64_t p = 1 + Predictions(n);
-    std::vector<EquationSystem> whole(o_.folds, EquationSystem(p));
-    std::vector<std::vector<EquationSystem>> groups(Spectral() ? Groups() : 0, whole);
-    for (int64_t piece = 0; piece < source_.pieces; ++piece) {
-      const RowPiece row = Collect(n, piece);
-      const Tensor weight = row.weight.view({-1, 1, 1});
-      // Frequencies of one band side by side.
-      const auto flat = [&](const Tensor& v) {
-        return order_.defined() ? v.flatten(-2).index_select(-1, order_) : v.flatten(-2);
-      };
-      const Tensor columns = flat(row.columns).permute({0, 2, 3, 1}) * weight.unsqueeze(3);  // [B,C,HW,p]
-      const Tensor target = flat(row.target) * weight;                                       // [B,C,HW]
-      AddByFold(whole, columns.flatten(1, 2), target.flatten(1));
-      int64_t begin = 0;
-      for (size_t g = 0; g < groups.size(); ++g) {
-        const int64_t c = static_cast<int64_t>(g) / o_.basis->bands(),
-                      k = static_cast<int64_t>(g) % o_.basis->bands();
-        if (k == 0) begin = 0;
-        const int64_t end = begin + counts_[k].item<int64_t>();
-        AddByFold(groups[g], columns.select(1, c).slice(1, begin, end),
-                  target.select(1, c).slice(1, begin, end));
-        begin = end;
-      }
-    }
-    const std::optional<LinearConstraint> constraint = Constraint(n, p);
-    const CrossValidated scalar = SolveCrossValidated(whole, BaseRow(n, p), o_.ridges, constraint);
-    FitRow fitted{scalar.error, scalar.ridge};
-    Tensor w = scalar.w.unsqueeze(0);  // [G,p]
-    if (Spectral()) {
-      std::vector<Tensor> rows;
-      double sum = 0, equations = 0;
-      for (const auto& folds : groups) {
-        const CrossValidated band =
-            SolveCrossValidated(folds, scalar.w, o_.ridges, constraint, RidgeChoice::kOneStandardError);
-        rows.push_back(band.w);
-        for (const EquationSystem& fold : folds) {
-          sum += band.error * static_cast<double>(fold.equations());
-          equations += static_cast<double>(fold.equations());
-        }
-      }
-      w = torch::stack(rows);
-      fitted.error = sum / equations;
-    }
-    if (o_.objective != nullptr && n + 1 == table_.nfe()) w = Refined(n, w);
-    StoreRow(n, w);
-    return fitted;
-  }
-
-  std::optional<LinearConstraint> Constraint(int64_t n, int64_t p) const {
+  // alpha_n a + sum_j b_j, which is alpha_{n+1} in the base row, stays (docs/math/fit.md, section 1).
+  std::optional<LinearConstraint> Constraint(int64_t n) const {
     if (!o_.preserve_constant) return {};
-    Tensor normal = torch::ones({p}, torch::kFloat64);
+    Tensor normal = torch::ones({Unknowns(n)}, torch::kFloat64);
     normal[0] = table_.alpha[n];
     return LinearConstraint{normal};
   }
 
-  Tensor BaseRow(int64_t n, int64_t p) const {
-    Tensor w = torch::zeros({p}, torch::kFloat64);
+  Tensor BaseRow(int64_t n) const {
+    Tensor w = torch::zeros({Unknowns(n)}, torch::kFloat64);
     w[0] = base_.a[n][n];
-    for (int64_t i = 1; i < p; ++i) w[i] = base_.b[n][n + 1 - i];
+    for (int64_t i = 1; i < w.size(0); ++i) w[i] = base_.b[n][n + 1 - i];
     return w;
   }
 
-  // w [G,p].
-  void StoreRow(int64_t n, const Tensor& w) {
-    const auto entry = [&](int64_t i) {
-      const Tensor values = w.select(1, i);
-      return Spectral() ? values.view({o_.basis->components(), o_.basis->bands()}) : values.squeeze(0);
-    };
+  // w [G,p] as row n of the table.
+  void Store(int64_t n, const Tensor& w) {
     table_.a[n].zero_();
     table_.b[n].zero_();
-    table_.a[n][n] = entry(0);
-    for (int64_t i = 1; i < w.size(1); ++i) table_.b[n][n + 1 - i] = entry(i);
+    table_.a[n][n] = groups_.AsCoefficient(w.select(1, 0));
+    for (int64_t i = 1; i < w.size(1); ++i) table_.b[n][n + 1 - i] = groups_.AsCoefficient(w.select(1, i));
   }
 
-  // Minimises the objective from w on: linear problems in all coefficients of the row at once, since it
-  // couples bands.
-  Tensor Refined(int64_t n, Tensor w) {
-    for (int64_t iteration = 0; iteration < o_.objective->iterations(); ++iteration) {
-      std::vector<EquationSystem> folds(o_.folds, EquationSystem(w.numel()));
-      for (int64_t piece = 0; piece < source_.pieces; ++piece) {
-        const RowPiece row = Collect(n, piece);
-        const Tensor weight = row.weight.view({-1, 1, 1});
-        // Bounded memory whatever the number of bands; a multiple of the folds, so that trajectories keep
-        // theirs.
-        const int64_t entries = row.target[0].numel() * w.numel();
-        const int64_t step = o_.folds * std::max<int64_t>(1, kEntriesAtOnce / (entries * o_.folds));
-        for (int64_t from = 0; from < row.target.size(0); from += step) {
-          const Tensor columns = Pixels(row.columns.slice(0, from, from + step));
-          const Tensor target =
-              Spectral()
-                  ? SpectralTransform(*o_.basis, row.target).Inverse(row.target.slice(0, from, from + step))
-                  : row.target.slice(0, from, from + step);
-          const Objective::Equations e = o_.objective->Linearise(columns, w.flatten(), target);
-          const Tensor part = weight.slice(0, from, from + step);
-          AddByFold(folds, e.columns * part, e.target * part.squeeze(2));
-        }
-      }
-      w = SolveCrossValidated(folds, w.flatten(), o_.ridges, Constraint(n, w.size(1))).w.view(w.sizes());
-    }
-    return w;
-  }
-
-  // The columns of each coefficient as images, [B, G*p, C,H,W]: of each band alone.
-  Tensor Pixels(const Tensor& columns) const {
-    if (!Spectral()) return columns;
-    const Tensor band = o_.basis->BandOfFrequency();
-    const SpectralTransform transform(*o_.basis, columns.select(1, 0));
-    std::vector<Tensor> parts;
-    for (int64_t c = 0; c < o_.basis->components(); ++c) {
-      for (int64_t k = 0; k < o_.basis->bands(); ++k) {
-        Tensor mask = torch::zeros(o_.basis->shape, torch::kFloat64);
-        mask[c] = band.eq(k).to(torch::kFloat64);
-        const Tensor masked = columns * mask;
-        parts.push_back(transform.Inverse(masked.flatten(0, 1)).view(masked.sizes()));
-      }
-    }
-    return torch::cat(parts, 1);
-  }
-
-  static constexpr int64_t kEntriesAtOnce = int64_t{1} << 25;
-
-  SchedulePtr schedule_;
+  StepTable table_;
+  const StepTable base_;
   const TrajectorySource& source_;
   const FitOptions& o_;
-  StepTable base_, table_;
-  Tensor order_, counts_;  // frequencies sorted by band; how many each band has
-  std::vector<std::vector<Tensor>> cache_;
+  const CoefficientGroups groups_;
+  std::vector<std::vector<Tensor>> cache_;  // [piece][evaluation] network outputs
   uint64_t cached_bytes_ = 0;
   int64_t evaluations_ = 0;
 };
+
+void CheckOptions(const FitOptions& o, const TrajectorySource& source) {
+  GAS_CHECK(source.pieces() >= 1, Errc::kBadOption, "fit: no trajectories");
+  GAS_CHECK(o.folds >= 2, Errc::kBadOption, "fit.folds = ", o.folds, ", must be at least 2");
+  const bool bands = CoefficientGroups(o.basis).spectral();
+  GAS_CHECK(!o.preserve_constant || !bands || o.objective == nullptr, Errc::kBadOption,
+            "fit: bands with an objective other than l2 cannot preserve constants");
+  GAS_CHECK(o.history >= 0, Errc::kBadOption, "fit.history = ", o.history, ", must be at least 0");
+}
+
+SpectralStartPtr StartOf(const FitTimes& times, const NoiseSchedule& schedule, const FitOptions& o) {
+  const double first = times.t[0].item<double>(), noise = schedule.t_start();
+  if (!times.start) {
+    GAS_CHECK(first >= noise * (1 - kStartTolerance), Errc::kBadOption, "fit: the grid's first time is ",
+              first, ", must be ", noise, ", where the schedule starts, or the time of a spectral start");
+    return nullptr;
+  }
+  GAS_CHECK(*times.start == first, Errc::kBadOption, "fit.start = ", *times.start,
+            ", must be the grid's first time, ", first);
+  GAS_CHECK(o.basis != nullptr && o.statistics != nullptr, Errc::kInternal,
+            "a spectral start needs a basis and statistics of the data");
+  return MakeSpectralStart(*o.statistics, *o.basis, schedule, noise, first);
+}
+
+// A table on these times whose rows are still 0.
+StepTable EmptyTable(const FitTimes& times, const NoiseSchedule& schedule, const FitOptions& o) {
+  StepTable table = FitBase(schedule, times.t, o.history);
+  table.method = "fit";
+  if (times.t_eval.defined()) {
+    table.t_eval = times.t_eval;
+    table.alpha_eval = schedule.Alpha(times.t_eval);
+    table.sigma_eval = schedule.Sigma(times.t_eval);
+  }
+  table.start = StartOf(times, schedule, o);
+  // A start makes its own state; the others begin with the schedule's noise.
+  table.prior_std = schedule.PriorStd(table.start ? schedule.t_start() : times.t[0].item<double>());
+  std::vector<int64_t> shape = {table.nfe(), table.nfe()};
+  const bool bands = CoefficientGroups(o.basis).spectral();
+  if (bands) shape.insert(shape.end(), {o.basis->components(), o.basis->bands()});
+  if (bands || table.start) table.basis = o.basis;  // a basis of one band serves a start alone
+  table.a = torch::zeros(shape, torch::kFloat64);
+  table.b = torch::zeros(shape, torch::kFloat64);
+  return table;
+}
 
 }  // namespace
 
@@ -278,22 +295,34 @@ StepTable FitBase(const NoiseSchedule& schedule, const Tensor& t, int64_t histor
 
 FitResult FitTable(const FitTimes& times, SchedulePtr schedule, const TrajectorySource& source,
                    const FitOptions& options) {
-  return Fitter(times, std::move(schedule), source, options).Run();
+  CheckOptions(options, source);
+  return RowFitter(EmptyTable(times, *schedule, options), *schedule, source, options).FitFrom(0);
 }
 
 FitResult FitLastRow(const StepTable& table, SchedulePtr schedule, const TrajectorySource& source,
                      const FitOptions& options) {
-  GAS_CHECK(!table.spectral() || (options.basis != nullptr && options.basis->bands() > 1), Errc::kInternal,
+  CheckOptions(options, source);
+  const bool bands = CoefficientGroups(options.basis).spectral();
+  GAS_CHECK(bands || !table.spectral(), Errc::kInternal,
             "fit: the last row of a spectral table needs its basis");
-  Fitter fitter({table.t, table.t_eval}, std::move(schedule), source, options);
-  fitter.UseRows(table);
-  return fitter.Run(table.nfe() - 1);
+  StepTable rows = table;
+  rows.method = "fit";
+  rows.a = table.a.clone();
+  rows.b = table.b.clone();
+  if (bands && !table.spectral()) {
+    const std::vector<int64_t> shape = {table.nfe(), table.nfe(), options.basis->components(),
+                                        options.basis->bands()};
+    rows.a = table.a.unsqueeze(2).unsqueeze(3).expand(shape).clone();
+    rows.b = table.b.unsqueeze(2).unsqueeze(3).expand(shape).clone();
+    rows.basis = options.basis;
+  }
+  return RowFitter(rows, *schedule, source, options).FitFrom(table.nfe() - 1);
 }
 
 double ErrorOn(const StepTable& table, const TrajectorySource& source) {
-  torch::NoGradGuard no_grad;
+  const torch::NoGradGuard no_grad;
   double sum = 0, entries = 0;
-  for (int64_t piece = 0; piece < source.pieces; ++piece) {
+  for (int64_t piece = 0; piece < source.pieces(); ++piece) {
     const Trajectories part = source.read(piece);
     const Tensor sample = RunTable(table, *part.denoiser, part.noise, part.condition);
     const Tensor difference = (sample - part.state(table.t[-1].item<double>())).to(torch::kFloat64);

@@ -3,30 +3,26 @@
 #define GAS_FIT_FIT_SOLVER_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "gas/fit/fit.h"
 #include "gas/fit/refine.h"
-#include "gas/fit/spectral_start.h"
 
 namespace gas {
-
-// Where the first evaluation is made.
-enum class StartChoice {
-  kNoise,  // at pure noise, as other solvers do
-  kAt,     // at start_time, after a spectral jump
-  kAuto,   // where the held-out error is least, pure noise included
-};
 
 struct FitSolverOptions {
   int64_t nfe = 4;
   std::string grid = "logsnr";  // where the search begins; kept without one
   double t_eps = kDefaultTEps;
-  StartChoice start = StartChoice::kNoise;
-  double start_time = 0;
+  // The time of a spectral start, at which the first evaluation is made; none, or the schedule's start: at
+  // pure noise, as other solvers do.
+  std::optional<double> start = {};
+  // Try several starts and pure noise, and keep what has the least held-out error. Not together with `start`.
+  bool search_start = false;
   int64_t budget = 0;  // network evaluations that the time search may spend, each of one sample; 0: no search
-  FitOptions fit = {};        // its basis is the bands; start is set here
+  FitOptions fit = {};        // its basis is the bands; a start needs basis and statistics
   double step = kSingleStep;  // of differences, RefineOptions::step
   // Called during the search; false ends it with the best so far.
   std::function<bool(int64_t spent, double best)> report = {};
@@ -43,12 +39,12 @@ struct SearchStage {
   int64_t trajectories = 0;
   int64_t rounds = 0;  // candidates, or derivatives taken
   int64_t evaluations = 0;
-  double error = 0;  // cross-validated, of the sample
+  double error = 0;     // cross-validated, of the sample
+  double held_out = 0;  // of the table that the stage ended with
 };
 
 struct FittedSolver {
   FitResult fit;
-  double start_time = 0;  // schedule's start without a spectral start
   bool searched = false;  // whether searched times won on held-out trajectories
   bool interrupted = false;
   double held_out = 0;       // mean squared distance to the teacher on held-out trajectories
@@ -57,14 +53,15 @@ struct FittedSolver {
   std::vector<SearchStage> stages;
 };
 
-// Candidates are: pure noise and, as `start` says, spectral starts, each on the grid; with a budget also
+// Candidates are: pure noise and, as the options say, spectral starts, each on the grid; with a budget also
 // times searched from several grids over the cross-validated error of the last row on the search part, and
 // what RefineTable makes of them, first on that part, then on growing parts of the training trajectories as
-// far as the budget goes. Each is fitted to the training part, and the least held-out error wins.
-// `statistics` may be null when start is kNoise. Throws Error(kBadOption) for unknown grids and a start
-// outside (t_eps, schedule start].
-FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources,
-                       const SpectrumStatistics* statistics);
+// far as the budget goes. Each is fitted to the training part; what a refinement of a part ended with is a
+// candidate as it is, too, if the objective is the squared error. The least held-out error wins, so that the
+// result is no worse there than anything else that the run has seen. Throws Error(kBadOption) for unknown
+// grids, a grid that begins later than the schedule without a spectral start, and a start outside (t_eps,
+// schedule start].
+FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources);
 
 }  // namespace gas
 

@@ -3,8 +3,9 @@
 namespace gas {
 namespace {
 
+// sum_p w_p columns_p, [B,...].
 Tensor Combined(const Tensor& columns, const Tensor& w) {
-  return torch::einsum("bpchw,p->bchw", {columns, w});
+  return torch::einsum("bp...,p->b...", {columns, w});
 }
 
 class Huber : public Objective {

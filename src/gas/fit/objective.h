@@ -18,8 +18,8 @@ class Objective {
   struct Equations {
     Tensor columns, target;
   };
-  // columns [B,P,C,H,W] are the derivatives of the sample with respect to each coefficient, w [P] the
-  // coefficients now, so that the sample is sum_p w_p columns_p; teacher [B,C,H,W].
+  // columns [B,P,...] are the derivatives of the sample with respect to each coefficient, w [P] the
+  // coefficients now, so that the sample is sum_p w_p columns_p; teacher [B,...].
   virtual Equations Linearise(const Tensor& columns, const Tensor& w, const Tensor& teacher) const = 0;
 };
 
@@ -29,7 +29,7 @@ using ObjectivePtr = std::shared_ptr<const Objective>;
 // delta gives the mean absolute difference.
 ObjectivePtr HuberObjective(double delta, int64_t iterations = 8);
 
-// Gauss-Newton for |F(student) - F(teacher)|^2 where F maps images [B,C,H,W] to vectors [B,D], in float64.
+// Gauss-Newton for |F(student) - F(teacher)|^2 where F maps samples [B,...] to vectors [B,D], in float64.
 // Only F is differentiated, by central differences along each column.
 ObjectivePtr EmbeddingObjective(std::function<Tensor(const Tensor&)> embedding, int64_t iterations = 3);
 

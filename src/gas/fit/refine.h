@@ -9,17 +9,18 @@
 
 namespace gas {
 
+// The steps of differences for networks that compute in float32 and in bfloat16.
 constexpr double kSingleStep = 0.01, kBfloat16Step = 0.04;
 
 struct RefineOptions {
   int64_t budget = 0;  // network evaluations, each of one sample; a round that would exceed it is not begun
-  FitOptions fit =
-      {};  // of the last row, which is a regression in every trial; history and constraint hold for all rows
+  // Of the last row, which is a regression in every trial; history and constraint hold for all rows.
+  FitOptions fit = {};
   // Change of a coefficient in a difference, and half that of a time in units of the lambda-step beside. It
   // has to stand out of the network's rounding.
   double step = kSingleStep;
-  double least_gain =
-      1e-3;  // two rounds in a row that gain less than this share of the error end the refinement
+  // Two rounds in a row that gain less than this share of the error end the refinement.
+  double least_gain = 1e-3;
   // Called after each trial; false ends the refinement with the best so far.
   std::function<bool(int64_t spent, double best)> report = {};
 };

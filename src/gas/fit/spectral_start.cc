@@ -5,9 +5,11 @@
 namespace gas {
 
 SpectrumStatistics::SpectrumStatistics(const std::vector<int64_t>& shape)
-    : shape_(shape),
-      sum_(torch::zeros(shape, torch::kFloat64)),
-      product_(torch::zeros({shape[0], shape[0], shape[1], shape[2]}, torch::kFloat64)) {}
+    : shape_(shape), sum_(torch::zeros(shape, torch::kFloat64)) {
+  GAS_CHECK(shape.size() == 3, Errc::kBadOption, "bands and a spectral start need states of shape [C,H,W], ",
+            "these have ", at::IntArrayRef(shape));
+  product_ = torch::zeros({shape[0], shape[0], shape[1], shape[2]}, torch::kFloat64);
+}
 
 void SpectrumStatistics::Add(const Tensor& images) {
   const Tensor x = images.detach().to(torch::kCPU, torch::kFloat64);

@@ -11,7 +11,7 @@ namespace gas {
 // Mean and second moments of the spectrum of data, collected batch by batch in float64.
 class SpectrumStatistics {
  public:
-  explicit SpectrumStatistics(const std::vector<int64_t>& shape);  // [C,H,W]
+  explicit SpectrumStatistics(const std::vector<int64_t>& shape);  // [C,H,W]; others are Error(kBadOption)
   void Add(const Tensor& images);                                  // [B,C,H,W]
 
   int64_t count() const { return count_; }

@@ -18,74 +18,90 @@ constexpr double kMaxOffset = 0.9;
 constexpr double kMaxStartShift = 3.0;
 constexpr double kBad = 1e10;  // stands for infinity in quadratic models
 
-// Unconstrained numbers <-> times, around one grid.
+// One of the numbers that are searched: its value on the grid at hand, its bounds, and a first step.
+struct SearchedNumber {
+  double value, lower, upper, step;
+};
+
+// Times around one grid as a list of numbers: N - 1 logarithms of factors on the lambda-steps 1 .. N-1,
+// relative to step 0; then, if offsets are searched, N of them in units of the lambda-step after the node;
+// then, if the start is searched, the lambda of the first time.
 class TimeCoordinates {
  public:
   TimeCoordinates(const NoiseSchedule& schedule, const FitTimes& around, const TimeSearchOptions& options)
       : schedule_(schedule),
-        t_first_(around.t[0].item<double>()),
-        t_last_(around.t[-1].item<double>()),
-        offsets_(options.offsets),
-        start_(options.start) {
-    lambda_ = schedule.HalfLogSnr(around.t);
-    first_ = lambda_[0].item<double>();
-    noise_ = schedule.HalfLogSnr(schedule.t_start());
-    steps_ = lambda_.diff();
+        around_(around),
+        search_offsets_(options.offsets),
+        search_start_(options.start),
+        lambda_(schedule.HalfLogSnr(around.t)),
+        widths_(lambda_.diff()),
+        noise_(schedule.HalfLogSnr(schedule.t_start())) {
+    offsets_ = torch::zeros_like(widths_);
     if (around.t_eval.defined()) {
-      const Tensor seen = schedule.HalfLogSnr(around.t_eval);
-      given_offsets_ = (seen - lambda_.slice(0, 0, -1)) / steps_;
-    } else {
-      given_offsets_ = torch::zeros_like(steps_);
+      offsets_ = (schedule.HalfLogSnr(around.t_eval) - lambda_.slice(0, 0, -1)) / widths_;
     }
   }
 
-  int64_t steps() const { return steps_.size(0); }
-
-  // The grid itself, with bounds and a first step for each number.
-  void Describe(std::vector<double>& x, std::vector<double>& lower, std::vector<double>& upper,
-                std::vector<double>& step) const {
-    const auto add = [&](double value, double low, double high, double by) {
-      x.push_back(value);
-      lower.push_back(low);
-      upper.push_back(high);
-      step.push_back(by);
-    };
-    for (int64_t n = 1; n < steps(); ++n) add(0, -kMaxLogRatio, kMaxLogRatio, 0.25);
-    if (offsets_) {
+  std::vector<SearchedNumber> Numbers() const {
+    std::vector<SearchedNumber> numbers(steps() - 1, SearchedNumber{0, -kMaxLogRatio, kMaxLogRatio, 0.25});
+    if (search_offsets_) {
       for (int64_t n = 0; n < steps(); ++n) {
-        const double value = std::clamp(given_offsets_[n].item<double>(), -kMaxOffset, kMaxOffset);
-        add(value, -kMaxOffset, kMaxOffset, 0.1);
+        const double value = std::clamp(offsets_[n].item<double>(), -kMaxOffset, kMaxOffset);
+        numbers.push_back({value, -kMaxOffset, kMaxOffset, 0.1});
       }
     }
-    if (start_) add(first_, noise_, std::max(noise_ + kMaxStartShift, first_), 0.3);
+    if (search_start_) {
+      const double first = lambda_[0].item<double>();
+      numbers.push_back({first, noise_, std::max(noise_ + kMaxStartShift, first), 0.3});
+    }
+    return numbers;
   }
 
   FitTimes TimesOf(const double* x) const {
     const int64_t n = steps();
-    const double first = start_ ? x[n - 1 + (offsets_ ? n : 0)] : first_;
+    const double* log_factors = x;
+    const double* offsets_given = x + n - 1;
+    const double* first_given = offsets_given + (search_offsets_ ? n : 0);
+
+    // lambda of each time: the steps times their factors, scaled so that they reach from `first` to the end.
+    const double first = search_start_ ? *first_given : lambda_[0].item<double>();
     const double last = lambda_[-1].item<double>();
-    Tensor widths = steps_.clone();
-    for (int64_t i = 1; i < n; ++i) widths[i] *= std::exp(x[i - 1]);
+    Tensor widths = widths_.clone();
+    for (int64_t i = 1; i < n; ++i) widths[i] *= std::exp(log_factors[i - 1]);
     widths = widths * ((last - first) / widths.sum());
-    Tensor lambda = torch::cat({torch::zeros({1}, torch::kFloat64), widths.cumsum(0)}) + first;
+    const Tensor lambda = torch::cat({torch::zeros({1}, torch::kFloat64), widths.cumsum(0)}) + first;
+
     FitTimes times;
     times.t = schedule_.TimeOfHalfLogSnr(lambda).clone();
-    times.t[0] = start_ && first > noise_ ? times.t[0].item<double>() : t_first_;
-    if (start_ && first <= noise_) times.t[0] = schedule_.t_start();
-    times.t[-1] = t_last_;
-    if (!offsets_ && !given_offsets_.any().item<bool>()) return times;
-    Tensor offsets = given_offsets_;
-    if (offsets_) offsets = torch::tensor(std::vector<double>(x + n - 1, x + 2 * n - 1), torch::kFloat64);
+    times.t[-1] = around_.t[-1];
+    if (!search_start_) {
+      times.t[0] = around_.t[0];
+      times.start = around_.start;
+    } else if (first > noise_) {
+      times.start = times.t[0].item<double>();
+    } else {
+      times.t[0] = schedule_.t_start();
+    }
+
+    Tensor offsets = offsets_;
+    if (search_offsets_) {
+      offsets = torch::tensor(std::vector<double>(offsets_given, offsets_given + n), torch::kFloat64);
+    }
+    if (!search_offsets_ && !offsets.any().item<bool>()) return times;
     const Tensor seen = (lambda.slice(0, 0, n) + offsets * widths).clamp(noise_, last);
     times.t_eval = torch::where(offsets == 0, times.t.slice(0, 0, n), schedule_.TimeOfHalfLogSnr(seen));
     return times;
   }
 
  private:
+  int64_t steps() const { return widths_.size(0); }
+
   const NoiseSchedule& schedule_;
-  double t_first_, t_last_, first_ = 0, noise_ = 0;
-  bool offsets_, start_;
-  Tensor lambda_, steps_, given_offsets_;
+  const FitTimes around_;
+  const bool search_offsets_, search_start_;
+  const Tensor lambda_, widths_;  // [N+1] of the grid at hand, [N] its steps
+  const double noise_;            // lambda at the schedule's start
+  Tensor offsets_;                // [N] of the grid at hand
 };
 
 class Search {
@@ -118,7 +134,12 @@ class Search {
     candidates = std::min(candidates, o_.max_candidates - result_.candidates);
     const TimeCoordinates space(schedule_, result_.times, o_);
     std::vector<double> x, lower, upper, step;
-    space.Describe(x, lower, upper, step);
+    for (const SearchedNumber& number : space.Numbers()) {
+      x.push_back(number.value);
+      lower.push_back(number.lower);
+      upper.push_back(number.upper);
+      step.push_back(number.step);
+    }
     if (x.empty() || candidates < 1 || Done()) return;
     const std::unique_ptr<nlopt_opt_s, void (*)(nlopt_opt)> opt(nlopt_create(algorithm, x.size()),
                                                                 nlopt_destroy);

@@ -13,7 +13,7 @@ namespace gas {
 struct TimeSearchOptions {
   int64_t max_candidates = 200;  // evaluations of the objective
   bool offsets = true;           // search t_eval beside t
-  bool start = false;            // search t[0] too (a spectral start jumps there)
+  bool start = false;            // search the time of a spectral start too, none included
   // Called after each candidate with its number (1-based) and the least objective so far; false ends the
   // search.
   std::function<bool(int64_t candidate, double best)> report = {};
@@ -26,7 +26,7 @@ struct TimeSearchResult {
   bool stopped = false;  // by report
 };
 
-// Minimises `objective` over strictly descending times between the start and t_end of `initial`. The best of
+// Minimises `objective` over strictly descending times between the ends of `initial`. The best of
 // `initial` is refined by quadratic models in a trust region (BOBYQA), then from there by a subspace simplex
 // (Sbplx), over logarithms of ratios of lambda-steps, offsets in units of the lambda-step after them, and the
 // start's lambda. Candidates whose objective throws Error(kNumeric) count as infinitely bad.

@@ -25,23 +25,42 @@ Trajectories FromSamples(const Samples& samples, const Tensor& times, const Mode
 
 }  // namespace
 
-int64_t CountOf(const TrajectorySource& source) {
-  int64_t count = 0;
-  for (int64_t piece = 0; piece < source.pieces; ++piece) count += source.read(piece).noise.size(0);
-  return count;
+int64_t TrajectorySource::count() const { return std::accumulate(sizes.begin(), sizes.end(), int64_t{0}); }
+
+std::vector<int64_t> PieceSizes(int64_t count, int64_t batch) {
+  std::vector<int64_t> sizes;
+  for (int64_t begin = 0; begin < count; begin += batch) sizes.push_back(std::min(batch, count - begin));
+  return sizes;
 }
 
 TrajectorySource Joined(const std::vector<TrajectorySource>& sources) {
-  std::vector<std::pair<size_t, int64_t>> where;
+  struct Place {
+    size_t source;
+    int64_t piece;
+  };
+  std::vector<Place> places;
+  std::vector<int64_t> sizes;
   for (size_t i = 0; i < sources.size(); ++i) {
-    for (int64_t piece = 0; piece < sources[i].pieces; ++piece) where.emplace_back(i, piece);
+    for (int64_t piece = 0; piece < sources[i].pieces(); ++piece) {
+      places.push_back({i, piece});
+      sizes.push_back(sources[i].sizes[piece]);
+    }
   }
-  return {static_cast<int64_t>(where.size()),
-          [sources, where](int64_t piece) { return sources[where[piece].first].read(where[piece].second); }};
+  return {sizes, [sources, places](int64_t piece) {
+            const Place& place = places[piece];
+            return sources[place.source].read(place.piece);
+          }};
 }
 
 TrajectorySource Thinned(const TrajectorySource& source, int64_t pieces) {
-  return {pieces, [source, pieces](int64_t piece) { return source.read(piece * source.pieces / pieces); }};
+  GAS_CHECK(pieces >= 1 && pieces <= source.pieces(), Errc::kInternal, "thinned to ", pieces, " pieces of ",
+            source.pieces());
+  std::vector<int64_t> kept, sizes;
+  for (int64_t i = 0; i < pieces; ++i) {
+    kept.push_back(i * source.pieces() / pieces);
+    sizes.push_back(source.sizes[kept.back()]);
+  }
+  return {sizes, [source, kept](int64_t piece) { return source.read(kept[piece]); }};
 }
 
 TeacherPath::TeacherPath(SchedulePtr schedule, const Tensor& times, Tensor states, Tensor predictions,
@@ -69,14 +88,17 @@ Tensor TeacherPath::State(double t) const {
   for (const int64_t node : {i, i + 1}) {
     if (std::abs(t - times_[node]) <= slack) return at(node);
   }
-  const double sigma = schedule_->Sigma(t), width = kappa_[i + 1] - kappa_[i];
+  // In interval i, x / sigma as a polynomial in s in [0, 1], the share of the way in kappa.
+  const double width = kappa_[i + 1] - kappa_[i];
   const double s = (std::exp(schedule_->HalfLogSnr(t)) - kappa_[i]) / width;
-  const Tensor from = at(i) * (1 / sigma_[i]), to = at(i + 1) * (1 / sigma_[i + 1]),
-               slope = predictions_.select(1, i);
-  if (i + 1 == last) return sigma * ((1 - s * s) * from + (s - s * s) * width * slope + s * s * to);
   const double s2 = s * s, s3 = s2 * s;
-  return sigma * ((2 * s3 - 3 * s2 + 1) * from + (s3 - 2 * s2 + s) * width * slope + (3 * s2 - 2 * s3) * to +
-                  (s3 - s2) * width * predictions_.select(1, i + 1));
+  const Tensor from = at(i) * (1 / sigma_[i]), to = at(i + 1) * (1 / sigma_[i + 1]);
+  const Tensor slope_from = predictions_.select(1, i);
+  const double sigma = schedule_->Sigma(t);
+  if (i + 1 == last) return sigma * ((1 - s2) * from + (s - s2) * width * slope_from + s2 * to);
+  const Tensor slope_to = predictions_.select(1, i + 1);
+  return sigma * ((2 * s3 - 3 * s2 + 1) * from + (s3 - 2 * s2 + s) * width * slope_from +
+                  (3 * s2 - 2 * s3) * to + (s3 - s2) * width * slope_to);
 }
 
 TrajectorySource SourceOf(const TeacherData& data, const Model& model, int64_t begin, int64_t end,
@@ -86,7 +108,7 @@ TrajectorySource SourceOf(const TeacherData& data, const Model& model, int64_t b
             ": keep no states along the trajectory, make them with gas teacher --states");
   const Tensor times = data.times(*model.schedule);
   CheckGrid(times);
-  return {(end - begin + batch - 1) / batch, [=, &data](int64_t piece) {
+  return {PieceSizes(end - begin, batch), [=, &data](int64_t piece) {
             const int64_t from = begin + piece * batch;
             std::vector<int64_t> indices(std::min(batch, end - from));
             std::iota(indices.begin(), indices.end(), from);
@@ -97,7 +119,7 @@ TrajectorySource SourceOf(const TeacherData& data, const Model& model, int64_t b
 TrajectorySource SourceOf(const Samples& samples, const StepTable& table, const Model& model, int64_t begin,
                           int64_t end, int64_t batch) {
   CheckGrid(table.t);
-  return {(end - begin + batch - 1) / batch, [=, times = table.t](int64_t piece) {
+  return {PieceSizes(end - begin, batch), [=, times = table.t](int64_t piece) {
             const int64_t from = begin + piece * batch, to = std::min(end, from + batch);
             const auto rows = [&](const Tensor& all) {
               return all.defined() ? all.slice(0, from, to) : Tensor();

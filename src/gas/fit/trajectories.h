@@ -14,25 +14,28 @@ namespace gas {
 
 // Some trajectories that one network made.
 struct Trajectories {
-  Tensor noise;  // [B,C,H,W] standard normal
+  Tensor noise;  // [B,...] standard normal
   Condition condition;
-  std::function<Tensor(double t)> state;  // teacher's state at time t, [B,C,H,W]; at t_eps its sample
+  std::function<Tensor(double t)> state;  // teacher's state at time t, [B,...]; at t_eps its sample
   std::shared_ptr<const Denoiser> denoiser;
 };
 
 // All trajectories of a fit, read piece by piece, always the same.
 struct TrajectorySource {
-  int64_t pieces = 0;
+  std::vector<int64_t> sizes;  // how many trajectories each piece holds, at least one
   std::function<Trajectories(int64_t piece)> read;
+
+  int64_t pieces() const { return static_cast<int64_t>(sizes.size()); }
+  int64_t count() const;  // of the trajectories
 };
 
-// How many trajectories all pieces hold.
-int64_t CountOf(const TrajectorySource& source);
+// The sizes of the pieces into which `count` trajectories fall, `batch` in each and the rest in the last.
+std::vector<int64_t> PieceSizes(int64_t count, int64_t batch);
 
 // All pieces of all sources: what is fitted to it serves all of them, such as several guidance scales.
 TrajectorySource Joined(const std::vector<TrajectorySource>& sources);
 
-// `pieces` of a source's pieces, evenly spread over it.
+// `pieces` of a source's pieces, at least one, evenly spread over it.
 TrajectorySource Thinned(const TrajectorySource& source, int64_t pieces);
 
 // Teacher states between the times at which the teacher evaluated its network. With kappa = alpha / sigma the
@@ -41,8 +44,7 @@ TrajectorySource Thinned(const TrajectorySource& source, int64_t pieces);
 // ends it, as a quadratic (third order). docs/math/fit.md, section 3.
 class TeacherPath {
  public:
-  // times [T+1] strictly descending; states, predictions [B,T,C,H,W]; samples [B,C,H,W], the state at
-  // times[T].
+  // times [T+1] strictly descending; states, predictions [B,T,...]; samples [B,...], the state at times[T].
   TeacherPath(SchedulePtr schedule, const Tensor& times, Tensor states, Tensor predictions, Tensor samples);
   // Throws Error(kBadOption) for times outside the path.
   Tensor State(double t) const;

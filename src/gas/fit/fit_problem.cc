@@ -1,0 +1,122 @@
+#include "gas/fit/fit_problem.h"
+
+#include <algorithm>
+
+#include "gas/core/error.h"
+#include "gas/core/seeds.h"
+#include "gas/solver/registry.h"
+
+namespace gas {
+namespace {
+
+constexpr int64_t kLeastTrajectories = 8;
+
+// Gives samples [begin, end) as trajectories.
+using SourceOfRange = std::function<TrajectorySource(int64_t begin, int64_t end)>;
+
+// The three parts of `count` samples; those held out lie at their end.
+FitSources PartsOf(const SourceOfRange& source, int64_t count, const FitSizes& sizes) {
+  return {.training = source(0, sizes.training),
+          .search = source(0, sizes.search),
+          .held_out = source(count - sizes.held_out, count)};
+}
+
+FitSources Joined(const std::vector<FitSources>& all) {
+  std::vector<TrajectorySource> training, search, held_out;
+  for (const FitSources& sources : all) {
+    training.push_back(sources.training);
+    search.push_back(sources.search);
+    held_out.push_back(sources.held_out);
+  }
+  return {
+      .training = gas::Joined(training), .search = gas::Joined(search), .held_out = gas::Joined(held_out)};
+}
+
+// The parts of samples in memory, [training, held out], that `table` made of these seeds.
+FitSources MadeNow(const Model& model, const StepTable& table, const std::vector<Seed>& seeds,
+                   const FitSizes& sizes, const std::function<void(int64_t done)>& progress) {
+  const Samples samples = RunTeacher(model, table, seeds, /*states=*/true, sizes.batch, progress);
+  const auto source = [&](int64_t begin, int64_t end) {
+    return SourceOf(samples, table, model, begin, end, sizes.batch);
+  };
+  return PartsOf(source, static_cast<int64_t>(seeds.size()), sizes);
+}
+
+}  // namespace
+
+FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder,
+                          const Model& model, const FitSizes& asked, const TeacherTable& table_of,
+                          const SamplesDone& progress) {
+  FitSizes sizes = asked;
+  sizes.training = std::min(sizes.training, data->size() - sizes.held_out);
+  GAS_CHECK(sizes.training >= kLeastTrajectories, Errc::kBadOption, "fit.held_out = ", sizes.held_out,
+            " leaves ", sizes.training, " of ", data->size(), " trajectories in ", folder,
+            ", must leave at least ", kLeastTrajectories);
+  sizes.search = std::min(sizes.search, sizes.training);
+  const TeacherSpec& spec = data->spec();
+  FitProblem problem{.models = {model},
+                     .guidance = {spec.guidance},
+                     .t_eps = spec.t_eps,
+                     .sources = {},
+                     .teacher = spec.ToJson(),
+                     .data = data};
+  if (spec.states) {
+    const auto source = [&](int64_t begin, int64_t end) {
+      return SourceOf(*data, model, begin, end, sizes.batch);
+    };
+    problem.sources = PartsOf(source, data->size(), sizes);
+    return problem;
+  }
+  std::vector<Seed> seeds = data->seeds();
+  seeds.erase(seeds.begin() + sizes.training, seeds.end() - sizes.held_out);
+  const int64_t count = static_cast<int64_t>(seeds.size());
+  const StepTable table = table_of(spec, model);
+  problem.sources = MadeNow(model, table, seeds, sizes, [&](int64_t done) {
+    if (progress) progress(done, count);
+  });
+  problem.teacher_evaluations = table.nfe() * count;
+  return problem;
+}
+
+FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open, double t_eps,
+                          const std::vector<double>& guidance, const FitSizes& asked,
+                          const SamplesDone& progress) {
+  const int64_t scales = static_cast<int64_t>(guidance.size());
+  const auto share = [&](int64_t count) { return (count + scales - 1) / scales; };
+  FitSizes sizes{share(asked.training), share(asked.held_out), share(asked.search), asked.batch};
+  sizes.search = std::min(sizes.search, sizes.training);
+  const int64_t count = sizes.training + sizes.held_out;
+  FitProblem problem{.models = {}, .guidance = guidance, .t_eps = t_eps, .sources = {}};
+  std::vector<FitSources> sources;
+  for (int64_t i = 0; i < scales; ++i) {
+    const Model model = open(guidance[i]);
+    const StepTable table =
+        MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, t_eps);
+    const std::vector<Seed> seeds = SeedRange(static_cast<Seed>(i * count), count);
+    sources.push_back(MadeNow(model, table, seeds, sizes, [&](int64_t done) {
+      if (progress) progress(i * count + done, count * scales);
+    }));
+    problem.models.push_back(model);
+  }
+  problem.sources = Joined(sources);
+  problem.teacher_evaluations = kTeacherNfe * count * scales;
+  problem.teacher = {{"model", problem.models[0].name},
+                     {"solver", kTeacherSolver},
+                     {"grid", kTeacherGrid},
+                     {"nfe", kTeacherNfe},
+                     {"t_eps", t_eps},
+                     {"guidance", guidance},
+                     {"trajectories", count * scales}};
+  return problem;
+}
+
+SpectrumStatistics MeasureSpectrum(const FitProblem& problem) {
+  SpectrumStatistics statistics(problem.models[0].shape);
+  const TrajectorySource& training = problem.sources.training;
+  for (int64_t piece = 0; piece < training.pieces(); ++piece) {
+    statistics.Add(training.read(piece).state(problem.t_eps));
+  }
+  return statistics;
+}
+
+}  // namespace gas

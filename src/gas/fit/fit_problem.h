@@ -1,0 +1,57 @@
+// What a fit needs to run, from a folder of teacher data or made on the spot: models, trajectories,
+// statistics.
+#ifndef GAS_FIT_FIT_PROBLEM_H_
+#define GAS_FIT_FIT_PROBLEM_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "gas/fit/fit_solver.h"
+#include "gas/models/model.h"
+#include "gas/teacher/teacher.h"
+
+namespace gas {
+
+struct FitSizes {
+  int64_t training = 256, held_out = 64, search = 64;  // trajectories; search is a part of training
+  int64_t batch = 64;
+};
+
+struct FitProblem {
+  std::vector<Model> models;  // one for each guidance scale, otherwise alike
+  std::vector<double> guidance;
+  double t_eps = kDefaultTEps;
+  FitSources sources;
+  nlohmann::json teacher;                   // for the provenance
+  int64_t teacher_evaluations = 0;          // spent now, each of one sample
+  std::shared_ptr<const TeacherData> data;  // what the sources read from; null for samples made now
+};
+
+// The table of the solver that made teacher data of this kind with this model.
+using TeacherTable = std::function<StepTable(const TeacherSpec& spec, const Model& model)>;
+// Called while trajectories are made.
+using SamplesDone = std::function<void(int64_t done, int64_t total)>;
+
+// The first samples of the folder are fitted, the last are held out. Trajectories of data without states are
+// run again from the same noise, by the table that `table_of` gives. Throws Error(kBadOption) if fewer than 8
+// are left to fit.
+FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder,
+                          const Model& model, const FitSizes& sizes, const TeacherTable& table_of,
+                          const SamplesDone& progress = {});
+
+// Trajectories of seeds from 0 up by the usual teacher (teacher.h), shared out among the guidance scales.
+// `open` gives the model with one of them.
+FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open, double t_eps,
+                          const std::vector<double>& guidance, const FitSizes& sizes,
+                          const SamplesDone& progress = {});
+
+// The spectrum of the training samples, which must have shape [C,H,W].
+SpectrumStatistics MeasureSpectrum(const FitProblem& problem);
+
+}  // namespace gas
+
+#endif  // GAS_FIT_FIT_PROBLEM_H_

@@ -1,0 +1,116 @@
+#include "gas/fit/fit_run.h"
+
+#include <chrono>
+
+#include "gas/core/memory.h"
+
+namespace gas {
+namespace {
+
+using Json = nlohmann::json;
+
+FitProblem ProblemOf(const FitRunOptions& o, const SamplesDone& progress) {
+  if (const auto* now = std::get_if<MadeByTheRun>(&o.trajectories)) {
+    return MakeFitProblem(now->open_model, now->t_eps, now->guidance, o.sizes, progress);
+  }
+  const auto& from = std::get<FromTeacherFolder>(o.trajectories);
+  const auto data = std::make_shared<const TeacherData>(from.folder);
+  const Model model = from.open_model(*data, from.folder);
+  return FitProblemFrom(data, from.folder, model, o.sizes, from.table_of, progress);
+}
+
+// The options of the fits, with what bands and spectral starts need of the data.
+FitSolverOptions SolverOptions(const FitRunOptions& o, const FitProblem& problem) {
+  FitSolverOptions solver = o.solver;
+  solver.t_eps = problem.t_eps;
+  if (o.objective_of) solver.fit.objective = o.objective_of(problem.models[0]);
+  if (o.bands > 1 || solver.start || solver.search_start) {
+    const auto statistics = std::make_shared<const SpectrumStatistics>(MeasureSpectrum(problem));
+    solver.fit.basis = MakeSpectralBasis(problem.models[0].shape, o.bands, statistics->ChannelRotation());
+    solver.fit.statistics = statistics;
+  }
+  return solver;
+}
+
+Json RowsToJson(const std::vector<FitRow>& rows) {
+  Json json = Json::array();
+  for (const FitRow& row : rows) {
+    json.push_back({{"cross_validated_error", row.error}, {"ridge", row.ridge}});
+  }
+  return json;
+}
+
+Json StagesToJson(const std::vector<SearchStage>& stages) {
+  Json json = Json::array();
+  for (const SearchStage& stage : stages) {
+    json.push_back({{"what", stage.what},
+                    {"trajectories", stage.trajectories},
+                    {"rounds", stage.rounds},
+                    {"network_evaluations", stage.evaluations},
+                    {"cross_validated_error", stage.error},
+                    {"held_out_distance", stage.held_out}});
+  }
+  return json;
+}
+
+SolverEntry EntryOf(const FitRunPart& part, const FitProblem& problem, const Json& record) {
+  const FittedSolver& found = part.solver;
+  SolverEntry entry;
+  entry.table = found.fit.table;
+  entry.t_eps = problem.t_eps;
+  entry.provenance = {{"teacher", problem.teacher},
+                      {"options", record},
+                      {"rows", RowsToJson(found.fit.rows)},
+                      {"held_out_distance", found.held_out},
+                      {"held_out_distance_dpmpp_3m", found.base_held_out},
+                      {"start_time", found.fit.table.t[0].item<double>()},
+                      {"searched", found.searched},
+                      {"search", StagesToJson(found.stages)},
+                      {"interrupted", found.interrupted},
+                      {"network_evaluations", found.evaluations},
+                      {"teacher_evaluations", problem.teacher_evaluations},
+                      {"seconds", part.seconds},
+                      {"peak_mebibytes", PeakMebibytes()}};
+  return entry;
+}
+
+FitRunPart FitOne(int64_t nfe, FitSolverOptions solver, const FitProblem& problem, const FitRunHooks& hooks) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto interrupted = [&] { return hooks.interrupted && hooks.interrupted(); };
+  solver.nfe = nfe;
+  solver.report = [&](int64_t spent, double best) {
+    if (hooks.search) hooks.search(nfe, spent, best);
+    return !interrupted();
+  };
+  FitRunPart part{.nfe = nfe, .solver = FitSolver(solver, problem.models[0].schedule, problem.sources)};
+  part.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return part;
+}
+
+}  // namespace
+
+FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks) {
+  const FitProblem problem = ProblemOf(options, hooks.samples);
+  if (hooks.fitting) hooks.fitting();
+  const FitSolverOptions solver = SolverOptions(options, problem);
+  const Model& model = problem.models[0];
+  FitRunResult result;
+  result.path = options.folder / "solver.gas.json";
+  result.file = {.schedule = model.schedule,
+                 .prediction = model.denoiser->prediction_type(),
+                 .guidance = problem.guidance[problem.guidance.size() / 2],
+                 .model = model.name,
+                 .model_sha256 = model.sha256,
+                 .entries = {}};
+  for (const int64_t nfe : options.nfe) {
+    result.parts.push_back(FitOne(nfe, solver, problem, hooks));
+    result.file.entries[nfe] = EntryOf(result.parts.back(), problem, options.record);
+    WriteSolverFile(result.path, result.file);
+    if (hooks.fitted) hooks.fitted(result.parts.back());
+    result.interrupted = hooks.interrupted && hooks.interrupted();
+    if (result.interrupted) break;
+  }
+  return result;
+}
+
+}  // namespace gas

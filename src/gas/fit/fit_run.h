@@ -1,0 +1,78 @@
+// A run of the fit from a model to a solver file, for one or several numbers of evaluations.
+#ifndef GAS_FIT_FIT_RUN_H_
+#define GAS_FIT_FIT_RUN_H_
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "gas/fit/fit_problem.h"
+#include "gas/fit/fit_solver.h"
+#include "gas/models/model.h"
+#include "gas/solver/solver_file.h"
+
+namespace gas {
+
+// Trajectories of a folder of teacher data.
+struct FromTeacherFolder {
+  std::string folder;
+  // Opens the model of the data; throws if they were made with another one.
+  std::function<Model(const TeacherData& data, const std::string& folder)> open_model;
+  TeacherTable table_of;  // of data that keep no states
+};
+
+// Trajectories that the run makes itself, shared out among guidance scales.
+struct MadeByTheRun {
+  std::function<Model(double guidance)> open_model;
+  double t_eps = kDefaultTEps;  // for which the models are opened
+  std::vector<double> guidance = {1};
+};
+
+struct FitRunOptions {
+  std::variant<MadeByTheRun, FromTeacherFolder> trajectories;
+  FitSizes sizes;
+  std::vector<int64_t> nfe = {4};
+  int64_t bands = 1;  // more than 1: a spectral table
+  // Alike for every nfe. nfe, t_eps and report are set by the run, and so are basis, statistics and objective
+  // of the fit.
+  FitSolverOptions solver;
+  // What the last row minimises with this model; empty, or null for a model: the squared error.
+  std::function<ObjectivePtr(const ModelCard& card)> objective_of;
+  std::filesystem::path folder;  // exists once fits begin; solver.gas.json is written there after each nfe
+  nlohmann::json record;         // stands in the provenance as "options"
+};
+
+// One number of evaluations, fitted and written.
+struct FitRunPart {
+  int64_t nfe = 0;
+  FittedSolver solver;
+  double seconds = 0;
+};
+
+// What a run tells while it goes on; all may be empty.
+struct FitRunHooks {
+  SamplesDone samples;            // while trajectories are made
+  std::function<void()> fitting;  // once, when they are there
+  // Evaluations of the budget that the search of one nfe has spent, and the least error so far.
+  std::function<void(int64_t nfe, int64_t spent, double best)> search;
+  std::function<void(const FitRunPart& part)> fitted;  // after each nfe
+  std::function<bool()> interrupted;                   // true ends the run with the best so far
+};
+
+struct FitRunResult {
+  SolverFile file;
+  std::filesystem::path path;  // of the file
+  std::vector<FitRunPart> parts;
+  bool interrupted = false;
+};
+
+// Throws what FitProblemFrom, MakeFitProblem and FitSolver throw.
+FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks = {});
+
+}  // namespace gas
+
+#endif  // GAS_FIT_FIT_RUN_H_
