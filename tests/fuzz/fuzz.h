@@ -4,9 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <span>
 
 #include "gas/core/error.h"
+#include "support/temp_folder.h"
 
 namespace gas::testing {
 
@@ -22,6 +24,15 @@ void ExpectReadOrRefused(std::span<const char> file, const Parse& parse) {
 
 inline std::span<const char> AsFile(const uint8_t* data, size_t size) {
   return {reinterpret_cast<const char*>(data), size};
+}
+
+// For readers that take paths: the bytes as a file of this name in a folder of this process. Each call
+// replaces the last one's file.
+inline std::filesystem::path OnDisk(std::span<const char> file, const char* name) {
+  static const TempFolder folder("fuzz");
+  const std::filesystem::path path = folder.path() / name;
+  std::ofstream(path, std::ios::binary).write(file.data(), static_cast<std::streamsize>(file.size()));
+  return path;
 }
 
 }  // namespace gas::testing
