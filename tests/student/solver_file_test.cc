@@ -111,7 +111,10 @@ TEST(SolverFile, RefusesWhatItCannotTrust) {
   refused([](auto& j) { j["tables"][0]["nfe"] = 4; }, "but the table has 3 rows");
   refused([](auto& j) { j["schedule"]["kind"] = "spiral"; }, "x.gas.json");
   refused([](auto& j) { j["prediction"] = "guess"; }, "x.gas.json");
-  EXPECT_ERROR(ParseSolverFile("x", "[1, 2"), Errc::kBadFile, "not a JSON object");
+  EXPECT_ERROR(ParseSolverFile("x", "[1, 2]"), Errc::kBadFile, "not a JSON object");
+  EXPECT_ERROR(ParseSolverFile("x", "[1, 2"), Errc::kBadFile, "x: not JSON at byte 6");
+  EXPECT_ERROR(ParseSolverFile("x", std::string(100000, '[') + std::string(100000, ']')), Errc::kBadFile,
+               "x: JSON nested more than 64 deep");
 }
 
 TEST(SolverFile, WritesAtomically) {

@@ -62,6 +62,9 @@ Manifest Manifest::Read(const std::filesystem::path& folder) {
     return manifest;
   } catch (const Json::exception& e) {
     Fail(Errc::kBadFile, name, ": ", e.what());
+  } catch (const Error& e) {
+    if (e.code() == Errc::kBadFile) throw;
+    Fail(Errc::kBadFile, name, ": ", e.what());  // a list of seeds, which here is not an option
   }
 }
 

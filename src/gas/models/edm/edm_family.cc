@@ -34,7 +34,11 @@ std::shared_ptr<Precond> NetworkOf(const ModelFiles& files, const PrecondConfig&
   {
     // Nothing is allocated before the shapes of the file have been compared with the network's.
     const nn::SkeletonGuard skeleton;
-    network = std::make_shared<Precond>(config);
+    try {
+      network = std::make_shared<Precond>(config);
+    } catch (const Error& e) {  // an impossible size, which here came from the file
+      Fail(Errc::kBadFile, files.name(), ": ", e.what());
+    }
   }
   nn::LoadWeights(*network, *files.tensors(), {.device = device});
   network->eval();
