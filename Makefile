@@ -3,7 +3,7 @@
 BUILD := build/release
 JOBS ?= $(shell nproc)
 
-.PHONY: all demo test fast bench model emoji packages clean
+.PHONY: all build demo test check fast bench model emoji packages clean
 
 all: $(BUILD)/build.ninja
 	cmake --build --preset release -j $(JOBS) --target gas
@@ -11,14 +11,21 @@ all: $(BUILD)/build.ninja
 demo: all
 	$(BUILD)/gas demo
 
-# The suite; `make fast` runs the part that ends within a minute.
-test: $(BUILD)/build.ninja
+# Everything, tests too.
+build: $(BUILD)/build.ninja
 	cmake --build --preset release -j $(JOBS)
+
+# The suite; `make fast` runs the part that ends within a minute.
+test: build
 	ctest --preset release -j $(JOBS)
 
-fast: $(BUILD)/build.ninja
-	cmake --build --preset release -j $(JOBS)
+fast: build
 	ctest --preset fast -j $(JOBS)
+
+# What a change must pass besides the suite, about 50 minutes on two cores: format, clang-tidy, sanitizers, fuzz targets,
+# other processors, PyTorch's wheel. `tools/check.sh STEP...` runs single steps.
+check:
+	JOBS=$(JOBS) tools/check.sh
 
 bench: all
 	$(BUILD)/gas bench

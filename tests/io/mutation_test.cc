@@ -7,13 +7,12 @@
 #include "gas/io/npz.h"
 #include "gas/io/png.h"
 #include "gas/io/safetensors.h"
-#include "io/helpers.h"
+#include "io/valid_files.h"
 #include "support/expect.h"
 
 namespace gas {
 namespace {
 
-using testing::Builder;
 using Random = std::mt19937_64;
 
 constexpr int kFilesPerReader = 5000;
@@ -75,42 +74,26 @@ void TryMutations(const std::vector<std::string>& valid, const Parser& parse,
 }
 
 TEST(Mutation, Safetensors) {
-  const std::string header =
-      R"({"__metadata__":{"format":"pt"},"x":{"dtype":"F32","shape":[2,3],)"
-      R"("data_offsets":[0,24]},"b":{"dtype":"BOOL","shape":[4],"data_offsets":[24,28]}})";
-  TryMutations({testing::SafetensorsFile(header, std::string(28, '\0')), testing::SafetensorsFile("{}")},
+  TryMutations(testing::ValidSafetensors(),
                [](const std::string& file) { ParseSafetensors("mutant", file); });
 }
 
 TEST(Mutation, Idx) {
-  const Builder file = Builder().U16(0).U8(0x0D).U8(2).BigU32(4).BigU32(5).Zeros(80);
-  TryMutations({file.str(), testing::Deflate(file.str(), testing::Wrap::kGzip)},
-               [](const std::string& bytes) { ParseIdx("mutant", bytes); });
+  TryMutations(testing::ValidIdx(), [](const std::string& file) { ParseIdx("mutant", file); });
 }
 
 TEST(Mutation, Npy) {
-  TryMutations(
-      {testing::Npy(testing::NpyHeader("<f4", "(2, 3)"), std::string(24, '\1')),
-       testing::Npy(testing::NpyHeader("|b1", "(4,)", /*fortran_order=*/true), std::string(4, '\1'))},
-      [](const std::string& bytes) { ParseNpy("mutant", bytes); });
+  TryMutations(testing::ValidNpy(), [](const std::string& file) { ParseNpy("mutant", file); });
 }
 
 TEST(Mutation, Npz) {
-  const std::string array = testing::Npy(testing::NpyHeader("<f4", "(2, 3)"), std::string(24, '\1'));
-  TryMutations({testing::Zip({{.name = "a.npy", .content = array}, {.name = "b.npy", .content = array}}),
-                testing::Zip({{.name = "a.npy", .content = array, .deflated = true, .zip64 = true}})},
-               [](const std::string& bytes) { ParseNpz("mutant", bytes); });
+  TryMutations(testing::ValidNpz(), [](const std::string& file) { ParseNpz("mutant", file); });
 }
 
 TEST(Mutation, Png) {
-  const std::string row("\0\1\2\3\4\5\6", 7);
-  const std::string palette = testing::PngChunk("PLTE", "abcdef") + testing::PngChunk("tRNS", "\x10");
   TryMutations(
-      {testing::Png({.width = 2, .height = 2, .color = 2}, row + row),
-       testing::Png({.width = 3, .depth = 16}, row),
-       testing::Png({.width = 2, .color = 3}, std::string("\0\1\0", 3), palette),
-       testing::Png({.width = 2, .height = 2, .interlace = 1}, std::string("\0\1\0\2\0\3\4", 7))},
-      [](const std::string& bytes) { ParsePng("mutant", bytes); }, testing::RepairPngChecksums);
+      testing::ValidPng(), [](const std::string& file) { ParsePng("mutant", file); },
+      testing::RepairPngChecksums);
 }
 
 }  // namespace

@@ -75,8 +75,11 @@ TEST(Mixture, WhatIsWrongInAFileIsSaid) {
     EXPECT_ERROR(ParseMixtureFile("m.json", json.dump()), Errc::kBadFile, message);
   };
   const Json good = TwoComponents();
-  EXPECT_ERROR(ParseMixtureFile("m.json", "{"), Errc::kBadFile,
+  EXPECT_ERROR(ParseMixtureFile("m.json", "{"), Errc::kBadFile, "m.json: not JSON at byte 2");
+  EXPECT_ERROR(ParseMixtureFile("m.json", "{}"), Errc::kBadFile,
                "m.json: is no JSON object with the entry gas_mixture");
+  EXPECT_ERROR(ParseMixtureFile("m.json", std::string(100000, '[') + std::string(100000, ']')),
+               Errc::kBadFile, "m.json: JSON nested more than 64 deep");
   for (const char* key : {"shape", "schedule", "weights", "means", "covariances"}) {
     Json json = good;
     json.erase(key);

@@ -162,6 +162,8 @@ TEST(ProcessDenoiser, RefusesAFirstLineThatIsNotAllowed) {
   EXPECT_ERROR(
       ProcessDenoiser("echo Loading weights; cat"), Errc::kBadFile,
       "exec:echo Loading weights; cat: its first line is \"Loading weights\", must be a JSON object");
+  EXPECT_ERROR(ParseProcessHello("exec:x", std::string(100000, '[') + std::string(100000, ']')),
+               Errc::kBadFile, "exec:x: its first line is \"[[[");
   EXPECT_ERROR(ProcessDenoiser("head -c 3000000 /dev/zero; cat"), Errc::kBadFile,
                "longer than 1048576 bytes");
   const auto with = [](const char* key, const char* value) {

@@ -235,6 +235,8 @@ TEST(R3ganFiles, HostileAndMismatchingOnes) {
   EXPECT_ERROR(read(good, {{"gas_discriminator", "r3gan-9"}}), Errc::kBadFile, "= r3gan-9, must be r3gan-1");
   EXPECT_ERROR(read(good, {{"gas_discriminator", "r3gan-1"}}), Errc::kBadFile, "entry config is missing");
   EXPECT_ERROR(read(good, {{"gas_discriminator", "r3gan-1"}, {"config", "{"}}), Errc::kBadFile,
+               "evil: metadata entry config: not JSON at byte 2");
+  EXPECT_ERROR(read(good, {{"gas_discriminator", "r3gan-1"}, {"config", "[]"}}), Errc::kBadFile,
                "evil: discriminator: init_kwargs is not a JSON object");
   EXPECT_ERROR(read(good, {{"gas_discriminator", "r3gan-1"}, {"config", R"({"WidthPerStages":[8]})"}}),
                Errc::kBadFile, "did you mean WidthPerStage?");

@@ -117,7 +117,10 @@ TEST(SolverFile, RefusesWhatItCannotTrust) {
   refused([](auto& j) { j["tables"][0]["student"].erase("parameters"); }, "x.gas.json");
   refused([](auto& j) { j["tables"][0]["student"] = "a student"; }, "x.gas.json");
   refused([](auto& j) { j["tables"][0]["student"]["parameters"]["c"][0].erase(0); }, "must be equal");
-  EXPECT_ERROR(ParseSolverFile("x", "[1, 2"), Errc::kBadFile, "not a JSON object");
+  EXPECT_ERROR(ParseSolverFile("x", "[1, 2]"), Errc::kBadFile, "not a JSON object");
+  EXPECT_ERROR(ParseSolverFile("x", "[1, 2"), Errc::kBadFile, "x: not JSON at byte 6");
+  EXPECT_ERROR(ParseSolverFile("x", std::string(100000, '[') + std::string(100000, ']')), Errc::kBadFile,
+               "x: JSON nested more than 64 deep");
 }
 
 TEST(SolverFile, WritesAtomically) {

@@ -56,10 +56,13 @@ reset && rm "$tree/tools/layers.txt"
 expect check_layers.sh 2 'no tools/layers.txt'
 
 for line in 'throw std::runtime_error("x");' 'abort();' 'std::abort();' '  exit(1);' 'std::exit (1);' '_exit(1);' \
-            'std::cout << 1;'; do
+            'std::cout << 1;' 'auto x = Json::parse(text);' 'nlohmann::json::parse(text);'; do
   reset && printf '\n%s  // why\n' "$line" >> "$tree/src/gas/io/file.cc"
   expect check_banned.sh 1 'src/gas/io/file.cc:4: '
 done
+
+reset && printf 'Json::parse(text);\n' > "$tree/src/gas/io/json.cc"
+expect check_banned.sh 0
 
 reset && printf 'exit(1);\n' >> "$tree/src/gas/cli/run.cc"
 expect check_banned.sh 1 'src/gas/cli/run.cc:3: exit('

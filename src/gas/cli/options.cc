@@ -7,6 +7,7 @@
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
 #include "gas/io/file.h"
+#include "gas/io/json.h"
 
 namespace gas::cli {
 namespace {
@@ -88,7 +89,7 @@ void Options::Set(const std::string& key, const std::string& text, const std::st
 
 void Options::ReadConfig(const std::string& path) {
   const Bytes bytes = ReadFile(path, 1 << 20);
-  const auto json = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json json = ParseJson(path, {bytes.data(), bytes.size()});
   GAS_CHECK(json.is_object(), Errc::kBadFile, path, ": not a JSON object");
   const std::function<void(const nlohmann::json&, const std::string&)> visit =
       [&](const auto& node, const std::string& prefix) {

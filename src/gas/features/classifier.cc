@@ -3,6 +3,7 @@
 #include "gas/core/error.h"
 #include "gas/features/unit_maps.h"
 #include "gas/io/file.h"
+#include "gas/io/json.h"
 #include "gas/io/safetensors.h"
 #include "gas/nn/ops.h"
 #include "gas/nn/state_dict.h"
@@ -73,14 +74,14 @@ ClassifierConfig ConfigOf(const Safetensors& file) {
   GAS_CHECK(format != file.metadata.end() && format->second == kFormat, Errc::kBadFile, file.name,
             ": metadata ", kFeaturesKey, " must be ", kFormat);
   GAS_CHECK(text != file.metadata.end(), Errc::kBadFile, file.name, ": metadata entry config is missing");
-  const auto json = nlohmann::json::parse(text->second, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json json = ParseJson(file.name + ": metadata entry config", text->second);
   GAS_CHECK(json.is_object(), Errc::kBadFile, file.name, ": metadata entry config is not a JSON object");
   ClassifierConfig c;
   for (const auto& [key, field] : {std::pair{"channels", &c.channels}, std::pair{"resolution", &c.resolution},
                                    std::pair{"classes", &c.classes}, std::pair{"width", &c.width}}) {
     if (!json.contains(key)) continue;
     GAS_CHECK(json[key].is_number_integer(), Errc::kBadFile, file.name, ": config.", key, " = ",
-              json[key].dump(), ", must be a whole number");
+              Quoted(json[key].dump()), ", must be a whole number");
     *field = json[key].get<int64_t>();
   }
   GAS_CHECK(c.width >= 4 && c.width <= 1024 && c.classes >= 2 && c.classes <= 100000 && c.channels >= 1 &&

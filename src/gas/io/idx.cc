@@ -22,14 +22,14 @@ std::optional<torch::ScalarType> TypeOfCode(unsigned char code) {
   }
 }
 
-struct Header {
+struct IdxHeader {
   torch::ScalarType type;
   std::vector<int64_t> shape;
   uint64_t bytes;  // of the data
 };
 
 // `read` fills its argument with the next bytes of the (decompressed) file or throws.
-Header ReadHeader(std::string_view name, const std::function<void(std::span<char>)>& read) {
+IdxHeader ReadHeader(std::string_view name, const std::function<void(std::span<char>)>& read) {
   unsigned char magic[kMagicBytes];
   read({reinterpret_cast<char*>(magic), kMagicBytes});
   GAS_CHECK(magic[0] == 0 && magic[1] == 0, Errc::kBadFile, name,
@@ -38,7 +38,7 @@ Header ReadHeader(std::string_view name, const std::function<void(std::span<char
   GAS_CHECK(type, Errc::kBadFile, name, " @2: unknown element type ", int{magic[2]});
   const size_t rank = magic[3];
   GAS_CHECK(rank <= kMaxRank, Errc::kBadFile, name, " @3: ", rank, " dimensions, at most ", kMaxRank);
-  Header header{.type = *type, .shape = std::vector<int64_t>(rank), .bytes = 0};
+  IdxHeader header{.type = *type, .shape = std::vector<int64_t>(rank), .bytes = 0};
   for (int64_t& n : header.shape) {
     uint32_t big_endian = 0;
     read({reinterpret_cast<char*>(&big_endian), sizeof big_endian});
@@ -58,7 +58,7 @@ void ReverseEachElement(std::span<char> bytes, size_t element_size) {
   }
 }
 
-Tensor ReadData(const Header& header, const std::function<void(std::span<char>)>& read) {
+Tensor ReadData(const IdxHeader& header, const std::function<void(std::span<char>)>& read) {
   Tensor tensor = torch::empty(header.shape, header.type);
   const std::span<char> data(static_cast<char*>(tensor.data_ptr()), header.bytes);
   if (!data.empty()) read(data);
@@ -69,7 +69,7 @@ Tensor ReadData(const Header& header, const std::function<void(std::span<char>)>
 Tensor ParseCompressed(std::string_view name, std::span<const char> bytes) {
   Inflater stream(name, bytes, Inflater::Wrapping::kGzip);
   const auto read = [&stream](std::span<char> to) { stream.Read(to); };
-  const Header header = ReadHeader(name, read);
+  const IdxHeader header = ReadHeader(name, read);
   GAS_CHECK(CanInflateTo(bytes.size(), header.bytes), Errc::kBadFile, name, ": claims ", header.bytes,
             " bytes, which ", bytes.size(), " compressed bytes cannot hold");
   Tensor tensor = ReadData(header, read);
@@ -85,7 +85,7 @@ Tensor ParsePlain(std::string_view name, std::span<const char> bytes) {
     std::copy_n(rest.begin(), to.size(), to.begin());
     rest = rest.subspan(to.size());
   };
-  const Header header = ReadHeader(name, read);
+  const IdxHeader header = ReadHeader(name, read);
   GAS_CHECK(header.bytes == rest.size(), Errc::kBadFile, name, ": its shape ", at::IntArrayRef(header.shape),
             " needs ", header.bytes, " bytes, ", rest.size(), " left");
   return ReadData(header, read);

@@ -22,7 +22,7 @@ constexpr Descr kDescrs[] = {{"<f4", torch::kFloat32}, {"<f8", torch::kFloat64},
                              {"|i1", torch::kInt8},    {"|u1", torch::kUInt8},   {"|b1", torch::kBool},
                              {"<i1", torch::kInt8},    {"<u1", torch::kUInt8},   {"<b1", torch::kBool}};
 
-struct Header {
+struct NpyHeader {
   std::optional<torch::ScalarType> type;
   std::optional<bool> fortran_order;
   std::optional<std::vector<int64_t>> shape;
@@ -34,7 +34,7 @@ class HeaderParser {
  public:
   HeaderParser(std::string_view name, std::string_view text) : name_(name), text_(text) {}
 
-  Header Parse() {
+  NpyHeader Parse() {
     Expect('{');
     while (!TakeIf('}')) {
       const std::string_view key = TakeString();
@@ -161,7 +161,7 @@ class HeaderParser {
   std::string_view name_;
   std::string_view text_;
   size_t at_ = 0;
-  Header header_;
+  NpyHeader header_;
 };
 
 struct Layout {
@@ -198,7 +198,7 @@ Tensor Transpose(const Tensor& tensor) {
 
 Tensor ParseNpy(std::string_view name, std::span<const char> bytes) {
   const Layout layout = Split(name, bytes);
-  const Header header = HeaderParser(name, layout.header).Parse();
+  const NpyHeader header = HeaderParser(name, layout.header).Parse();
   std::vector<int64_t> shape = *header.shape;
   const auto size = ByteSize(shape, torch::elementSize(*header.type));
   GAS_CHECK(size, Errc::kBadFile, name, ": its shape ", at::IntArrayRef(shape), " overflows");

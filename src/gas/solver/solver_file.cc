@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
+#include "gas/io/json.h"
 
 namespace gas {
 namespace {
@@ -115,7 +116,7 @@ SolverEntry EntryFromJson(const Json& json) {
   entry.t_eps = json.at("t_eps").get<double>();
   entry.provenance = json.value("provenance", Json::object());
   ValidateTable(t);
-  GAS_CHECK(json.at("nfe").get<int64_t>() == t.nfe(), Errc::kBadFile, "nfe = ", json.at("nfe").dump(),
+  GAS_CHECK(json.at("nfe").get<int64_t>() == t.nfe(), Errc::kBadFile, "nfe = ", Quoted(json.at("nfe").dump()),
             ", but the table has ", t.nfe(), " rows");
   if (json.contains("student")) entry.student = StudentFromJson(json["student"]);
   return entry;
@@ -132,7 +133,7 @@ const SolverEntry& SolverFile::at(int64_t nfe) const {
 }
 
 SolverFile ParseSolverFile(const std::string& name, const std::string& text) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseJson(name, text);
   GAS_CHECK(json.is_object(), Errc::kBadFile, name, ": not a JSON object, so not a solver file");
   try {
     GAS_CHECK(json.contains("gas_solver"), Errc::kBadFile, name,

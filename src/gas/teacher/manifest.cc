@@ -4,6 +4,7 @@
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
+#include "gas/io/json.h"
 #include "gas/teacher/shard.h"
 
 namespace gas {
@@ -41,12 +42,12 @@ void CheckNoSeedTwice(const std::filesystem::path& folder, const std::vector<Sha
 Manifest Manifest::Read(const std::filesystem::path& folder) {
   const std::string name = PathIn(folder).string();
   const Bytes bytes = ReadFile(name, kMaxManifestBytes);
-  const Json json = Json::parse(bytes.begin(), bytes.end(), nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseJson(name, {bytes.data(), bytes.size()});
   GAS_CHECK(json.is_object() && json.contains("gas_teacher"), Errc::kBadFile, name,
             ": no entry gas_teacher, so not the manifest of teacher data");
   try {
     const Json& format = json.at("gas_teacher");
-    GAS_CHECK(format == 1 || format == 2, Errc::kBadFile, name, ": format ", format.dump(),
+    GAS_CHECK(format == 1 || format == 2, Errc::kBadFile, name, ": format ", Quoted(format.dump()),
               ", this program reads 1 and 2");
     Manifest manifest;
     manifest.format = format.get<int>();
@@ -61,6 +62,9 @@ Manifest Manifest::Read(const std::filesystem::path& folder) {
     return manifest;
   } catch (const Json::exception& e) {
     Fail(Errc::kBadFile, name, ": ", e.what());
+  } catch (const Error& e) {
+    if (e.code() == Errc::kBadFile) throw;
+    Fail(Errc::kBadFile, name, ": ", e.what());  // a list of seeds, which here is not an option
   }
 }
 

@@ -18,6 +18,7 @@
 #include "gas/core/error.h"
 #include "gas/io/descriptor.h"
 #include "gas/io/file.h"
+#include "gas/io/json.h"
 
 namespace gas {
 namespace {
@@ -53,7 +54,7 @@ std::optional<ClaimOwner> OwnerOf(const fs::path& lock) {
   } catch (const Error&) {
     return std::nullopt;  // it was removed just now
   }
-  const Json json = Json::parse(bytes.begin(), bytes.end(), nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseJsonOrNone({bytes.data(), bytes.size()}).value_or(nullptr);
   const bool complete = json.is_object() && json.contains("host") && json["host"].is_string() &&
                         json.contains("pid") && json["pid"].is_number_integer() && json.contains("started") &&
                         json["started"].is_string();

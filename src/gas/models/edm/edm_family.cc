@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
+#include "gas/io/json.h"
 #include "gas/io/safetensors.h"
 #include "gas/models/edm/edm_denoiser.h"
 #include "gas/nn/skeleton.h"
@@ -18,7 +19,7 @@ constexpr const char* kFormat = "edm-1";
 std::vector<std::string> ClassNames(const ModelFiles& files) {
   const std::string text = files.Metadata("class_names");
   if (text.empty()) return {};
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseJson(files.name() + ": metadata entry class_names", text);
   GAS_CHECK(json.is_array(), Errc::kBadFile, files.name(),
             ": metadata entry class_names is not a JSON array");
   std::vector<std::string> names;
@@ -33,7 +34,11 @@ std::shared_ptr<Precond> NetworkOf(const ModelFiles& files, const PrecondConfig&
   {
     // Nothing is allocated before the shapes of the file have been compared with the network's.
     const nn::SkeletonGuard skeleton;
-    network = std::make_shared<Precond>(config);
+    try {
+      network = std::make_shared<Precond>(config);
+    } catch (const Error& e) {  // an impossible size, which here came from the file
+      Fail(Errc::kBadFile, files.name(), ": ", e.what());
+    }
   }
   nn::LoadWeights(*network, *files.tensors(), {.device = device});
   network->eval();
@@ -46,7 +51,7 @@ bool IsEdmFile(const ModelFiles& files) { return files.Metadata(kModelKey) == kF
 
 PrecondConfig ConfigOf(const ModelFiles& files) {
   const std::string kwargs = files.Metadata("init_kwargs"), class_name = files.Metadata("class_name");
-  const Json json = Json::parse(kwargs, nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseJson(files.name() + ": metadata entry init_kwargs", kwargs);
   GAS_CHECK(json.is_object(), Errc::kBadFile, files.name(),
             ": metadata entry init_kwargs is not a JSON object");
   return PrecondConfigFromJson(class_name, json);

@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
+#include "gas/io/json.h"
 #include "gas/models/mixture/mixture.h"
 
 namespace gas {
@@ -10,8 +11,8 @@ bool IsMixture(const ModelFiles& files) {
   const size_t first = files.head().find_first_not_of(" \t\r\n");
   if (first == std::string::npos || files.head()[first] != '{') return false;
   const Bytes bytes = ReadFile(files.path(), kMaxMixtureBytes);
-  const auto json = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, /*allow_exceptions=*/false);
-  return json.is_object() && json.contains(kMixtureKey);
+  const std::optional<nlohmann::json> json = ParseJsonOrNone({bytes.data(), bytes.size()});
+  return json && json->is_object() && json->contains(kMixtureKey);
 }
 
 Model OpenMixture(const ModelFiles& files, const ModelOptions& options) {

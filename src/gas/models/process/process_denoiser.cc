@@ -1,6 +1,7 @@
 #include "gas/models/process/process_denoiser.h"
 
 #include "gas/core/error.h"
+#include "gas/io/json.h"
 #include "gas/io/layout.h"
 
 namespace gas {
@@ -13,14 +14,6 @@ constexpr size_t kMaxNameBytes = 256;
 constexpr int64_t kMaxSide = 65536;
 constexpr int64_t kMaxSampleNumbers = int64_t{1} << 28;  // 1 GiB of float32
 constexpr int64_t kMaxClasses = 1'000'000'000;           // as the bound of sample.class
-
-// Text from outside for a message: short, and without characters that a terminal would obey.
-std::string Quoted(std::string_view text) {
-  constexpr size_t kShown = 80;
-  const std::string quoted =
-      Json(text.substr(0, kShown)).dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
-  return text.size() > kShown ? quoted + "..." : quoted;
-}
 
 const Json& Field(std::string_view where, const Json& hello, const char* key) {
   const auto found = hello.find(key);
@@ -68,9 +61,10 @@ std::span<const char> BytesOf(const Tensor& tensor) {
 }  // namespace
 
 ProcessHello ParseProcessHello(std::string_view where, std::string_view line) {
-  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  GAS_CHECK(json.is_object(), Errc::kBadFile, where, ": its first line is ", Quoted(line),
+  const std::optional<Json> parsed = ParseJsonOrNone(line);
+  GAS_CHECK(parsed && parsed->is_object(), Errc::kBadFile, where, ": its first line is ", Quoted(line),
             ", must be a JSON object");
+  const Json& json = *parsed;
   const Json& format = Field(where, json, "gas_denoiser");
   GAS_CHECK(format == 1, Errc::kBadFile, where, ": \"gas_denoiser\" = ", Quoted(format.dump()),
             ", must be 1");

@@ -1,5 +1,6 @@
 // Files of discriminators: ours with their configuration, and bare weights under R3GAN's names.
 #include "gas/core/error.h"
+#include "gas/io/json.h"
 #include "gas/io/safetensors.h"
 #include "gas/models/r3gan/discriminator.h"
 #include "gas/nn/state_dict.h"
@@ -29,7 +30,7 @@ Config StoredConfig(const Safetensors& file, const std::map<std::string, Tensor>
   const auto config = file.metadata.find("config");
   GAS_CHECK(config != file.metadata.end(), Errc::kBadFile, file.name, ": metadata entry config is missing");
   try {
-    return ConfigFromJson(nlohmann::json::parse(config->second, nullptr, /*allow_exceptions=*/false));
+    return ConfigFromJson(ParseJson("metadata entry config", config->second));
   } catch (const Error& e) {
     Fail(Errc::kBadFile, file.name, ": ", e.what());
   }

@@ -1,0 +1,118 @@
+// make_seeds FOLDER: writes small valid files into FOLDER/<reader>, where each fuzz target starts from its
+// own.
+#include "gas/io/file.h"
+#include "gas/models/edm/edm_family.h"
+#include "gas/nn/state_dict.h"
+#include "gas/solver/registry.h"
+#include "gas/solver/solver_file.h"
+#include "io/valid_files.h"
+
+namespace gas {
+namespace {
+
+using Json = nlohmann::json;
+namespace fs = std::filesystem;
+
+void Write(const fs::path& folder, const std::vector<std::string>& files) {
+  MakeDirectory(folder);
+  for (size_t i = 0; i < files.size(); ++i) WriteFile(folder / std::to_string(i), files[i]);
+}
+
+// Of every kind that JSON can name.
+std::vector<Json> Schedules() {
+  return {VpLinearSchedule()->ToJson(),
+          VeSchedule()->ToJson(),
+          CosineSchedule()->ToJson(),
+          FlowSchedule()->ToJson(),
+          {{"kind", "discrete"}, {"alphas_cumprod", {0.9, 0.5, 0.1}}, {"t_eps", 0.001}},
+          {{"kind", "scaled-sigma"},
+           {"curve", "vp"},
+           {"vp_scaling", true},
+           {"sigma_min", 0.01},
+           {"sigma_max", 80},
+           {"beta_d", 19.9},
+           {"beta_min", 0.1}}};
+}
+
+std::vector<std::string> SolverFiles() {
+  SolverFile file;
+  file.schedule = VpLinearSchedule();
+  for (const int64_t nfe : {1, 2}) {
+    file.entries[nfe].table = MakeSolverTable("dpmpp-2m", *file.schedule, "", nfe, kDefaultTEps);
+  }
+  return {FormatSolverFile(file)};
+}
+
+std::vector<std::string> Hellos() {
+  std::vector<std::string> lines;
+  for (const Json& schedule : Schedules()) {
+    lines.push_back(Json({{"gas_denoiser", 1},
+                          {"name", "a"},
+                          {"shape", {1, 2, 3}},
+                          {"classes", 2},
+                          {"prediction", "noise"},
+                          {"schedule", schedule}})
+                        .dump());
+  }
+  return lines;
+}
+
+std::vector<std::string> Manifests() {
+  const Json spec = {{"model", "a"}, {"nfe", 1}};
+  const Json shard = {{"file", "shard-0.safetensors"}, {"sha256", "00"}, {"seeds", "0-3,5"}};
+  return {Json({{"gas_teacher", 1}, {"spec", spec}, {"shards", {shard}}}).dump(),
+          Json({{"gas_teacher", 2}, {"spec", spec}, {"shard_size", 4}}).dump()};
+}
+
+std::vector<std::string> Mixtures() {
+  std::vector<std::string> files;
+  for (const Json& schedule : Schedules()) {
+    files.push_back(Json({{"gas_mixture", 1},
+                          {"shape", {2, 1, 1}},
+                          {"schedule", schedule},
+                          {"weights", {1, 3}},
+                          {"means", {{1, 0}, {-1, 0.5}}},
+                          {"covariances", {{{0.5, 0.2}, {0.2, 0.3}}, {{0.1, 0}, {0, 0.1}}}}})
+                        .dump());
+  }
+  return files;
+}
+
+// The smallest networks of the two architectures.
+void WriteEdmModels(const fs::path& folder) {
+  for (const char* type : {"SongUNet", "DhariwalUNet"}) {
+    edm::PrecondConfig config;
+    edm::UNetConfig& network = config.network;
+    network.model_type = type;
+    network.img_resolution = 1;
+    network.in_channels = network.out_channels = 1;
+    network.model_channels = 4;
+    network.channel_mult = {1};
+    network.channel_mult_emb = 1;
+    network.num_blocks = 1;
+    network.attn_resolutions = {};
+    edm::Precond precond(config);
+    edm::WriteEdmModel(folder / type, config, StateDict(precond), {{"class_names", R"(["a","b"])"}});
+  }
+}
+
+void WriteAll(const fs::path& folder) {
+  Write(folder / "safetensors", testing::ValidSafetensors());
+  Write(folder / "idx", testing::ValidIdx());
+  Write(folder / "npy", testing::ValidNpy());
+  Write(folder / "npz", testing::ValidNpz());
+  Write(folder / "png", testing::ValidPng());
+  Write(folder / "solver_file", SolverFiles());
+  Write(folder / "process_hello", Hellos());
+  Write(folder / "manifest", Manifests());
+  Write(folder / "model", Mixtures());
+  WriteEdmModels(folder / "model");
+}
+
+}  // namespace
+}  // namespace gas
+
+int main(int argc, char** argv) {
+  GAS_CHECK(argc == 2, gas::Errc::kBadOption, "usage: make_seeds FOLDER");
+  gas::WriteAll(argv[1]);
+}

@@ -1,0 +1,59 @@
+#include "gas/io/json.h"
+
+#include "support/expect.h"
+
+namespace gas {
+namespace {
+
+std::string Nested(int depth, const char* open, const char* close) {
+  std::string text;
+  for (int i = 0; i < depth; ++i) text += open;
+  for (int i = 0; i < depth; ++i) text += close;
+  return text;
+}
+
+TEST(Json, ReadsWhatTheLimitsAllow) {
+  EXPECT_EQ(ParseJson("x", R"({"a": [1, 2.5, "b", null], "a": true})"), nlohmann::json({{"a", true}}));
+  EXPECT_NO_THROW(ParseJson("x", Nested(64, "[", "]")));
+  EXPECT_NO_THROW(ParseJson("x", "[1]", {.bytes = 3}));
+}
+
+TEST(Json, DepthIsBoundedForListsAndObjects) {
+  EXPECT_ERROR(ParseJson("x", Nested(65, "[", "]")), Errc::kBadFile, "x: JSON nested more than 64 deep");
+  EXPECT_ERROR(ParseJson("x", Nested(65, R"({"a":)", "}")), Errc::kBadFile, "nested more than 64 deep");
+  EXPECT_ERROR(ParseJson("x", "[[]]", {.depth = 1}), Errc::kBadFile, "nested more than 1 deep");
+  // Refused at its 65th bracket: neither the text that follows nor its missing end is looked at.
+  EXPECT_ERROR(ParseJson("x", std::string(1 << 20, '[')), Errc::kBadFile, "nested more than 64 deep");
+  EXPECT_EQ(ParseJsonOrNone(std::string(1 << 20, '[')), std::nullopt);
+}
+
+TEST(Json, MessagesAreShortAndHaveNothingOfTheText) {
+  const std::string secret(10000, 's');
+  for (const std::string& text : {secret, "[1, " + secret, '"' + secret, "{\"" + secret + "\": \xff}",
+                                  std::string("1e999"), std::string(), std::string("[1] 2")}) {
+    try {
+      ParseJson("name", text);
+      ADD_FAILURE() << text.substr(0, 20) << " was read";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), Errc::kBadFile);
+      EXPECT_LT(std::string_view(e.what()).size(), 200);
+      EXPECT_EQ(std::string_view(e.what()).find("sss"), std::string_view::npos) << e.what();
+    }
+  }
+  EXPECT_ERROR(ParseJson("name", "[1, x]"), Errc::kBadFile, "name: not JSON at byte 5");
+  EXPECT_ERROR(ParseJson("name", "[1]", {.bytes = 2}), Errc::kBadFile, "name: 3 bytes of JSON, at most 2");
+}
+
+TEST(Json, NoneForTextThatIsNotJson) {
+  EXPECT_EQ(ParseJsonOrNone("Loading weights"), std::nullopt);
+  EXPECT_EQ(ParseJsonOrNone("{}"), nlohmann::json::object());
+  EXPECT_TRUE(ParseJsonOrNone("null").has_value());
+}
+
+TEST(Json, QuotedTextIsShortAndEscaped) {
+  EXPECT_EQ(Quoted("a\x1b[2Jb"), R"("a\u001b[2Jb")");
+  EXPECT_EQ(Quoted(std::string(81, 'x')), '"' + std::string(80, 'x') + "\"...");
+}
+
+}  // namespace
+}  // namespace gas
