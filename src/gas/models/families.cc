@@ -4,6 +4,7 @@
 
 #include "gas/core/error.h"
 #include "gas/models/edm/edm_family.h"
+#include "gas/models/edm/edm_trainable.h"
 #include "gas/models/mixture/mixture_family.h"
 #include "gas/models/process/process_family.h"
 
@@ -12,7 +13,8 @@ namespace {
 
 constexpr ModelFamily kFamilies[] = {
     {"process", "exec:COMMAND", IsProcess, OpenProcess},
-    {"edm", "safetensors with metadata gas_model = edm-1", edm::IsEdmFile, edm::OpenEdm},
+    {"edm", "safetensors with metadata gas_model = edm-1", edm::IsEdmFile, edm::OpenEdm, edm::NewTrainableEdm,
+     edm::TrainableEdmFrom},
     {"mixture", "JSON with the entry gas_mixture", IsMixture, OpenMixture},
 };
 
@@ -28,6 +30,21 @@ const ModelFamily& FamilyOf(const ModelFiles& files) {
         (looked_for.empty() ? "" : "; ") + std::string(family.name) + ": " + std::string(family.looks_for);
   }
   Fail(Errc::kBadFile, files.name(), ": not a model that this program knows (", looked_for, ")");
+}
+
+std::unique_ptr<TrainableDenoiser> NewTrainableDenoiser(const DenoiserShape& shape,
+                                                        const DenoiserSizes& sizes) {
+  for (const ModelFamily& family : kFamilies) {
+    if (family.train_new != nullptr) return family.train_new(shape, sizes);
+  }
+  GAS_ASSERT(false);
+}
+
+std::unique_ptr<TrainableDenoiser> TrainableDenoiserFrom(const ModelFiles& files) {
+  const ModelFamily& family = FamilyOf(files);
+  GAS_CHECK(family.train_from != nullptr, Errc::kBadFile, files.name(), ": models of family ", family.name,
+            " cannot be trained by this program");
+  return family.train_from(files);
 }
 
 }  // namespace gas

@@ -7,6 +7,7 @@
 
 #include "gas/models/model.h"
 #include "gas/models/model_files.h"
+#include "gas/models/trainable_denoiser.h"
 
 namespace gas {
 
@@ -19,6 +20,10 @@ struct ModelFamily {
   // The model as it is, without guidance. Throws Error(kBadFile) for what is damaged, Error(kBadOption) for
   // options that it cannot follow, Error(kUnavailable) for a process that ends.
   Model (*open)(const ModelFiles& files, const ModelOptions& options);
+  // Of families whose networks can be trained here (models/trainable_denoiser.h); null for others.
+  std::unique_ptr<TrainableDenoiser> (*train_new)(const DenoiserShape& shape,
+                                                  const DenoiserSizes& sizes) = nullptr;
+  std::unique_ptr<TrainableDenoiser> (*train_from)(const ModelFiles& files) = nullptr;
 };
 
 // In the order in which they are asked.

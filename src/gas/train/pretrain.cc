@@ -16,27 +16,26 @@ uint64_t StreamSeed(uint64_t seed, uint64_t stream) { return MixBits(seed + stre
 
 }  // namespace
 
-NetworkTask DenoisingTask(edm::Precond& network, const NoiseDistribution& noise, double label_dropout,
+NetworkTask DenoisingTask(TrainableDenoiser& denoiser, const NoiseDistribution& noise, double label_dropout,
                           const DataAugmentOptions& augment) {
-  const double sigma_data = network.config().sigma_data;
-  const edm::UNetConfig& shape = network.config().network;
+  const DenoiserShape shape = denoiser.shape();
+  const double sigma_data = shape.data_std;
   NetworkTask task;
   task.prepare = [=](const Tensor& images, const Tensor& labels, uint64_t seed) -> NetworkTask::Rows {
     const Tensor clean =
-        AugmentData(ToSigned(images), labels, augment, shape.img_resolution, StreamSeed(seed, kAugmentStream))
+        AugmentData(ToSigned(images), labels, augment, shape.resolution, StreamSeed(seed, kAugmentStream))
             .contiguous(torch::MemoryFormat::ChannelsLast);
     auto random = at::make_generator<at::CPUGeneratorImpl>(StreamSeed(seed, kNoiseStream));
     const Tensor sigma = (torch::randn({clean.size(0)}, random) * noise.std + noise.mean).exp();
-    const Tensor kept = torch::rand({clean.size(0), 1}, random) >= label_dropout;
+    const Tensor dropped = torch::rand({clean.size(0), 1}, random).flatten() < label_dropout;
     const Tensor normal = torch::randn(clean.sizes(), random).to(clean.device());
     const Tensor per_image = sigma.reshape({-1, 1, 1, 1}).to(clean.device());
-    Tensor classes = edm::OneHotLabels(labels, shape.label_dim);
-    if (!classes.defined()) classes = torch::zeros({clean.size(0), 0}, clean.options());
-    return {clean, clean + normal * per_image, per_image, classes * kept.to(classes.device())};
+    const Tensor told = labels.masked_fill(dropped.to(labels.device()), -1);
+    return {clean, clean + normal * per_image, per_image, told};
   };
-  task.loss = [&network, sigma_data](const NetworkTask::Rows& rows) {
-    const Tensor &clean = rows[0], &noisy = rows[1], &sigma = rows[2], &classes = rows[3];
-    const Tensor denoised = network.Denoise(noisy, sigma.flatten(), classes);
+  task.loss = [&denoiser, sigma_data](const NetworkTask::Rows& rows) {
+    const Tensor &clean = rows[0], &noisy = rows[1], &sigma = rows[2], &labels = rows[3];
+    const Tensor denoised = denoiser.Denoise(noisy, sigma.flatten(), labels);
     const Tensor weight = (sigma.square() + sigma_data * sigma_data) / (sigma * sigma_data).square();
     return (weight * (denoised - clean).square()).mean();
   };

@@ -3,7 +3,7 @@
 #define GAS_TRAIN_PRETRAIN_H_
 
 #include "gas/features/classifier.h"
-#include "gas/models/edm/precond.h"
+#include "gas/models/trainable_denoiser.h"
 #include "gas/train/data_augment.h"
 #include "gas/train/network_trainer.h"
 
@@ -16,9 +16,8 @@ struct NoiseDistribution {
 
 // EDM's training loss: E lambda(sigma) |D(y + n; sigma) - y|^2 with lambda = (sigma^2 + sigma_data^2) /
 // (sigma sigma_data)^2 (Karras et al. 2022, eq. 8), mean over batch and pixels. Whole labels are dropped with
-// probability label_dropout, so that guidance can be used; the network must not drop them too. `network` must
-// outlive the task.
-NetworkTask DenoisingTask(edm::Precond& network, const NoiseDistribution& noise, double label_dropout,
+// probability label_dropout, so that guidance can be used. `denoiser` must outlive the task.
+NetworkTask DenoisingTask(TrainableDenoiser& denoiser, const NoiseDistribution& noise, double label_dropout,
                           const DataAugmentOptions& augment = {});
 
 // Cross entropy with labels smoothed by 0.05. `network` must outlive the task.

@@ -5,72 +5,47 @@
 #include "gas/core/error.h"
 #include "gas/core/seeds.h"
 #include "gas/metrics/frechet.h"
-#include "gas/models/edm/edm_family.h"
+#include "gas/models/model_files.h"
 #include "gas/nn/state_dict.h"
 #include "gas/nn/weights.h"
 
 namespace gas {
 namespace {
 
-edm::PrecondConfig NewConfig(const PretrainOptions& options, const TrainingImages& data) {
-  edm::PrecondConfig config;
-  // The data's own deviation, measured on the training images, to one digit: EDM's scalings assume it.
+// What the data ask for. Their own deviation, measured on the training images, is rounded to one digit: EDM's
+// scalings assume it.
+DenoiserShape ShapeOf(const TrainingImages& data) {
   const double deviation = AtResolution(data.set, data.resolution).std().item<double>();
-  config.sigma_data = std::round(deviation * 10) / 10;
-  edm::UNetConfig& network = config.network;
-  network.img_resolution = data.resolution;
-  network.in_channels = network.out_channels = data.set.images.size(1);
-  network.label_dim = data.classes;
-  network.model_channels = options.sizes.width;
-  network.channel_mult = options.sizes.channel_mult;
-  network.num_blocks = options.sizes.blocks;
-  network.attn_resolutions = options.sizes.attn_resolutions;
-  if (network.attn_resolutions.empty()) network.attn_resolutions = {data.resolution / 4};
-  network.dropout = 0;
-  network.label_dropout = options.sizes.label_dropout;
-  return config;
+  return {.channels = data.set.images.size(1),
+          .resolution = data.resolution,
+          .classes = data.classes,
+          .data_std = std::round(deviation * 10) / 10};
 }
 
-// The configuration of the model in a file, which must be one for such images.
-edm::PrecondConfig InitConfig(const ModelFiles& file, const TrainingImages& data) {
-  GAS_CHECK(edm::IsEdmFile(file), Errc::kBadFile, file.name(),
-            ": no EDM network of this program, so no denoiser can begin with it");
-  const edm::PrecondConfig config = edm::ConfigOf(file);
-  const edm::UNetConfig& c = config.network;
+// The model of a file, which must be one for such images.
+std::unique_ptr<TrainableDenoiser> DenoiserFrom(const std::filesystem::path& path,
+                                                const TrainingImages& data) {
+  const ModelFiles file(path.string());
+  std::unique_ptr<TrainableDenoiser> denoiser = TrainableDenoiserFrom(file);
+  const DenoiserShape& has = denoiser->shape();
   const int64_t channels = data.set.images.size(1), side = data.resolution;
-  GAS_CHECK(c.in_channels == channels && c.img_resolution == side, Errc::kBadFile, file.name(),
-            ": is for images of ", c.in_channels, " channels and ", c.img_resolution,
+  GAS_CHECK(has.channels == channels && has.resolution == side, Errc::kBadFile, file.name(),
+            ": is for images of ", has.channels, " channels and ", has.resolution,
             " pixels on a side, the data have ", channels, " and ", side);
-  GAS_CHECK(c.label_dim == data.classes, Errc::kBadFile, file.name(), ": has ", c.label_dim,
+  GAS_CHECK(has.classes == data.classes, Errc::kBadFile, file.name(), ": has ", has.classes,
             " classes, the data have ", data.classes);
   const auto names = data.metadata.find("class_names");
   GAS_CHECK(names == data.metadata.end() || file.Metadata("class_names") == names->second, Errc::kBadFile,
             file.name(), ": has the classes ", file.Metadata("class_names"), ", the data have ",
             names->second);
-  return config;
+  return denoiser;
 }
 
-// A denoiser that is about to be trained. Its own configuration drops no labels, since the task does.
-struct StartedDenoiser {
-  edm::PrecondConfig config;  // as in the file
-  std::unique_ptr<edm::Precond> network;
-};
-
-StartedDenoiser MakeDenoiser(const PretrainOptions& options, const TrainingImages& data) {
-  std::optional<ModelFiles> init;
-  if (!options.init.empty()) init.emplace(options.init.string());
-  StartedDenoiser denoiser{.config = init ? InitConfig(*init, data) : NewConfig(options, data),
-                           .network = nullptr};
-  edm::PrecondConfig trained = denoiser.config;
-  trained.network.label_dropout = 0;
+std::unique_ptr<TrainableDenoiser> MakeDenoiser(const PretrainOptions& options, const TrainingImages& data) {
   torch::manual_seed(options.train.seed);
-  denoiser.network = std::make_unique<edm::Precond>(trained);
-  if (init) {
-    nn::LoadWeights(*denoiser.network, *init->tensors());
-    for (Tensor& parameter : denoiser.network->parameters()) parameter.requires_grad_(true);
-  }
-  UseChannelsLast(*denoiser.network);
-  denoiser.network->to(options.train.device);
+  auto denoiser = options.init.empty() ? NewTrainableDenoiser(ShapeOf(data), options.sizes)
+                                       : DenoiserFrom(options.init, data);
+  denoiser->module().to(options.train.device);
   return denoiser;
 }
 
@@ -104,17 +79,16 @@ FeatureStatistics TrainingStatistics(const FeatureNetwork& network, const Traini
 
 PretrainResult PretrainDenoiser(const PretrainOptions& options, const PretrainReportFunction& report) {
   const TrainingImages data = ReadTrainingImages(options.data);
-  const StartedDenoiser denoiser = MakeDenoiser(options, data);
-  const NetworkTask task =
-      DenoisingTask(*denoiser.network, options.noise, denoiser.config.network.label_dropout, data.augment);
+  const std::unique_ptr<TrainableDenoiser> denoiser = MakeDenoiser(options, data);
+  const NetworkTask task = DenoisingTask(*denoiser, options.noise, denoiser->label_dropout(), data.augment);
   const auto save = [&](const NamedTensors& average) {
-    edm::WriteEdmModel(options.out, denoiser.config, As(options.store, average), Metadata(options, data));
+    denoiser->Write(options.out, As(options.store, average), Metadata(options, data));
   };
   const NetworkTrainResult run =
-      TrainNetwork(*denoiser.network, data.set, task, options.train, {.report = report, .save = save});
+      TrainNetwork(denoiser->module(), data.set, task, options.train, {.report = report, .save = save});
   return {.out = options.out,
           .images = run.images,
-          .parameters = nn::ParameterCount(*denoiser.network),
+          .parameters = nn::ParameterCount(denoiser->module()),
           .finished = run.finished};
 }
 

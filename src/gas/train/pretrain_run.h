@@ -13,15 +13,6 @@
 
 namespace gas {
 
-// Sizes of a SongUNet.
-struct DenoiserSizes {
-  int64_t width = 32;  // channels at full resolution
-  int64_t blocks = 1;  // residual blocks per level
-  std::vector<int64_t> channel_mult = {1, 2, 2};
-  std::vector<int64_t> attn_resolutions;  // empty: a quarter of the side
-  double label_dropout = 0.1;
-};
-
 struct PretrainOptions {
   PretrainData data;
   NetworkTrainOptions train;
