@@ -55,12 +55,10 @@ asan() {
 # One target; what it finds new is kept beside the seeds, what it crashes on in build/fuzz/crashes.
 fuzz_one() {
   local reader=$1
-  local corpora=("build/fuzz/corpus/$reader")
-  [[ -d tests/fuzz/corpus/$reader ]] && corpora+=("tests/fuzz/corpus/$reader")
   echo "== fuzz_$reader"
   TMPDIR=build/fuzz/tmp ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 OMP_NUM_THREADS=1 \
     "build/fuzz/tests/fuzz/fuzz_$reader" -max_total_time="$FUZZ_SECONDS" -timeout=20 -close_fd_mask=1 \
-    -print_final_stats=1 -artifact_prefix="build/fuzz/crashes/$reader-" "${corpora[@]}" 2>&1 | tail -n 40
+    -print_final_stats=1 -artifact_prefix="build/fuzz/crashes/$reader-" "build/fuzz/corpus/$reader" 2>&1 | tail -n 40
 }
 
 fuzz() {
@@ -68,6 +66,8 @@ fuzz() {
   cmake --build --preset fuzz -j "$JOBS" --target fuzz_all
   mkdir -p build/fuzz/crashes build/fuzz/tmp
   build/fuzz/tests/fuzz/make_seeds build/fuzz/corpus
+  cp tests/fixtures/formats/solver/*.gas.json build/fuzz/corpus/solver_file/
+  cp tests/fixtures/formats/teacher-1/manifest.json build/fuzz/corpus/manifest/
   export -f fuzz_one
   export FUZZ_SECONDS
   sed -n 's/^gas_fuzz(\([a-z_]*\) .*/\1/p' tests/fuzz/CMakeLists.txt |

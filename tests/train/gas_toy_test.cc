@@ -12,14 +12,14 @@ namespace gas {
 namespace {
 
 constexpr double kSpacing = 0.5, kStd = 0.04;
-constexpr int64_t kSide = 5;
+constexpr int64_t kModesPerSide = 5;
 
 nlohmann::json Grid() {
   nlohmann::json grid = {{"weights", {}}, {"means", {}}, {"covariances", {}}};
-  for (int64_t i = 0; i < kSide * kSide; ++i) {
+  for (int64_t i = 0; i < kModesPerSide * kModesPerSide; ++i) {
     grid["weights"].push_back(1);
-    grid["means"].push_back(
-        {kSpacing * static_cast<double>(i / kSide - 2), kSpacing * static_cast<double>(i % kSide - 2)});
+    grid["means"].push_back({kSpacing * static_cast<double>(i / kModesPerSide - 2),
+                             kSpacing * static_cast<double>(i % kModesPerSide - 2)});
     grid["covariances"].push_back({{kStd * kStd, 0}, {0, kStd * kStd}});
   }
   return grid;
@@ -61,7 +61,7 @@ struct Modes {
 };
 
 Modes ModesOf(const Tensor& samples) {
-  const Tensor axis = (torch::arange(kSide, torch::kFloat64) - 2) * kSpacing;
+  const Tensor axis = (torch::arange(kModesPerSide, torch::kFloat64) - 2) * kSpacing;
   const Tensor centres = torch::cartesian_prod({axis, axis});
   const Tensor hit = (samples.flatten(1).unsqueeze(1) - centres).norm(2, {2}).lt(3 * kStd);  // [N,25]
   return {hit.any(1).to(torch::kFloat64).mean().item<double>(), hit.any(0).sum().item<int64_t>()};
@@ -109,7 +109,7 @@ TEST(GasToy, TheAdversaryCoversModesThatTheDistanceBlurs) {
                                std::make_shared<Adversary>(std::make_shared<PlaneDiscriminator>(), options));
   RecordProperty("near_by_distance", std::to_string(distance.near));
   RecordProperty("near_by_both", std::to_string(both.near));
-  EXPECT_EQ(both.reached, kSide * kSide);
+  EXPECT_EQ(both.reached, kModesPerSide * kModesPerSide);
   // 0.26 and 0.58 where this was written; the bound leaves room for other machines' rounding.
   EXPECT_GT(both.near, distance.near + 0.15);
 }

@@ -70,7 +70,7 @@ Tensor MiddleSquare(const Tensor& image) {
 
 // [C,H,W] uint8
 Tensor ReadOne(const fs::path& path, int64_t max_side) {
-  const Tensor image = ReadPng(path, Alpha::kOnWhite);
+  Tensor image = ReadPng(path, Alpha::kOnWhite);
   if (max_side == 0) return image;
   const Tensor square = MiddleSquare(image);
   if (square.size(1) <= max_side) return square.contiguous();

@@ -14,12 +14,15 @@ using Json = nlohmann::json;
 
 constexpr uint64_t kMaxManifestBytes = 256 << 20;
 constexpr int64_t kMaxShardSize = 1 << 20;
+constexpr size_t kMaxFormat1Seeds = 10'000'000;  // of all shards together
 
 std::vector<Shard> ShardsOfFormat1(const std::string& name, const Json& items) {
   std::vector<Shard> shards;
+  size_t seeds = 0;
   for (const Json& item : items) {
     Shard shard{item.at("file").get<std::string>(), item.at("sha256").get<std::string>(),
-                ParseSeeds(item.at("seeds").get<std::string>())};
+                ParseSeeds(item.at("seeds").get<std::string>(), kMaxFormat1Seeds - seeds)};
+    seeds += shard.seeds.size();
     GAS_CHECK(shard.file.find('/') == std::string::npos && !shard.file.starts_with('.'), Errc::kBadFile, name,
               ": shard name ", shard.file, " leads out of the folder");
     shards.push_back(std::move(shard));
