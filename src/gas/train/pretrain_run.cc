@@ -50,7 +50,7 @@ edm::PrecondConfig InitConfig(const ModelFiles& file, const TrainingImages& data
   return config;
 }
 
-// A denoiser that is about to be trained. Its own configuration drops no labels, since the task does.
+// A denoiser that is about to be trained. It draws no random numbers of its own: the task drops labels.
 struct StartedDenoiser {
   edm::PrecondConfig config;  // as in the file
   std::unique_ptr<edm::Precond> network;
@@ -63,6 +63,7 @@ StartedDenoiser MakeDenoiser(const PretrainOptions& options, const TrainingImage
                            .network = nullptr};
   edm::PrecondConfig trained = denoiser.config;
   trained.network.label_dropout = 0;
+  trained.network.dropout = 0;
   torch::manual_seed(options.train.seed);
   denoiser.network = std::make_unique<edm::Precond>(trained);
   if (init) {
