@@ -31,6 +31,7 @@ edm::PrecondConfig TinyDenoiser() {
   c.network.channel_mult = {1, 1};
   c.network.num_blocks = 1;
   c.network.attn_resolutions = {};
+  c.network.dropout = 0;
   return c;
 }
 

@@ -30,13 +30,16 @@ Change Draw(const Tensor& labels, const DataAugmentOptions& o, uint64_t seed) {
           between(u[4], o.hue * kRadians), may_flip & (u[5] < 0.5)};
 }
 
-// [B,2,3]: from a place in the result to where it comes from, both in [-1,1] with y down.
+// [B,2,3]: from a place p in the result to where it comes from, M^-1 (p - shift), where M mirrors, turns and
+// scales around the middle. Places lie in [-1,1], y down, so that a side is 2.
 Tensor InverseMaps(const Change& c) {
   const Tensor cosine = c.angle.cos() / c.scale, sine = c.angle.sin() / c.scale;
   const Tensor sign = 1 - 2 * c.mirrored.to(torch::kFloat64);
-  const Tensor x = torch::stack({sign * cosine, sign * sine, -2 * c.shift_x}, 1);
-  const Tensor y = torch::stack({-sine, cosine, -2 * c.shift_y}, 1);
-  return torch::stack({x, y}, 1);
+  const Tensor x = torch::stack({sign * cosine, sign * sine}, 1);
+  const Tensor y = torch::stack({-sine, cosine}, 1);
+  const Tensor inverse = torch::stack({x, y}, 1);
+  const Tensor shift = 2 * torch::stack({c.shift_x, c.shift_y}, 1).unsqueeze(2);
+  return torch::cat({inverse, -inverse.bmm(shift)}, 2);
 }
 
 Tensor Moved(const Tensor& images, const Change& change) {

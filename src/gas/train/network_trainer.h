@@ -44,7 +44,8 @@ struct NetworkTask {
   // Makes them of a batch: images [B,C,H,W] uint8 and labels [B] on the device. Every random number comes
   // from `seed`, which is that of the step.
   std::function<Rows(const Tensor& images, const Tensor& labels, uint64_t seed)> prepare;
-  // The mean loss of some of the rows, a scalar. It is called by several threads at once.
+  // The mean loss of some of the rows, a scalar. It is called by several threads at once, and so must draw no
+  // random numbers: their order would depend on which thread is first.
   std::function<Tensor(const Rows& rows)> loss;
 };
 

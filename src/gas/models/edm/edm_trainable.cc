@@ -7,8 +7,10 @@
 namespace gas::edm {
 namespace {
 
+// A network that draws no random numbers of its own, so that threads cannot change their order.
 PrecondConfig WithoutDropout(PrecondConfig config) {
   config.network.label_dropout = 0;
+  config.network.dropout = 0;
   return config;
 }
 
