@@ -38,11 +38,16 @@ function(gas_libtorch_version include result)
   set(${result} ${version} PARENT_SCOPE)
 endfunction()
 
+set(LibTorch_BUNDLES_FMT OFF)
 if(GAS_LIBTORCH)
   gas_libtorch_root(${GAS_LIBTORCH} LibTorch_FOLDER)
   set(LibTorch_INCLUDE_DIR ${LibTorch_FOLDER}/include)
   set(LibTorch_LIBRARY ${LibTorch_FOLDER}/lib/libtorch.so)
   gas_libtorch_version(${LibTorch_INCLUDE_DIR} LibTorch_VERSION)
+
+  if(EXISTS ${LibTorch_INCLUDE_DIR}/fmt/format.h)
+    set(LibTorch_BUNDLES_FMT ON)
+  endif()
 
   set(config ${LibTorch_FOLDER}/share/cmake/Torch/TorchConfig.cmake)
   if(EXISTS ${config})
@@ -81,9 +86,5 @@ else()
   endif()
 endif()
 
-set(LibTorch_BUNDLES_FMT OFF)
-if(GAS_LIBTORCH AND EXISTS ${LibTorch_INCLUDE_DIR}/fmt/format.h)
-  set(LibTorch_BUNDLES_FMT ON)
-endif()
 find_package_handle_standard_args(LibTorch REQUIRED_VARS LibTorch_LIBRARY LibTorch_INCLUDE_DIR
                                   VERSION_VAR LibTorch_VERSION)
