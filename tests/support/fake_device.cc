@@ -11,6 +11,13 @@
 #include <c10/util/Backtrace.h>
 #include <torch/library.h>
 
+// A device type that this LibTorch has room for and no kernels of, and to which it can move modules.
+#if TORCH_VERSION_MAJOR >= 2
+#define GAS_FAKE_DEVICE HPU
+#else
+#define GAS_FAKE_DEVICE XPU
+#endif
+
 namespace gas::testing {
 namespace {
 
@@ -19,8 +26,8 @@ using c10::DispatchKeySet;
 using c10::IValue;
 using Stack = torch::jit::Stack;
 
-constexpr torch::DeviceType kType = torch::kXPU;
-constexpr DispatchKey kKey = DispatchKey::XPU;
+constexpr torch::DeviceType kType = torch::DeviceType::GAS_FAKE_DEVICE;
+constexpr DispatchKey kKey = DispatchKey::GAS_FAKE_DEVICE;
 const torch::Device kDevice(kType, 0);
 
 // Counts
@@ -249,11 +256,11 @@ Tensor CopyFrom(const Tensor& from, const Tensor& to, bool) {
   return to;
 }
 
-TORCH_LIBRARY_IMPL(_, XPU, library) {
+TORCH_LIBRARY_IMPL(_, GAS_FAKE_DEVICE, library) {
   library.fallback(torch::CppFunction::makeFromBoxedFunction<&Fallback>());
 }
 
-TORCH_LIBRARY_IMPL(aten, XPU, library) {
+TORCH_LIBRARY_IMPL(aten, GAS_FAKE_DEVICE, library) {
   library.impl("convolution_overrideable", torch::CppFunction::makeFromBoxedFunction<&Convolution>());
   library.impl("convolution_backward_overrideable",
                torch::CppFunction::makeFromBoxedFunction<&ConvolutionBackward>());
@@ -276,7 +283,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   c10::DeviceIndex deviceCount() const noexcept override { return 1; }
 };
 
-C10_REGISTER_GUARD_IMPL(XPU, Guard);
+C10_REGISTER_GUARD_IMPL(GAS_FAKE_DEVICE, Guard);
 
 }  // namespace
 

@@ -6,8 +6,8 @@
 //   - Memory cannot be read through data_ptr(): addresses are made invalid, so that a loop over them crashes, as it would.
 //   - What makes the host wait is counted: values that are asked for, and copies in both directions.
 //
-// It borrows the device type XPU, which LibTorch has room for and, without a plug-in, no kernels of. (PrivateUse1 is meant for
-// this, but LibTorch 1.13 cannot move modules there.)
+// It borrows a device type that LibTorch names and has no kernels of. (PrivateUse1 is meant for this, but LibTorch 1.13 cannot
+// move modules there.)
 #ifndef GAS_TESTS_SUPPORT_FAKE_DEVICE_H_
 #define GAS_TESTS_SUPPORT_FAKE_DEVICE_H_
 
