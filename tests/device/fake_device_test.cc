@@ -78,6 +78,8 @@ TEST(FakeDevice, CountsWhatTheHostWaitsFor) {
   EXPECT_EQ(counter.waits().downloads, 1);
   torch::ones({2}).to(FakeDevice());
   EXPECT_EQ(counter.waits().uploads, 1);
+  torch::ones({2}).to(FakeDevice(), torch::kFloat32, /*non_blocking=*/true);
+  EXPECT_EQ(counter.waits().uploads, 1);
 }
 
 TEST(FakeDevice, MovesModules) {

@@ -246,12 +246,12 @@ void ConvolutionBackward(const c10::OperatorHandle& op, Stack* stack) {
   Call(Operator("aten::convolution_backward"), *stack).Run();
 }
 
-Tensor CopyFrom(const Tensor& from, const Tensor& to, bool) {
+Tensor CopyFrom(const Tensor& from, const Tensor& to, bool non_blocking) {
   const auto host = [](const Tensor& tensor) {
     return IsFake(tensor) ? LaidOutLike(tensor, OnHost(tensor), DispatchKey::CPU) : tensor;
   };
   if (!IsFake(to)) Count(downloads, "download", c10::str(from.sizes()));
-  if (!IsFake(from)) Count(uploads, "upload", c10::str(from.sizes()));
+  if (!IsFake(from) && !non_blocking) Count(uploads, "upload", c10::str(from.sizes()));
   host(to).copy_(host(from));
   return to;
 }
@@ -268,22 +268,34 @@ TORCH_LIBRARY_IMPL(aten, GAS_FAKE_DEVICE, library) {
 }
 
 // One device, one stream; nothing to switch.
+template <torch::DeviceType type_of>
 struct Guard final : c10::impl::DeviceGuardImplInterface {
-  c10::DeviceType type() const override { return kType; }
-  c10::Device exchangeDevice(c10::Device) const override { return kDevice; }
-  c10::Device getDevice() const override { return kDevice; }
+  static c10::Device Only() { return c10::Device(type_of, 0); }
+  c10::DeviceType type() const override { return type_of; }
+  c10::Device exchangeDevice(c10::Device) const override { return Only(); }
+  c10::Device getDevice() const override { return Only(); }
   void setDevice(c10::Device) const override {}
   void uncheckedSetDevice(c10::Device) const noexcept override {}
   c10::Stream getStream(c10::Device) const noexcept override {
-    return c10::Stream(c10::Stream::DEFAULT, kDevice);
+    return c10::Stream(c10::Stream::DEFAULT, Only());
   }
   c10::Stream exchangeStream(c10::Stream) const noexcept override {
-    return c10::Stream(c10::Stream::DEFAULT, kDevice);
+    return c10::Stream(c10::Stream::DEFAULT, Only());
   }
   c10::DeviceIndex deviceCount() const noexcept override { return 1; }
 };
 
-C10_REGISTER_GUARD_IMPL(GAS_FAKE_DEVICE, Guard);
+C10_REGISTER_GUARD_IMPL(GAS_FAKE_DEVICE, Guard<kType>);
+
+#if TORCH_VERSION_MAJOR >= 2
+// The backward pass of LibTorch 2 asks its one accelerator for streams, whatever the device of the tensors. In a build with
+// CUDA that is CUDA, even on machines without; a PrivateUse1 that has a name comes before it.
+C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard<torch::kPrivateUse1>);
+const bool named = [] {
+  c10::register_privateuse1_backend("fake");
+  return true;
+}();
+#endif
 
 }  // namespace
 

@@ -25,7 +25,7 @@ torch::Device FakeDevice();
 struct HostWaits {
   int64_t reads = 0;      // values asked for: item(), equal(), shapes that depend on values
   int64_t downloads = 0;  // copies to the CPU
-  int64_t uploads = 0;    // copies from it, for which LibTorch waits too
+  int64_t uploads = 0;    // copies from it, unless they are asked for with non_blocking
   int64_t total() const { return reads + downloads + uploads; }
 };
 
