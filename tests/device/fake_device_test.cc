@@ -8,10 +8,10 @@ namespace {
 
 using testing::Close;
 using testing::FakeDevice;
-using testing::SameBits;
-using testing::WaitCounter;
 using ::testing::HasSubstr;
+using testing::SameBits;
 using ::testing::ThrowsMessage;
+using testing::WaitCounter;
 
 TEST(FakeDevice, ComputesWhatTheCpuComputes) {
   torch::manual_seed(1);
@@ -94,7 +94,12 @@ TEST(FakeDevice, MovesModules) {
 
 TEST(FakeDeviceDeath, MemoryIsOutOfTheHostsReach) {
   const Tensor x = torch::ones({2}, FakeDevice());
-  EXPECT_DEATH({ volatile float v = x.data_ptr<float>()[0]; (void)v; }, "");
+  EXPECT_DEATH(
+      {
+        volatile float v = x.data_ptr<float>()[0];
+        (void)v;
+      },
+      "");
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 // Every network family on the test's device gives what it gives on the CPU, and its derivative.
+#include "support/networks.h"
+
 #include "gas/features/classifier.h"
 #include "gas/features/lpips.h"
 #include "gas/models/edm/edm_denoiser.h"
@@ -6,7 +8,6 @@
 #include "gas/models/guidance.h"
 #include "gas/models/mixture/mixture.h"
 #include "gas/models/r3gan/discriminator.h"
-#include "support/networks.h"
 #include "support/test_device.h"
 
 namespace gas {
@@ -24,7 +25,8 @@ struct Outcome {
   Tensor output, gradient;  // on the CPU
 };
 
-Outcome Run(const std::function<Tensor(const Tensor&)>& network, const Tensor& x, const torch::Device& device) {
+Outcome Run(const std::function<Tensor(const Tensor&)>& network, const Tensor& x,
+            const torch::Device& device) {
   const Tensor input = x.to(device).requires_grad_();
   const Tensor output = network(input);
   EXPECT_EQ(output.device().type(), device.type());
@@ -145,8 +147,11 @@ TEST(DeviceNetworks, HeadsOnTheEncoder) {
       network->to(device);
       torch::manual_seed(5);
       FeatureDiscriminator discriminator(std::make_shared<edm::EdmEncoder>(network), {.width = 4});
-      return Run([&](const Tensor& v) { return discriminator.forward(v, torch::tensor({0, -1}).to(device)); },
-                 x, device);
+      return Run(
+          [&](const Tensor& v) {
+            return discriminator.forward(v, torch::tensor({0, -1}).to(device));
+          },
+          x, device);
     };
     const Outcome here = run(torch::kCPU);
     ExpectSame(run(TestDevice()), here, DeviceTolerance(1e-4));

@@ -1,4 +1,5 @@
-// The sampler and every student on the test's device: the CPU's samples and gradients, and how often the host waits.
+// The sampler and every student on the test's device: the CPU's samples and gradients, and how often the host
+// waits.
 #include "gas/solver/sampler.h"
 
 #include "gas/models/edm/edm_denoiser.h"
@@ -54,8 +55,8 @@ class DeviceSampling : public ::testing::Test {
 
   Tensor Sample(const StepTable& table, const torch::Device& device, bool checkpoint = false) {
     network_->to(device);
-    const Tensor sample = RunTable(table, edm::EdmDenoiser(network_), noise_.to(device), {},
-                                   {.checkpoint = checkpoint});
+    const Tensor sample =
+        RunTable(table, edm::EdmDenoiser(network_), noise_.to(device), {}, {.checkpoint = checkpoint});
     EXPECT_EQ(sample.device().type(), device.type());
     return sample;
   }
@@ -73,7 +74,10 @@ class DeviceSampling : public ::testing::Test {
     network_->to(device);
     const Tensor noise = noise_.to(device);
     const WaitCounter counter;
-    RunTable(table, edm::EdmDenoiser(network_), noise, {}, {.checkpoint = checkpoint}).square().sum().backward();
+    RunTable(table, edm::EdmDenoiser(network_), noise, {}, {.checkpoint = checkpoint})
+        .square()
+        .sum()
+        .backward();
     if (expected != nullptr) ExpectWaits(counter, *expected, checkpoint ? "with checkpoints" : "without");
     std::vector<Tensor> gradients;
     for (const Tensor& leaf : leaves)
@@ -87,7 +91,8 @@ class DeviceSampling : public ::testing::Test {
   Tensor noise_;
 };
 
-// Coefficients become numbers, the few tensors that a run needs are queued: the host never waits for the device.
+// Coefficients become numbers, the few tensors that a run needs are queued: the host never waits for the
+// device.
 TEST_F(DeviceSampling, SamplesWithoutWaiting) {
   for (const StepTable& table : {Dense(), Spectral()}) {
     const torch::NoGradGuard no_grad;
@@ -101,8 +106,9 @@ TEST_F(DeviceSampling, SamplesWithoutWaiting) {
   }
 }
 
-// On the way back the gradients of the coefficients come to the CPU, where the schedule is: once for each of a, b, the weights
-// of predictions, and for each evaluation what the network says of the noise level, in two tensors.
+// On the way back the gradients of the coefficients come to the CPU, where the schedule is: once for each of
+// a, b, the weights of predictions, and for each evaluation what the network says of the noise level, in two
+// tensors.
 TEST_F(DeviceSampling, GradientsAgreeAndReturnTogether) {
   const HostWaits expected = {.downloads = 3 + 2 * kSteps};
   for (const StepTable& table : {Dense(), Spectral()}) {

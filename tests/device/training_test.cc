@@ -1,13 +1,14 @@
-// Distances, the fit, and steps of GS and GAS on the test's device: the CPU's numbers, and how often the host waits.
+// Distances, the fit, and steps of GS and GAS on the test's device: the CPU's numbers, and how often the host
+// waits.
 #include "gas/features/classifier.h"
 #include "gas/fit/fit.h"
 #include "gas/fit/spectral_start.h"
 #include "gas/grid/time_grid.h"
+#include "gas/io/safetensors.h"
 #include "gas/models/edm/edm_denoiser.h"
 #include "gas/models/feature_discriminator.h"
 #include "gas/models/mixture/mixture.h"
 #include "gas/models/r3gan/discriminator.h"
-#include "gas/io/safetensors.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
 #include "gas/train/gs_trainer.h"
@@ -31,7 +32,8 @@ struct Compared {
   Tensor value, gradient;
 };
 
-Compared Compare(const Distance& distance, const Tensor& student, const Tensor& teacher, torch::Device device) {
+Compared Compare(const Distance& distance, const Tensor& student, const Tensor& teacher,
+                 torch::Device device) {
   const Tensor x = student.to(device).requires_grad_();
   const Tensor value = distance(x, teacher.to(device));
   EXPECT_EQ(value.device().type(), device.type());
@@ -40,7 +42,8 @@ Compared Compare(const Distance& distance, const Tensor& student, const Tensor& 
 }
 
 // `make` builds the distance for a device.
-void ExpectSameDistance(const std::function<Distance(torch::Device)>& make, const std::vector<int64_t>& shape) {
+void ExpectSameDistance(const std::function<Distance(torch::Device)>& make,
+                        const std::vector<int64_t>& shape) {
   torch::manual_seed(4);
   const Tensor student = torch::rand(shape) * 1.6 - 0.8, teacher = torch::rand(shape) * 1.6 - 0.8;
   const Compared here = Compare(make(torch::kCPU), student, teacher, torch::kCPU);
@@ -73,7 +76,8 @@ TEST(DeviceDistances, OfTheDenoisersEncoder) {
   ExpectSameDistance(
       [&](torch::Device device) {
         network->to(device);
-        return MakeDistance("self", {.encoder = std::make_shared<edm::EdmEncoder>(network), .device = device});
+        return MakeDistance("self",
+                            {.encoder = std::make_shared<edm::EdmEncoder>(network), .device = device});
       },
       {2, c.in_channels, c.img_resolution, c.img_resolution});
 }
@@ -95,12 +99,11 @@ TEST(DeviceDistances, OfLpips) {
 // The fit
 
 std::shared_ptr<const Denoiser> SmallMixture() {
-  const nlohmann::json gmm = {
-      {"weights", {0.5, 0.5}},
-      {"means", {{1.5, 0, 0.5, -1}, {-1, 1, 0, 0.5}}},
-      {"covariances",
-       {{{0.1, 0, 0, 0}, {0, 0.05, 0.02, 0}, {0, 0.02, 0.2, 0}, {0, 0, 0, 0.1}},
-        {{0.2, 0.1, 0, 0}, {0.1, 0.2, 0, 0}, {0, 0, 0.05, 0}, {0, 0, 0, 0.05}}}}};
+  const nlohmann::json gmm = {{"weights", {0.5, 0.5}},
+                              {"means", {{1.5, 0, 0.5, -1}, {-1, 1, 0, 0.5}}},
+                              {"covariances",
+                               {{{0.1, 0, 0, 0}, {0, 0.05, 0.02, 0}, {0, 0.02, 0.2, 0}, {0, 0, 0, 0.1}},
+                                {{0.2, 0.1, 0, 0}, {0.1, 0.2, 0, 0}, {0, 0, 0.05, 0}, {0, 0, 0, 0.05}}}}};
   return std::make_shared<MixtureDenoiser>(GaussianMixture(gmm));
 }
 
@@ -115,8 +118,12 @@ TrajectorySource SourceOn(torch::Device device, const SchedulePtr& schedule) {
   RunTable(table, *network, all, {}, hooks);
   const Tensor times = table.t;
   return {2, [=](int64_t piece) {
-            const auto rows = [&](const Tensor& v) { return v.slice(0, 16 * piece, 16 * piece + 16).to(device); };
-            return Trajectories{rows(all), {}, [=](double t) {
+            const auto rows = [&](const Tensor& v) {
+              return v.slice(0, 16 * piece, 16 * piece + 16).to(device);
+            };
+            return Trajectories{rows(all),
+                                {},
+                                [=](double t) {
                                   const int64_t nearest = (times - t).abs().argmin().item<int64_t>();
                                   return rows((*states)[nearest]);
                                 },
@@ -159,8 +166,8 @@ class DeviceTraining : public ::testing::Test {
     if (!kind.empty()) {
       std::shared_ptr<Discriminator> discriminator;
       if (kind == "heads") {
-        discriminator =
-            std::make_shared<FeatureDiscriminator>(std::make_shared<edm::EdmEncoder>(network), FeatureDiscriminatorConfig{.width = 4});
+        discriminator = std::make_shared<FeatureDiscriminator>(std::make_shared<edm::EdmEncoder>(network),
+                                                               FeatureDiscriminatorConfig{.width = 4});
       } else {
         discriminator =
             std::make_shared<r3gan::R3ganDiscriminator>(r3gan::ConfigFor(c.in_channels, c.img_resolution, 8));

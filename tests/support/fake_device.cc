@@ -37,7 +37,8 @@ std::atomic<int64_t> reads = 0, downloads = 0, uploads = 0;
 void Count(std::atomic<int64_t>& kind, const char* name, const std::string& what) {
   ++kind;
   static const bool trace = std::getenv("GAS_FAKE_DEVICE_TRACE") != nullptr;
-  if (trace) std::cerr << "fake device: " << name << ": " << what << "\n" << c10::get_backtrace(0, 40) << "\n";
+  if (trace)
+    std::cerr << "fake device: " << name << ": " << what << "\n" << c10::get_backtrace(0, 40) << "\n";
 }
 
 // Memory: addresses of the device have a bit set that no address of a program has.
@@ -100,11 +101,11 @@ std::string BaseName(const c10::OperatorHandle& op) {
 // Elementwise arithmetic and comparison: CUDA's kernels take a scalar tensor of the CPU as a number.
 bool TakesHostScalars(const std::string& name) {
   static const std::set<std::string> names = {
-      "add",         "sub",        "rsub",        "mul",         "div",        "pow",     "maximum",
-      "minimum",     "fmax",       "fmin",        "fmod",        "remainder",  "atan2",   "hypot",
-      "eq",          "ne",         "lt",          "le",          "gt",         "ge",      "logical_and",
-      "logical_or",  "logical_xor", "bitwise_and", "bitwise_or",  "bitwise_xor", "fill",   "masked_fill",
-      "true_divide", "logaddexp",  "floor_divide"};
+      "add",         "sub",         "rsub",        "mul",        "div",         "pow",   "maximum",
+      "minimum",     "fmax",        "fmin",        "fmod",       "remainder",   "atan2", "hypot",
+      "eq",          "ne",          "lt",          "le",         "gt",          "ge",    "logical_and",
+      "logical_or",  "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "fill",  "masked_fill",
+      "true_divide", "logaddexp",   "floor_divide"};
   return names.count(name) > 0;
 }
 
@@ -115,8 +116,8 @@ bool HasShapeOfValues(const std::string& name) {
   return names.count(name) > 0;
 }
 
-// One call of an operator: its arguments are replaced by tensors of the CPU over the same memory, its results by tensors of
-// the device.
+// One call of an operator: its arguments are replaced by tensors of the CPU over the same memory, its results
+// by tensors of the device.
 class Call {
  public:
   Call(const c10::OperatorHandle& op, Stack& stack) : op_(op), stack_(stack), name_(BaseName(op)) {}
@@ -288,8 +289,8 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
 C10_REGISTER_GUARD_IMPL(GAS_FAKE_DEVICE, Guard<kType>);
 
 #if TORCH_VERSION_MAJOR >= 2
-// The backward pass of LibTorch 2 asks its one accelerator for streams, whatever the device of the tensors. In a build with
-// CUDA that is CUDA, even on machines without; a PrivateUse1 that has a name comes before it.
+// The backward pass of LibTorch 2 asks its one accelerator for streams, whatever the device of the tensors.
+// In a build with CUDA that is CUDA, even on machines without; a PrivateUse1 that has a name comes before it.
 C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard<torch::kPrivateUse1>);
 const bool named = [] {
   c10::register_privateuse1_backend("fake");

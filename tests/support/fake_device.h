@@ -1,13 +1,15 @@
-// A device that is not the CPU, on a machine without one: its tensors live in the CPU's memory, its kernels are the CPU's, and
-// every rule of a GPU holds.
+// A device that is not the CPU, on a machine without one: its tensors live in the CPU's memory, its kernels
+// are the CPU's, and every rule of a GPU holds.
 //
-//   - A kernel takes tensors of this device alone. A scalar tensor [] on the CPU is taken where CUDA takes it as a number, in
+//   - A kernel takes tensors of this device alone. A scalar tensor [] on the CPU is taken where CUDA takes it
+//   as a number, in
 //     arithmetic and comparisons of elements.
-//   - Memory cannot be read through data_ptr(): addresses are made invalid, so that a loop over them crashes, as it would.
+//   - Memory cannot be read through data_ptr(): addresses are made invalid, so that a loop over them crashes,
+//   as it would.
 //   - What makes the host wait is counted: values that are asked for, and copies in both directions.
 //
-// It borrows a device type that LibTorch names and has no kernels of. (PrivateUse1 is meant for this, but LibTorch 1.13 cannot
-// move modules there.)
+// It borrows a device type that LibTorch names and has no kernels of. (PrivateUse1 is meant for this, but
+// LibTorch 1.13 cannot move modules there.)
 #ifndef GAS_TESTS_SUPPORT_FAKE_DEVICE_H_
 #define GAS_TESTS_SUPPORT_FAKE_DEVICE_H_
 

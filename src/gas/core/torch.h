@@ -27,8 +27,8 @@ class AutocastGuard {
   bool before_;
 };
 
-// Whether float32 products and convolutions on CUDA may round their factors to ten bits (TF32), of this process.
-// LibTorch's own default differs between the two.
+// Whether float32 products and convolutions on CUDA may round their factors to ten bits (TF32), of this
+// process. LibTorch's own default differs between the two.
 void UseTf32(bool use);
 
 // The key of a parameter in an optimiser's state.

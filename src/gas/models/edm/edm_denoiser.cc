@@ -9,8 +9,7 @@ Tensor EdmDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Conditi
   const Tensor labels = OneHotLabels(condition.labels, network_->config().network.label_dim);
   // z = x / alpha is never formed: alpha is small at the start, and its scales are known in float64. All of
   // them go to the device together, and so do their gradients on the way back.
-  const auto scales =
-      ToLike(torch::stack({c.in / at.alpha, c.skip / at.alpha, c.out}), x).unbind();
+  const auto scales = ToLike(torch::stack({c.in / at.alpha, c.skip / at.alpha, c.out}), x).unbind();
   const Tensor scaled = (scales[0] * x).contiguous(torch::MemoryFormat::ChannelsLast);
   const Tensor raw = ParallelOverBatch(
       scaled, c.noise, [&](const Tensor& images, const Tensor& noise, int64_t begin, int64_t end) {
