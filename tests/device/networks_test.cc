@@ -25,14 +25,19 @@ struct Outcome {
   Tensor output, gradient;  // on the CPU
 };
 
-Outcome Run(const std::function<Tensor(const Tensor&)>& network, const Tensor& x,
-            const torch::Device& device) {
-  const Tensor input = x.to(device).requires_grad_();
+Outcome Measure(const std::function<Tensor(const Tensor&)>& network, const Tensor& x,
+                const torch::Device& device) {
+  const Tensor input = x.detach().to(device).requires_grad_();
   const Tensor output = network(input);
   EXPECT_EQ(output.device().type(), device.type());
   const Tensor weight = torch::arange(output.numel(), torch::kFloat32).mul(0.7).sin().view(output.sizes());
   (output * weight.to(device)).sum().backward();
   return {output.detach().cpu(), input.grad().cpu()};
+}
+
+// Gradients of parameters would stay behind when these move.
+void Freeze(torch::nn::Module& module) {
+  for (Tensor& parameter : module.parameters()) parameter.requires_grad_(false);
 }
 
 void ExpectSame(const Outcome& there, const Outcome& here, double rtol) {
@@ -43,9 +48,10 @@ void ExpectSame(const Outcome& there, const Outcome& here, double rtol) {
 // `network` looks at module's parameters, wherever they are.
 void ExpectSameOnDevice(torch::nn::Module& module, const std::function<Tensor(const Tensor&)>& network,
                         const Tensor& x, double rtol = DeviceTolerance()) {
-  const Outcome here = Run(network, x, torch::kCPU);
+  Freeze(module);
+  const Outcome here = Measure(network, x, torch::kCPU);
   module.to(TestDevice());
-  ExpectSame(Run(network, x, TestDevice()), here, rtol);
+  ExpectSame(Measure(network, x, TestDevice()), here, rtol);
 }
 
 TEST(DeviceNetworks, EdmNetworksAgreeWithTheReference) {
@@ -72,6 +78,7 @@ TEST(DeviceNetworks, EdmDenoisersAgreeWithTheCpuAndDoNotWait) {
   for (const std::string& name : testing::ReferenceNetworkNames()) {
     SCOPED_TRACE(name);
     const auto network = testing::ReferenceNetwork(Fixture("edm_networks/" + name));
+    Freeze(*network);
     const edm::UNetConfig& c = network->config().network;
     const auto plain = std::make_shared<edm::EdmDenoiser>(network);
     std::vector<std::shared_ptr<const Denoiser>> denoisers = {plain};
@@ -85,12 +92,13 @@ TEST(DeviceNetworks, EdmDenoisersAgreeWithTheCpuAndDoNotWait) {
     };
     for (const auto& denoiser : denoisers) {
       network->to(torch::kCPU);
-      const Outcome here =
-          Run([&](const Tensor& v) { return denoiser->Predict(v, at, labels(torch::kCPU)); }, x, torch::kCPU);
+      const Outcome here = Measure(
+          [&](const Tensor& v) { return denoiser->Predict(v, at, labels(torch::kCPU)); }, x, torch::kCPU);
       network->to(TestDevice());
       const Condition condition = labels(TestDevice());
-      ExpectSame(Run([&](const Tensor& v) { return denoiser->Predict(v, at, condition); }, x, TestDevice()),
-                 here, DeviceTolerance());
+      ExpectSame(
+          Measure([&](const Tensor& v) { return denoiser->Predict(v, at, condition); }, x, TestDevice()),
+          here, DeviceTolerance());
       const Tensor moved = x.to(TestDevice());
       const WaitCounter counter;
       denoiser->Predict(moved, at, condition);
@@ -147,7 +155,7 @@ TEST(DeviceNetworks, HeadsOnTheEncoder) {
       network->to(device);
       torch::manual_seed(5);
       FeatureDiscriminator discriminator(std::make_shared<edm::EdmEncoder>(network), {.width = 4});
-      return Run(
+      return Measure(
           [&](const Tensor& v) {
             return discriminator.forward(v, torch::tensor({0, -1}).to(device));
           },
@@ -169,8 +177,8 @@ TEST(DeviceNetworks, Mixture) {
   const auto predict = [&](const Tensor& v) {
     return network.Predict(v, at, {torch::tensor({-1, 0, 1}).to(v.device())});
   };
-  const Outcome here = Run(predict, x, torch::kCPU);
-  ExpectSame(Run(predict, x, TestDevice()), here, DeviceTolerance());
+  const Outcome here = Measure(predict, x, torch::kCPU);
+  ExpectSame(Measure(predict, x, TestDevice()), here, DeviceTolerance());
 }
 
 }  // namespace

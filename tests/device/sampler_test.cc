@@ -55,8 +55,7 @@ class DeviceSampling : public ::testing::Test {
 
   Tensor Sample(const StepTable& table, const torch::Device& device, bool checkpoint = false) {
     network_->to(device);
-    const Tensor sample =
-        RunTable(table, edm::EdmDenoiser(network_), noise_.to(device), {}, {.checkpoint = checkpoint});
+    const Tensor sample = RunTable(table, denoiser_, noise_.to(device), {}, {.checkpoint = checkpoint});
     EXPECT_EQ(sample.device().type(), device.type());
     return sample;
   }
@@ -74,10 +73,7 @@ class DeviceSampling : public ::testing::Test {
     network_->to(device);
     const Tensor noise = noise_.to(device);
     const WaitCounter counter;
-    RunTable(table, edm::EdmDenoiser(network_), noise, {}, {.checkpoint = checkpoint})
-        .square()
-        .sum()
-        .backward();
+    RunTable(table, denoiser_, noise, {}, {.checkpoint = checkpoint}).square().sum().backward();
     if (expected != nullptr) ExpectWaits(counter, *expected, checkpoint ? "with checkpoints" : "without");
     std::vector<Tensor> gradients;
     for (const Tensor& leaf : leaves)
@@ -88,6 +84,7 @@ class DeviceSampling : public ::testing::Test {
   SchedulePtr schedule_ = VpLinearSchedule();
   std::shared_ptr<edm::Precond> network_ =
       testing::ReferenceNetwork(testing::Fixture("edm_networks/edm_ddpmpp"));
+  edm::EdmDenoiser denoiser_{network_};  // lives until the backward pass, which evaluates it again
   Tensor noise_;
 };
 
@@ -100,7 +97,7 @@ TEST_F(DeviceSampling, SamplesWithoutWaiting) {
     network_->to(TestDevice());
     const Tensor noise = noise_.to(TestDevice());
     const WaitCounter counter;
-    const Tensor sample = RunTable(table, edm::EdmDenoiser(network_), noise, {});
+    const Tensor sample = RunTable(table, denoiser_, noise, {});
     ExpectWaits(counter, {}, "sampling");
     EXPECT_TRUE(Close(sample.cpu(), expected, DeviceTolerance(), 0));
   }

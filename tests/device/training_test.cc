@@ -34,7 +34,7 @@ struct Compared {
 
 Compared Compare(const Distance& distance, const Tensor& student, const Tensor& teacher,
                  torch::Device device) {
-  const Tensor x = student.to(device).requires_grad_();
+  const Tensor x = student.detach().to(device).requires_grad_();
   const Tensor value = distance(x, teacher.to(device));
   EXPECT_EQ(value.device().type(), device.type());
   value.backward();
