@@ -1,26 +1,41 @@
 # Two commands do everything on a fresh Debian 12 machine: `make demo` and `make test`.
+# LIBTORCH=wheel takes PyTorch's wheel instead of Debian's LibTorch, LIBTORCH=/folder an unpacked LibTorch or the Python
+# environment that has one. Each has a build folder of its own.
 
-BUILD := build/release
 JOBS ?= $(shell nproc)
+LIBTORCH ?=
+WHEEL := build/wheel
+WHEEL_READY := $(WHEEL)/ready
 
-.PHONY: all build demo test check fast bench model emoji packages clean
+ifeq ($(LIBTORCH),)
+  BUILD := build/release
+else ifeq ($(LIBTORCH),wheel)
+  BUILD := build/wheel-release
+  LIBTORCH_FOLDER := $(abspath $(WHEEL))
+  LIBTORCH_READY := $(WHEEL_READY)
+else
+  BUILD := build/libtorch$(subst /,-,$(abspath $(LIBTORCH)))
+  LIBTORCH_FOLDER := $(abspath $(LIBTORCH))
+endif
+
+.PHONY: all build demo test check fast bench model emoji packages wheel clean
 
 all: $(BUILD)/build.ninja
-	cmake --build --preset release -j $(JOBS) --target gas
+	cmake --build $(BUILD) -j $(JOBS) --target gas
 
 demo: all
 	$(BUILD)/gas demo
 
 # Everything, tests too.
 build: $(BUILD)/build.ninja
-	cmake --build --preset release -j $(JOBS)
+	cmake --build $(BUILD) -j $(JOBS)
 
 # The suite; `make fast` runs the part that ends within a minute.
 test: build
-	ctest --preset release -j $(JOBS)
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
 fast: build
-	ctest --preset fast -j $(JOBS)
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -L fast
 
 # What a change must pass besides the suite, about 50 minutes on two cores: format, clang-tidy, sanitizers, fuzz targets,
 # other processors, PyTorch's wheel. `tools/check.sh STEP...` runs single steps.
@@ -47,9 +62,17 @@ emoji:
 packages:
 	tools/install_packages.sh packages.txt
 
-$(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json packages.txt
+$(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json packages.txt $(LIBTORCH_READY)
 	tools/install_packages.sh packages.txt
-	cmake --preset release
+	cmake --preset release -B $(BUILD) -DGAS_LIBTORCH=$(LIBTORCH_FOLDER)
+
+wheel: $(WHEEL_READY)
+
+$(WHEEL_READY): tools/requirements-wheel.txt packages.txt
+	tools/install_packages.sh packages.txt
+	python3 -m venv $(WHEEL)
+	$(WHEEL)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir -r $<
+	touch $@
 
 clean:
 	rm -rf build

@@ -6,15 +6,22 @@ if(GAS_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND GAS_WARNINGS -Wno-subobject-linkage)  # meant for headers; GCC takes the files of a unit for such
 endif()
 
+# A LibTorch that brings headers of fmt hides the system's, and the system's library is of another version than those headers:
+# then fmt is compiled into what uses it.
+if(LibTorch_BUNDLES_FMT)
+  set(GAS_FMT fmt::fmt-header-only)
+else()
+  set(GAS_FMT fmt::fmt)
+endif()
+
 # What every target of ours is compiled with; identical everywhere, so that the precompiled header can be shared.
 function(gas_common target)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
                                               $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
                                               $<INSTALL_INTERFACE:include>)
-  target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
   target_compile_options(${target} PRIVATE ${GAS_WARNINGS})
-  target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES} nlohmann_json::nlohmann_json fmt::fmt
-                                         Threads::Threads OpenMP::OpenMP_CXX)
+  target_link_libraries(${target} PUBLIC LibTorch::LibTorch nlohmann_json::nlohmann_json ${GAS_FMT} Threads::Threads
+                                         OpenMP::OpenMP_CXX)
   if(GAS_SANITIZE)
     target_compile_options(${target} PUBLIC -fsanitize=${GAS_SANITIZE} -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=${GAS_SANITIZE})

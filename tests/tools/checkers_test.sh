@@ -15,6 +15,9 @@ reset() {
   printf '#include "gas/core/error.h"\n#include <vector>\n' > "$tree/src/gas/io/file.cc"
   printf '// no exit(1) here\nvoid f() { at_exit(1); }\n' > "$tree/src/gas/core/error.h"
   printf '#include "gas/io/file.h"\nvoid g() { std::cout << 1; }\n' > "$tree/src/gas/cli/run.cc"
+  printf 'check src/gas/io\nallow src/gas/io/loop.cc | loss.item | its loss\n' > "$tree/tools/host_sync.txt"
+  printf 'f(loss.item<double>());  // x.cpu()\n' > "$tree/src/gas/io/loop.cc"
+  printf 'x.cpu();\n' > "$tree/src/gas/cli/outside.cc"
 }
 
 # expect <checker> <status> [text that the output has]
@@ -30,6 +33,7 @@ expect() {
 reset
 expect check_layers.sh 0
 expect check_banned.sh 0
+expect check_host_sync.sh 0
 
 reset && printf '\n#include "gas/cli/run.h"\n' >> "$tree/src/gas/io/file.cc"
 expect check_layers.sh 1 'src/gas/io/file.cc:4 -> cli'
@@ -69,5 +73,27 @@ expect check_banned.sh 1 'src/gas/cli/run.cc:3: exit('
 
 reset && rm -r "$tree/src"
 expect check_banned.sh 2 'no src/gas'
+
+for line in 'x.item<double>();' 'x.item();' 'x.cpu();' 'x.to(torch::kCPU);' 'x.equal(y)' 'x.allclose(y)' 'x.nonzero();' \
+            'torch::masked_select(x, y)' 'x.data_ptr<float>()' 'x.accessor<float, 1>()'; do
+  reset && printf '%s\n' "$line" >> "$tree/src/gas/io/loop.cc"
+  expect check_host_sync.sh 1 'src/gas/io/loop.cc:2: '
+done
+
+reset && printf 'y.item<double>();\n' > "$tree/src/gas/io/loop.cc"
+expect check_host_sync.sh 1 'tools/host_sync.txt:2: nothing matches src/gas/io/loop.cc | loss.item'
+
+reset && printf 'allow src/gas/io/loop.cc | loss.item |\n' >> "$tree/tools/host_sync.txt"
+expect check_host_sync.sh 1 'tools/host_sync.txt:3: not '
+
+reset && printf 'allow src/gas/io/file.cc | * | all of it\n' >> "$tree/tools/host_sync.txt"
+printf 'x.cpu();\n' >> "$tree/src/gas/io/file.cc"
+expect check_host_sync.sh 0
+
+reset && printf 'check src/gas/gone\n' >> "$tree/tools/host_sync.txt"
+expect check_host_sync.sh 1 'check src/gas/gone: there is no such file or folder'
+
+reset && rm "$tree/tools/host_sync.txt"
+expect check_host_sync.sh 2 'no tools/host_sync.txt'
 
 [[ $failures -eq 0 ]] || { echo "$failures expectations failed"; exit 1; }

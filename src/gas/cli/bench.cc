@@ -120,6 +120,7 @@ struct BenchSettings {
 };
 
 void RunBench(const BenchSettings& s) {
+  UseTf32(false);  // what is called float32 here is
   const Model model = s.model.Open();
   GAS_CHECK(model.parameters > 0, Errc::kBadOption, "model.name = ", s.model.name,
             ", must be a network that runs in this program");

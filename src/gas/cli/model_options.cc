@@ -76,9 +76,17 @@ Model ModelRequest::OpenFor(const TeacherData& data, const std::string& folder) 
   return model;
 }
 
+Dtype ReadDtype(const Options& options) {
+  const Dtype dtype = options.Enum("run.dtype", kDtypeNames);
+  GAS_CHECK(dtype != Dtype::kTf32 || ReadDevice(options).is_cuda(), Errc::kBadOption,
+            "run.dtype = tf32 needs run.device = cuda, which is ", options.Text("run.device"));
+  UseTf32(dtype == Dtype::kTf32);
+  return dtype;
+}
+
 ModelRequest ReadModelRequest(const Options& options) {
   return {.name = options.Text("model.name"),
-          .options = {.bfloat16 = options.Enum("run.dtype", kDtypeNames) == Dtype::kBfloat16,
+          .options = {.bfloat16 = ReadDtype(options) == Dtype::kBfloat16,
                       .device = ReadDevice(options)}};
 }
 

@@ -12,9 +12,9 @@
 namespace gas::cli {
 
 // What the network's products are computed in.
-enum class Dtype { kFloat32, kBfloat16 };
-inline constexpr auto kDtypeNames =
-    NamesOf<Dtype>("run.dtype", {{Dtype::kFloat32, "float32"}, {Dtype::kBfloat16, "bfloat16"}});
+enum class Dtype { kFloat32, kTf32, kBfloat16 };
+inline constexpr auto kDtypeNames = NamesOf<Dtype>(
+    "run.dtype", {{Dtype::kFloat32, "float32"}, {Dtype::kTf32, "tf32"}, {Dtype::kBfloat16, "bfloat16"}});
 
 OptionRow ModelRow();     // model.name
 OptionRow GuidanceRow();  // model.guidance
@@ -36,6 +36,9 @@ struct ModelRequest {
   Model OpenFor(const TeacherData& data, const std::string& folder) const;
 };
 
+// Reads run.dtype and run.device, and switches TF32 on or off for the whole process. Throws Error(kBadOption)
+// for TF32 without CUDA.
+Dtype ReadDtype(const Options& options);
 // Reads model.name, run.device and run.dtype.
 ModelRequest ReadModelRequest(const Options& options);
 // Reads run.device. Throws Error(kUnavailable) for a device that is not there.

@@ -214,7 +214,7 @@ NetworkTrainOptions ReadTraining(const Options& o) {
           .cooldown = o.Real("pretrain.cooldown"),
           .ema_decay = o.Real("pretrain.ema"),
           .seed = static_cast<uint64_t>(o.Int("pretrain.seed")),
-          .bfloat16 = o.Enum("run.dtype", kDtypeNames) == Dtype::kBfloat16,
+          .bfloat16 = ReadDtype(o) == Dtype::kBfloat16,
           .checkpoint_seconds = o.Real("pretrain.checkpoint_seconds"),
           .device = ReadDevice(o)};
 }

@@ -31,6 +31,15 @@ void SetAutocast(torch::DeviceType device, bool enabled) {
 
 }  // namespace
 
+void UseTf32(bool use) {
+  at::globalContext().setAllowTF32CuBLAS(use);
+  at::globalContext().setAllowTF32CuDNN(use);
+}
+
+Tensor ToLike(const Tensor& numbers, const Tensor& like) {
+  return numbers.to(like.device(), like.scalar_type(), /*non_blocking=*/true);
+}
+
 AutocastGuard::AutocastGuard(torch::DeviceType device, bool enabled)
     : device_(device), before_(AutocastEnabled(device)) {
   SetAutocast(device_, enabled);

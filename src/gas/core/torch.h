@@ -27,6 +27,10 @@ class AutocastGuard {
   bool before_;
 };
 
+// Whether float32 products and convolutions on CUDA may round their factors to ten bits (TF32), of this
+// process. LibTorch's own default differs between the two.
+void UseTf32(bool use);
+
 // The key of a parameter in an optimiser's state.
 inline auto OptimizerStateKey(const Tensor& parameter) {
 #if TORCH_VERSION_MAJOR >= 2
@@ -38,6 +42,10 @@ inline auto OptimizerStateKey(const Tensor& parameter) {
 
 // A float64 scalar tensor [] on the CPU.
 inline Tensor Scalar(double value) { return torch::tensor(value, torch::kFloat64); }
+
+// Numbers of the CPU (schedules and coefficients live there) in the dtype and on the device of `like`,
+// differentiable. The host does not wait: the copy is queued behind what the device does.
+Tensor ToLike(const Tensor& numbers, const Tensor& like);
 
 }  // namespace gas
 

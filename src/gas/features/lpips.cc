@@ -15,7 +15,7 @@ constexpr std::array<float, 3> kChannelMean = {-0.030f, -0.088f, -0.188f};
 constexpr std::array<float, 3> kChannelDeviation = {0.458f, 0.448f, 0.450f};
 
 Tensor ChannelRow(const std::array<float, 3>& values, const Tensor& like) {
-  return torch::tensor(at::ArrayRef<float>(values), torch::kFloat32).to(like.options()).reshape({1, 3, 1, 1});
+  return ToLike(torch::tensor(at::ArrayRef<float>(values), torch::kFloat32), like).reshape({1, 3, 1, 1});
 }
 
 Tensor Unit(const Tensor& map) {

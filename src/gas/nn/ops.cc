@@ -84,7 +84,7 @@ Tensor PositionalEmbedding(const Tensor& t, int64_t channels, bool endpoint, dou
   const int64_t half = channels / 2;
   const Tensor exponent =
       torch::arange(half, torch::kFloat32) / static_cast<double>(half - (endpoint ? 1 : 0));
-  const Tensor frequencies = torch::pow(1.0 / max_positions, exponent).to(t.device(), t.scalar_type());
+  const Tensor frequencies = ToLike(torch::pow(1.0 / max_positions, exponent), t);
   const Tensor angle = t.outer(frequencies);
   return torch::cat({angle.cos(), angle.sin()}, 1);
 }

@@ -33,7 +33,10 @@ Condition Condition::Repeated(int64_t batch) const {
 }
 
 Condition Condition::To(torch::Device device) const {
-  return Each(*this, [&](const Tensor& all) { return all.to(device); });
+  // From the CPU without waiting; towards it the host needs what it reads.
+  return Each(*this, [&](const Tensor& all) {
+    return all.to(device, all.scalar_type(), /*non_blocking=*/all.is_cpu());
+  });
 }
 
 Condition Condition::Joined(const Condition& first, const Condition& second) {

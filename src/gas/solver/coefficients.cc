@@ -7,11 +7,10 @@ Coefficients::Coefficients(const Tensor& matrix, const Tensor& band, bool traced
       band_(band),
       traced_(traced && matrix.requires_grad()),
       size_(matrix.size(0)) {
-  const auto options = like.options().requires_grad(c10::nullopt);
   if (traced_) {
-    cast_ = matrix.to(options);
+    cast_ = ToLike(matrix, like);
   } else if (spectral()) {
-    cast_ = values_.to(options);
+    cast_ = ToLike(values_, like);
   }
   if (spectral()) state_shape_ = like.sizes().slice(1).vec();
   const Tensor zero = values_.reshape({size_, size_, -1}).eq(0).all(2).contiguous();

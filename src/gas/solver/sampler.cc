@@ -16,7 +16,8 @@ bool AnyRequiresGrad(const StepTable& table) {
 }
 
 Tensor BandOfFrequency(const StepTable& table, torch::Device device) {
-  return table.spectral() ? table.basis->BandOfFrequency().flatten().to(device) : Tensor();
+  if (!table.spectral()) return {};
+  return table.basis->BandOfFrequency().flatten().to(device, torch::kInt64, /*non_blocking=*/true);
 }
 
 // One run of a table. What rows combine are coordinates: states and data predictions, or, in a spectral
@@ -39,6 +40,7 @@ class Run {
   // Row by row: m_n from x_n, then x_{n+1} = sum_{j<=n} A[n][j] x_j + sum_{j<=n} B[n][j] m_j.
   Tensor Sample(const Tensor& noise) {
     const torch::AutoGradMode mode(traced_);
+    WeighPredictions(noise);
     Tensor state = FirstState(noise);
     Tensor coordinates = Coordinates(state);
     for (int64_t n = 0; n < table_.nfe(); ++n) {
@@ -60,12 +62,22 @@ class Run {
   Tensor FirstState(const Tensor& noise) const {
     const Tensor state = noise * table_.prior_std;
     if (!table_.start) return state;
-    const Tensor gain = LikeState(table_.start->gain, noise), offset = LikeState(table_.start->offset, noise);
+    const Tensor gain = ToLike(table_.start->gain, noise), offset = ToLike(table_.start->offset, noise);
     return transform_->Inverse(gain * transform_->Forward(state) + offset);
   }
 
-  static Tensor LikeState(const Tensor& v, const Tensor& state) {
-    return v.to(state.options().requires_grad(c10::nullopt));
+  // w_x and w_F of all evaluations at once: gradients that they carry return from the device together.
+  void WeighPredictions(const Tensor& like) {
+    const NoiseLevel at{table_.t_eval, table_.alpha_eval, table_.sigma_eval};
+    const DataPredictionWeights w =
+        DataPredictionOf(denoiser_.prediction_type(), at, table_.alpha, table_.sigma);
+    const Tensor all = torch::stack({w.state, w.network});
+    if (all.requires_grad()) {
+      traced_weights_ = ToLike(all, like);
+      return;
+    }
+    const auto entry = all.accessor<double, 2>();
+    for (int64_t n = 0; n < table_.nfe(); ++n) weights_.push_back({entry[0][n], entry[1][n]});
   }
 
   Tensor Coordinates(const Tensor& v) const { return table_.spectral() ? transform_->Forward(v) : v; }
@@ -75,12 +87,8 @@ class Run {
   Tensor DataPrediction(int64_t n, const Tensor& x) const {
     const NoiseLevel at{table_.t_eval[n], table_.alpha_eval[n], table_.sigma_eval[n]};
     const Tensor output = NetworkOutput(x, at);
-    const DataPredictionWeights w =
-        DataPredictionOf(denoiser_.prediction_type(), at, table_.alpha[n], table_.sigma[n]);
-    if (w.state.requires_grad() || w.network.requires_grad()) {
-      return LikeState(w.network, x) * output + LikeState(w.state, x) * x;
-    }
-    const double w_x = w.state.item<double>(), w_f = w.network.item<double>();
+    if (traced_weights_.defined()) return traced_weights_[1][n] * output + traced_weights_[0][n] * x;
+    const auto [w_x, w_f] = weights_[n];
     const Tensor f = output.to(x.scalar_type());
     // Into one buffer of our own; f itself may be the network's, or kept by a hook.
     if (w_f == 1) return w_x == 0 ? f : f.add(x, w_x);
@@ -134,7 +142,12 @@ class Run {
   const bool traced_;
   const std::unique_ptr<SpectralTransform> transform_;  // null without a basis
   const Coefficients a_, b_;
-  std::vector<Tensor> x_, m_;  // coordinates; released ones are undefined
+  struct Weights {
+    double state, network;
+  };
+  std::vector<Weights> weights_;  // of the state and of the network's output in m_n
+  Tensor traced_weights_;         // [2,N] instead, where they carry gradients
+  std::vector<Tensor> x_, m_;     // coordinates; released ones are undefined
 };
 
 }  // namespace

@@ -92,10 +92,9 @@ SpectralTransform::SpectralTransform(const SpectralBasis& basis, const Tensor& l
   GAS_CHECK(like.dim() == 4 && like.sizes().slice(1) == at::IntArrayRef(basis.shape), Errc::kBadOption,
             "spectral table for states of shape ", at::IntArrayRef(basis.shape), ", not ",
             like.sizes().slice(1));
-  const auto options = like.options().requires_grad(c10::nullopt);
-  rows_ = DctMatrix(basis.shape[1]).to(options);
-  columns_ = basis.shape[1] == basis.shape[2] ? rows_ : DctMatrix(basis.shape[2]).to(options);
-  if (!IsIdentity(basis.rotation)) rotation_ = basis.rotation.to(options);
+  rows_ = ToLike(DctMatrix(basis.shape[1]), like);
+  columns_ = basis.shape[1] == basis.shape[2] ? rows_ : ToLike(DctMatrix(basis.shape[2]), like);
+  if (!IsIdentity(basis.rotation)) rotation_ = ToLike(basis.rotation, like);
 }
 
 Tensor SpectralTransform::Forward(const Tensor& x) const {

@@ -93,17 +93,19 @@ DiscriminatorStep Adversary::ComputeGradients(const LabelledImages& real, const 
 
 double Adversary::ApplyGradients() {
   Impl& s = *impl_;
-  double square = 0;
+  Tensor square;
   for (const auto& [name, parameter] : s.parameters) {
-    if (parameter.grad().defined())
-      square += parameter.grad().to(torch::kFloat64).square().sum().item<double>();
+    if (!parameter.grad().defined()) continue;
+    const Tensor own = parameter.grad().to(torch::kFloat64).square().sum();
+    square = square.defined() ? square + own : own;
   }
+  const double norm = square.defined() ? std::sqrt(square.item<double>()) : 0;
   SetLearningRate(s.adam, s.options.lr * s.relaxed);
   s.adam.step();
   s.adam.zero_grad();
   s.monitor.AddStep(s.real_above_fake, s.penalty);
   s.real_above_fake = s.penalty = 0;
-  return std::sqrt(square);
+  return norm;
 }
 
 Tensor Adversary::StudentTerm(const LabelledImages& real, const LabelledImages& fake, uint64_t seed) {

@@ -30,10 +30,13 @@ Shift ShiftOf(const Tensor& u, double ratio, int64_t side) {
 
 Tensor Translate(const Tensor& images, const Tensor& u_y, const Tensor& u_x, double ratio) {
   const Shift y = ShiftOf(u_y, ratio, images.size(2)), x = ShiftOf(u_x, ratio, images.size(3));
-  const Tensor rows = y.source.to(images.device()).unsqueeze(1).unsqueeze(3).expand(images.sizes());
-  const Tensor columns = x.source.to(images.device()).unsqueeze(1).unsqueeze(2).expand(images.sizes());
+  const auto there = [&](const Tensor& indices) {
+    return indices.to(images.device(), torch::kInt64, /*non_blocking=*/true);
+  };
+  const Tensor rows = there(y.source).unsqueeze(1).unsqueeze(3).expand(images.sizes());
+  const Tensor columns = there(x.source).unsqueeze(1).unsqueeze(2).expand(images.sizes());
   const Tensor inside = (y.inside.unsqueeze(2) & x.inside.unsqueeze(1)).unsqueeze(1);
-  return images.gather(2, rows).gather(3, columns) * inside.to(images.device(), images.scalar_type());
+  return images.gather(2, rows).gather(3, columns) * ToLike(inside, images);
 }
 
 // Which positions along one axis the square of each image covers, [B,side]; its centre is anywhere in the
@@ -49,7 +52,7 @@ Tensor Cutout(const Tensor& images, const Tensor& u_y, const Tensor& u_x, double
   const Tensor rows = Covered(u_y, Share(ratio, height), height),
                columns = Covered(u_x, Share(ratio, width), width);
   const Tensor kept = ~(rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1);
-  return images * kept.to(images.device(), images.scalar_type());
+  return images * ToLike(kept, images);
 }
 
 }  // namespace
@@ -75,7 +78,7 @@ Tensor Augment(const Tensor& images, const AugmentOptions& options, uint64_t see
   Tensor result = images;
   if (options.brightness > 0) {
     const Tensor added = (u[0] - 0.5) * options.brightness;
-    result = result + added.to(images.device(), images.scalar_type()).reshape({-1, 1, 1, 1});
+    result = result + ToLike(added, images).reshape({-1, 1, 1, 1});
   }
   if (options.translation > 0) result = Translate(result, u[1], u[2], options.translation);
   if (options.cutout > 0) result = Cutout(result, u[3], u[4], options.cutout);

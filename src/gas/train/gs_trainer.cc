@@ -89,7 +89,7 @@ StudentTerms GsTrainer::ComputeGradients(const StudentBatch& batch, const Advers
     terms.adversarial = term.item<double>();
     loss = loss + terms.weight * term;
   }
-  s.CheckFinite("loss", loss.item<double>());
+  s.CheckFinite("loss", terms.distance + terms.weight * terms.adversarial.value_or(0));
   (loss * share).backward();
   return terms;
 }

@@ -6,16 +6,17 @@ namespace gas::edm {
 
 Tensor EdmDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
   const PrecondScales c = network_->Scales(at.sigma / at.alpha);
-  const auto cast = [&](const Tensor& scale) { return scale.to(x.device(), x.scalar_type()); };
   const Tensor labels = OneHotLabels(condition.labels, network_->config().network.label_dim);
-  // z = x / alpha is never formed: alpha is small at the start, and its scales are known in float64.
-  const Tensor scaled = (cast(c.in / at.alpha) * x).contiguous(torch::MemoryFormat::ChannelsLast);
+  // z = x / alpha is never formed: alpha is small at the start, and its scales are known in float64. All of
+  // them go to the device together, and so do their gradients on the way back.
+  const auto scales = ToLike(torch::stack({c.in / at.alpha, c.skip / at.alpha, c.out}), x).unbind();
+  const Tensor scaled = (scales[0] * x).contiguous(torch::MemoryFormat::ChannelsLast);
   const Tensor raw = ParallelOverBatch(
       scaled, c.noise, [&](const Tensor& images, const Tensor& noise, int64_t begin, int64_t end) {
         const AutocastGuard autocast(x.device().type(), bfloat16_);
         return network_->Raw(images, noise, labels.defined() ? labels.slice(0, begin, end) : labels);
       });
-  return cast(c.skip / at.alpha) * x + cast(c.out) * raw.to(x.scalar_type());
+  return scales[1] * x + scales[2] * raw.to(x.scalar_type());
 }
 
 EdmEncoder::EdmEncoder(std::shared_ptr<Precond> network) : network_(std::move(network)) {

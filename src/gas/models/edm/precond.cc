@@ -19,7 +19,7 @@ double VpSigma(const PrecondConfig& c, double t) {
 
 // A scale [B] or [] of images z.
 Tensor PerImage(const Tensor& scale, const Tensor& z) {
-  return scale.to(z.device(), z.scalar_type()).reshape({-1, 1, 1, 1});
+  return ToLike(scale, z).reshape({-1, 1, 1, 1});
 }
 
 }  // namespace
@@ -93,7 +93,7 @@ Precond::Input Precond::InputOf(const Tensor& scaled_z, const Tensor& noise_labe
     labels = class_labels.defined() ? class_labels.to(scaled_z.device(), scaled_z.scalar_type())
                                     : torch::zeros({batch, c.label_dim}, scaled_z.options());
   }
-  return {scaled_z, noise_label.to(scaled_z.device(), scaled_z.scalar_type()).expand({batch}), labels};
+  return {scaled_z, ToLike(noise_label, scaled_z).expand({batch}), labels};
 }
 
 Tensor Precond::Raw(const Tensor& scaled_z, const Tensor& noise_label, const Tensor& class_labels) {
@@ -116,7 +116,9 @@ std::vector<Tensor> Precond::EncoderFeatures(const Tensor& z, const Tensor& sigm
 
 Tensor OneHotLabels(const Tensor& labels, int64_t label_dim) {
   if (!labels.defined() || label_dim == 0) return {};
-  if (labels.numel() > 0) {
+  // Labels on another device come from a conditioner, which has looked at them; to look again the host would
+  // have to wait.
+  if (labels.is_cpu() && labels.numel() > 0) {
     const int64_t low = labels.min().item<int64_t>(), high = labels.max().item<int64_t>();
     GAS_CHECK(low >= -1 && high < label_dim, Errc::kBadOption, "class label ", low < -1 ? low : high,
               ", must be in [-1, ", label_dim - 1, "] (-1: none)");

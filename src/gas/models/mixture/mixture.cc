@@ -53,7 +53,7 @@ GaussianMixture::GaussianMixture(const Json& mixture, const std::string& where) 
 }
 
 Tensor GaussianMixture::Denoise(const Tensor& z, const Tensor& s, const Tensor& labels) const {
-  const auto like = [&](const Tensor& v) { return v.to(z.device(), z.scalar_type()); };
+  const auto like = [&](const Tensor& v) { return ToLike(v, z); };
   const Tensor flat = z.reshape({z.size(0), 1, -1, 1});  // [B,1,D,1]
   const Tensor means = like(means_), axes = like(axes_), variances = like(variances_);
   const Tensor deviation = flat - means.unsqueeze(-1);                          // [B,K,D,1]
@@ -70,7 +70,7 @@ Tensor GaussianMixture::Denoise(const Tensor& z, const Tensor& s, const Tensor& 
 }
 
 Tensor MixtureDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
-  return mixture_.Denoise(x / at.alpha.to(x.device(), x.scalar_type()), at.sigma / at.alpha,
+  return mixture_.Denoise(x / ToLike(at.alpha, x), at.sigma / at.alpha,
                           condition.labels);
 }
 

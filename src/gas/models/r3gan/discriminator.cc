@@ -173,7 +173,8 @@ Tensor R3ganDiscriminator::forward(const Tensor& images, const Tensor& labels) {
 }
 
 Tensor R3ganDiscriminator::EmbeddingOf(const Tensor& labels) const {
-  if (labels.numel() > 0) {
+  // As for the network's: labels on another device have been looked at.
+  if (labels.is_cpu() && labels.numel() > 0) {
     const int64_t low = labels.min().item<int64_t>(), high = labels.max().item<int64_t>();
     GAS_CHECK(low >= -1 && high < config_.classes, Errc::kBadOption, "discriminator: class label ",
               low < -1 ? low : high, ", must be in [-1, ", config_.classes - 1, "] (-1: none)");

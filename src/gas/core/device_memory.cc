@@ -1,0 +1,29 @@
+#include "gas/core/device_memory.h"
+
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 9)
+#define GAS_DEVICES_TELL_MEMORY
+#include <c10/core/CachingDeviceAllocator.h>
+#endif
+
+namespace gas {
+
+double PeakDeviceMebibytes(torch::Device device) {
+#ifdef GAS_DEVICES_TELL_MEMORY
+  if (!device.is_cpu()) {
+    const c10::DeviceIndex index = device.has_index() ? device.index() : 0;
+    const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(index);
+    const auto whole = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    return static_cast<double>(stats.allocated_bytes[whole].peak) / (1 << 20);
+  }
+#endif
+  return 0;
+}
+
+void ResetPeakDeviceMemory(torch::Device device) {
+#ifdef GAS_DEVICES_TELL_MEMORY
+  if (device.is_cpu()) return;
+  c10::getDeviceAllocator(device.type())->resetPeakStats(device.has_index() ? device.index() : 0);
+#endif
+}
+
+}  // namespace gas
