@@ -86,8 +86,7 @@ Dtype ReadDtype(const Options& options) {
 
 ModelRequest ReadModelRequest(const Options& options) {
   return {.name = options.Text("model.name"),
-          .options = {.bfloat16 = ReadDtype(options) == Dtype::kBfloat16,
-                      .device = ReadDevice(options)}};
+          .options = {.bfloat16 = ReadDtype(options) == Dtype::kBfloat16, .device = ReadDevice(options)}};
 }
 
 torch::Device ReadDevice(const Options& options) {

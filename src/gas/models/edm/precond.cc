@@ -18,9 +18,7 @@ double VpSigma(const PrecondConfig& c, double t) {
 }
 
 // A scale [B] or [] of images z.
-Tensor PerImage(const Tensor& scale, const Tensor& z) {
-  return ToLike(scale, z).reshape({-1, 1, 1, 1});
-}
+Tensor PerImage(const Tensor& scale, const Tensor& z) { return ToLike(scale, z).reshape({-1, 1, 1, 1}); }
 
 }  // namespace
 

@@ -70,8 +70,7 @@ Tensor GaussianMixture::Denoise(const Tensor& z, const Tensor& s, const Tensor& 
 }
 
 Tensor MixtureDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
-  return mixture_.Denoise(x / ToLike(at.alpha, x), at.sigma / at.alpha,
-                          condition.labels);
+  return mixture_.Denoise(x / ToLike(at.alpha, x), at.sigma / at.alpha, condition.labels);
 }
 
 MixtureFile ParseMixtureFile(const std::string& name, std::string_view text) {
