@@ -119,10 +119,11 @@ TEST_F(DeviceSampling, GradientsAgreeAndReturnTogether) {
 }
 
 TEST_F(DeviceSampling, EveryStudent) {
-  for (const std::string& name : ParametrizationNames()) {
+  for (const Choice& choice : kParametrizationNames.choices()) {
+    const std::string name(choice.name);
     SCOPED_TRACE(name);
     const auto gradients = [&](const torch::Device& device) {
-      Student student({.steps = kSteps, .parametrization = ParametrizationFromName(name)}, schedule_);
+      Student student({.steps = kSteps, .parametrization = kParametrizationNames.FromName(name)}, schedule_);
       const Tensor sample = Sample(student.Table(), device, /*checkpoint=*/true);
       sample.square().sum().backward();
       std::map<std::string, Tensor> found = {{"sample", sample.detach().cpu()}};

@@ -117,7 +117,7 @@ TrajectorySource SourceOn(torch::Device device, const SchedulePtr& schedule) {
   hooks.on_state = [&](int64_t, const Tensor& x) { states->push_back(x); };
   RunTable(table, *network, all, {}, hooks);
   const Tensor times = table.t;
-  return {2, [=](int64_t piece) {
+  return {{16, 16}, [=](int64_t piece) {
             const auto rows = [=](const Tensor& v) {
               return v.slice(0, 16 * piece, 16 * piece + 16).to(device);
             };
