@@ -45,6 +45,12 @@ TEST_F(ManifestFile, AShardOfFormat1CannotLeadOutOfItsFolder) {
   EXPECT_ERROR(Read(), Errc::kBadFile, "leads out of the folder");
 }
 
+TEST_F(ManifestFile, ImpossibleSeedsAreTheFilesFault) {
+  Put("manifest.json",
+      R"({"gas_teacher": 1, "spec": {}, "shards": [{"file": "a", "sha256": "", "seeds": "3-0"}]})");
+  EXPECT_ERROR(Read(), Errc::kBadFile, "manifest.json");
+}
+
 TEST_F(ManifestFile, ASeedStandsInOneShard) {
   Put("shard-00000000.json", R"({"seeds": "0-3", "sha256": ""})");
   Put("shard-00000002.json", R"({"seeds": "2", "sha256": ""})");

@@ -215,12 +215,5 @@ TEST_F(Teacher, DoesNotExtendFoldersOfFormat1) {
                "has no sample of seed 10, and data of format 1 are read but not extended");
 }
 
-TEST_F(Teacher, ManifestWithImpossibleSeeds) {
-  Write(ParseSeeds("0-3"));
-  std::ofstream(folder_.path() / "manifest.json")
-      << R"({"gas_teacher": 1, "spec": {}, "shards": [{"file": "a", "sha256": "", "seeds": "3-0"}]})";
-  EXPECT_ERROR(Manifest::Read(folder_.path()), Errc::kBadFile, "manifest.json");
-}
-
 }  // namespace
 }  // namespace gas
