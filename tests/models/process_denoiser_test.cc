@@ -173,13 +173,13 @@ TEST(ProcessDenoiser, RefusesAFirstLineThatIsNotAllowed) {
   };
   EXPECT_EQ(with("classes", "10"), "shell");
   EXPECT_EQ(with("more", "\"is passed over\""), "shell");
-  EXPECT_ERROR(with("gas_denoiser", "2"), Errc::kBadFile, "\"gas_denoiser\" = \"2\", must be 1");
+  EXPECT_ERROR(with("gas_denoiser", "2"), Errc::kBadFile, "\"gas_denoiser\" = 2, must be 1");
   EXPECT_ERROR(with("gas_denoiser", nullptr), Errc::kBadFile, "\"gas_denoiser\" is missing");
   EXPECT_ERROR(with("name", "\"\""), Errc::kBadFile, "\"name\"");
   EXPECT_ERROR(with("classes", "-1"), Errc::kBadFile, "must be a whole number in [0, 1000000000]");
-  EXPECT_ERROR(with("classes", "2.5"), Errc::kBadFile, "\"classes\" = \"2.5\"");
+  EXPECT_ERROR(with("classes", "2.5"), Errc::kBadFile, "\"classes\" = 2.5");
   EXPECT_ERROR(with("shape", "[1,8]"), Errc::kBadFile,
-               "\"shape\" = \"[1,8]\", must be [C,H,W], three numbers");
+               "\"shape\" = [1,8], must be [C,H,W], three numbers");
   EXPECT_ERROR(with("shape", "[1,8,8,8]"), Errc::kBadFile, "three numbers");
   EXPECT_ERROR(with("shape", "[1,0,8]"), Errc::kBadFile, "each from 1 to 65536");
   EXPECT_ERROR(with("shape", "[1,8,18446744073709551615]"), Errc::kBadFile, "each from 1 to 65536");

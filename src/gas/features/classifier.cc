@@ -81,7 +81,7 @@ ClassifierConfig ConfigOf(const Safetensors& file) {
                                    std::pair{"classes", &c.classes}, std::pair{"width", &c.width}}) {
     if (!json.contains(key)) continue;
     GAS_CHECK(json[key].is_number_integer(), Errc::kBadFile, file.name, ": config.", key, " = ",
-              Quoted(json[key].dump()), ", must be a whole number");
+              Shown(json[key]), ", must be a whole number");
     *field = json[key].get<int64_t>();
   }
   GAS_CHECK(c.width >= 4 && c.width <= 1024 && c.classes >= 2 && c.classes <= 100000 && c.channels >= 1 &&

@@ -34,11 +34,25 @@ std::optional<Json> ParseJsonOrNone(std::string_view text, const JsonLimits& lim
   }
 }
 
+namespace {
+
+constexpr size_t kShownCharacters = 80;
+
+// Without characters that a terminal would obey, and never an exception for text that is not UTF-8.
+std::string Escaped(const Json& value) {
+  return value.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
 std::string Quoted(std::string_view text) {
-  constexpr size_t kShown = 80;
-  const std::string quoted =
-      Json(text.substr(0, kShown)).dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
-  return text.size() > kShown ? quoted + "..." : quoted;
+  const bool cut = text.size() > kShownCharacters;
+  return Escaped(Json(text.substr(0, kShownCharacters))) + (cut ? "..." : "");
+}
+
+std::string Shown(const Json& value) {
+  const std::string text = Escaped(value);
+  return text.size() > kShownCharacters ? text.substr(0, kShownCharacters) + "..." : text;
 }
 
 }  // namespace gas

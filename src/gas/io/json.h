@@ -27,6 +27,8 @@ std::optional<nlohmann::json> ParseJsonOrNone(std::string_view text, const JsonL
 // Text from outside for a message: in double quotes, short, and without characters that a terminal would
 // obey.
 std::string Quoted(std::string_view text);
+// The same for a value of JSON, as it is written there.
+std::string Shown(const nlohmann::json& value);
 
 }  // namespace gas
 

@@ -116,7 +116,7 @@ SolverEntry EntryFromJson(const Json& json) {
   entry.t_eps = json.at("t_eps").get<double>();
   entry.provenance = json.value("provenance", Json::object());
   ValidateTable(t);
-  GAS_CHECK(json.at("nfe").get<int64_t>() == t.nfe(), Errc::kBadFile, "nfe = ", Quoted(json.at("nfe").dump()),
+  GAS_CHECK(json.at("nfe").get<int64_t>() == t.nfe(), Errc::kBadFile, "nfe = ", Shown(json.at("nfe")),
             ", but the table has ", t.nfe(), " rows");
   if (json.contains("student")) entry.student = StudentFromJson(json["student"]);
   return entry;

@@ -50,7 +50,7 @@ Manifest Manifest::Read(const std::filesystem::path& folder) {
             ": no entry gas_teacher, so not the manifest of teacher data");
   try {
     const Json& format = json.at("gas_teacher");
-    GAS_CHECK(format == 1 || format == 2, Errc::kBadFile, name, ": format ", Quoted(format.dump()),
+    GAS_CHECK(format == 1 || format == 2, Errc::kBadFile, name, ": format ", Shown(format),
               ", this program reads 1 and 2");
     Manifest manifest;
     manifest.format = format.get<int>();

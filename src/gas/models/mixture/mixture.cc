@@ -16,7 +16,7 @@ Tensor Numbers(const Json& json, const char* key, std::vector<int64_t> sizes, co
   std::vector<double> flat;
   const std::function<void(const Json&, size_t)> collect = [&](const Json& value, size_t depth) {
     if (depth == sizes.size()) {
-      GAS_CHECK(value.is_number(), Errc::kBadFile, where, ": ", key, " holds ", Quoted(value.dump()),
+      GAS_CHECK(value.is_number(), Errc::kBadFile, where, ": ", key, " holds ", Shown(value),
                 ", must hold numbers");
       flat.push_back(value.get<double>());
       return;
@@ -78,13 +78,13 @@ MixtureFile ParseMixtureFile(const std::string& name, std::string_view text) {
   GAS_CHECK(json.is_object() && json.contains(kMixtureKey), Errc::kBadFile, name,
             ": is no JSON object with the entry gas_mixture, so this is not a model file of this program");
   GAS_CHECK(json[kMixtureKey] == 1, Errc::kBadFile, name,
-            ": gas_mixture = ", Quoted(json[kMixtureKey].dump()), ", must be 1");
+            ": gas_mixture = ", Shown(json[kMixtureKey]), ", must be 1");
   MixtureFile file{GaussianMixture(json, name), {}, nullptr};
   const Tensor shape = Numbers(json, "shape", {3}, name);
   for (int64_t i = 0; i < 3; ++i) file.shape.push_back(shape[i].to(torch::kInt64).item<int64_t>());
   GAS_CHECK(shape.min().item<double>() >= 1 &&
                 shape.prod().item<double>() == static_cast<double>(file.mixture.dimensions()),
-            Errc::kBadFile, name, ": shape ", Quoted(json["shape"].dump()), " must have ",
+            Errc::kBadFile, name, ": shape ", Shown(json["shape"]), " must have ",
             file.mixture.dimensions(), " entries");
   GAS_CHECK(json.contains("schedule"), Errc::kBadFile, name, ": entry schedule is missing");
   file.schedule = ScheduleFromJson(json["schedule"]);

@@ -25,14 +25,14 @@ std::string TextField(std::string_view where, const Json& hello, const char* key
   const Json& field = Field(where, hello, key);
   const std::string text = field.is_string() ? field.get<std::string>() : "";
   GAS_CHECK(!text.empty() && text.size() <= kMaxNameBytes, Errc::kBadFile, where, ": \"", key,
-            "\" = ", Quoted(field.dump()), ", must be a text of 1 to ", kMaxNameBytes, " bytes");
+            "\" = ", Shown(field), ", must be a text of 1 to ", kMaxNameBytes, " bytes");
   return text;
 }
 
 std::vector<int64_t> ShapeField(std::string_view where, const Json& hello) {
   const Json& field = Field(where, hello, "shape");
   const auto refuse = [&](const char* bound) {
-    Fail(Errc::kBadFile, where, ": \"shape\" = ", Quoted(field.dump()), ", must be [C,H,W], ", bound);
+    Fail(Errc::kBadFile, where, ": \"shape\" = ", Shown(field), ", must be [C,H,W], ", bound);
   };
   if (!field.is_array() || field.size() != 3) refuse("three numbers");
   std::vector<int64_t> shape;
@@ -50,7 +50,7 @@ int64_t ClassesField(std::string_view where, const Json& hello) {
   const auto found = hello.find("classes");
   if (found == hello.end()) return 0;
   GAS_CHECK(found->is_number_integer() && *found >= 0 && *found <= kMaxClasses, Errc::kBadFile, where,
-            ": \"classes\" = ", Quoted(found->dump()), ", must be a whole number in [0, ", kMaxClasses, "]");
+            ": \"classes\" = ", Shown(*found), ", must be a whole number in [0, ", kMaxClasses, "]");
   return found->get<int64_t>();
 }
 
@@ -66,7 +66,7 @@ ProcessHello ParseProcessHello(std::string_view where, std::string_view line) {
             ", must be a JSON object");
   const Json& json = *parsed;
   const Json& format = Field(where, json, "gas_denoiser");
-  GAS_CHECK(format == 1, Errc::kBadFile, where, ": \"gas_denoiser\" = ", Quoted(format.dump()),
+  GAS_CHECK(format == 1, Errc::kBadFile, where, ": \"gas_denoiser\" = ", Shown(format),
             ", must be 1");
   ProcessHello hello;
   hello.name = TextField(where, json, "name");
