@@ -178,8 +178,7 @@ TEST(ProcessDenoiser, RefusesAFirstLineThatIsNotAllowed) {
   EXPECT_ERROR(with("name", "\"\""), Errc::kBadFile, "\"name\"");
   EXPECT_ERROR(with("classes", "-1"), Errc::kBadFile, "must be a whole number in [0, 1000000000]");
   EXPECT_ERROR(with("classes", "2.5"), Errc::kBadFile, "\"classes\" = 2.5");
-  EXPECT_ERROR(with("shape", "[1,8]"), Errc::kBadFile,
-               "\"shape\" = [1,8], must be [C,H,W], three numbers");
+  EXPECT_ERROR(with("shape", "[1,8]"), Errc::kBadFile, "\"shape\" = [1,8], must be [C,H,W], three numbers");
   EXPECT_ERROR(with("shape", "[1,8,8,8]"), Errc::kBadFile, "three numbers");
   EXPECT_ERROR(with("shape", "[1,0,8]"), Errc::kBadFile, "each from 1 to 65536");
   EXPECT_ERROR(with("shape", "[1,8,18446744073709551615]"), Errc::kBadFile, "each from 1 to 65536");

@@ -77,15 +77,15 @@ MixtureFile ParseMixtureFile(const std::string& name, std::string_view text) {
   const Json json = ParseJson(name, text);
   GAS_CHECK(json.is_object() && json.contains(kMixtureKey), Errc::kBadFile, name,
             ": is no JSON object with the entry gas_mixture, so this is not a model file of this program");
-  GAS_CHECK(json[kMixtureKey] == 1, Errc::kBadFile, name,
-            ": gas_mixture = ", Shown(json[kMixtureKey]), ", must be 1");
+  GAS_CHECK(json[kMixtureKey] == 1, Errc::kBadFile, name, ": gas_mixture = ", Shown(json[kMixtureKey]),
+            ", must be 1");
   MixtureFile file{GaussianMixture(json, name), {}, nullptr};
   const Tensor shape = Numbers(json, "shape", {3}, name);
   for (int64_t i = 0; i < 3; ++i) file.shape.push_back(shape[i].to(torch::kInt64).item<int64_t>());
   GAS_CHECK(shape.min().item<double>() >= 1 &&
                 shape.prod().item<double>() == static_cast<double>(file.mixture.dimensions()),
-            Errc::kBadFile, name, ": shape ", Shown(json["shape"]), " must have ",
-            file.mixture.dimensions(), " entries");
+            Errc::kBadFile, name, ": shape ", Shown(json["shape"]), " must have ", file.mixture.dimensions(),
+            " entries");
   GAS_CHECK(json.contains("schedule"), Errc::kBadFile, name, ": entry schedule is missing");
   file.schedule = ScheduleFromJson(json["schedule"]);
   return file;

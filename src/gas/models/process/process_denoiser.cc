@@ -66,8 +66,7 @@ ProcessHello ParseProcessHello(std::string_view where, std::string_view line) {
             ", must be a JSON object");
   const Json& json = *parsed;
   const Json& format = Field(where, json, "gas_denoiser");
-  GAS_CHECK(format == 1, Errc::kBadFile, where, ": \"gas_denoiser\" = ", Shown(format),
-            ", must be 1");
+  GAS_CHECK(format == 1, Errc::kBadFile, where, ": \"gas_denoiser\" = ", Shown(format), ", must be 1");
   ProcessHello hello;
   hello.name = TextField(where, json, "name");
   hello.shape = ShapeField(where, json);
