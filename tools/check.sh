@@ -22,8 +22,7 @@ ALL_STEPS=(packages format layers banned host_sync tidy asan fuzz processors whe
 logs=build/check
 
 packages() {
-  tools/install_packages.sh packages.txt
-  tools/install_packages.sh packages-check.txt
+  tools/install_packages.sh packages.txt && tools/install_packages.sh packages-check.txt
 }
 
 sources() { find src tests bench examples \( -name '*.h' -o -name '*.cc' \) -print0; }
@@ -39,16 +38,15 @@ host_sync() { tools/check_host_sync.sh; }
 # The compile commands' files are units of a folder's files, so that LibTorch's headers are read once a folder. Nothing is
 # compiled but the precompiled header.
 tidy() {
-  cmake --preset tidy
-  cmake --build --preset tidy --target CMakeFiles/gas_core.dir/cmake_pch.hxx.pch
+  cmake --preset tidy &&
+  cmake --build --preset tidy --target CMakeFiles/gas_core.dir/cmake_pch.hxx.pch || return 1
   sed -n 's/^ *"file": "\(.*\)",\?$/\1/p' build/tidy/compile_commands.json | grep -v cmake_pch |
     xargs -P "$JOBS" -n 1 clang-tidy --quiet -p build/tidy --warnings-as-errors='*'
 }
 
 # Leaks and odr checks of LibTorch's own libraries are not ours.
 asan() {
-  cmake --preset asan
-  cmake --build --preset asan -j "$JOBS"
+  cmake --preset asan && cmake --build --preset asan -j "$JOBS" || return 1
   ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ctest --preset asan -j "$JOBS"
 }
 
@@ -62,10 +60,9 @@ fuzz_one() {
 }
 
 fuzz() {
-  cmake --preset fuzz
-  cmake --build --preset fuzz -j "$JOBS" --target fuzz_all
+  cmake --preset fuzz && cmake --build --preset fuzz -j "$JOBS" --target fuzz_all || return 1
   mkdir -p build/fuzz/crashes build/fuzz/tmp
-  build/fuzz/tests/fuzz/make_seeds build/fuzz/corpus
+  build/fuzz/tests/fuzz/make_seeds build/fuzz/corpus || return 1
   cp tests/fixtures/formats/solver/*.gas.json build/fuzz/corpus/solver_file/
   cp tests/fixtures/formats/teacher-1/manifest.json build/fuzz/corpus/manifest/
   export -f fuzz_one
@@ -76,7 +73,7 @@ fuzz() {
 
 # Rounding depends on a processor's instructions; what is true must not.
 processors() {
-  make JOBS="$JOBS" build
+  make JOBS="$JOBS" build || return 1
   local status=0 setting
   for setting in ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2; do
     echo "== $setting"
@@ -88,12 +85,12 @@ processors() {
 
 wheel() { make JOBS="$JOBS" LIBTORCH=wheel fast; }
 
-# run STEP: prints its line. bash -e does not reach into a function that is tested, so the step runs by itself.
+# run STEP: prints its line. bash -e does not reach into a function whose status is tested, so the steps say themselves where
+# they end.
 run() {
   local step=$1 log=$logs/$1.log begin=$SECONDS status=0
   printf '%-11s' "$step"
-  (set -e; "$step") > "$log" 2>&1 &
-  wait $! || status=$?
+  "$step" > "$log" 2>&1 || status=$?
   if [[ $status -eq 0 ]]; then
     printf '%5d s  ok\n' $((SECONDS - begin))
     return 0

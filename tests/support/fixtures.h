@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "gas/core/torch.h"
 #include "gas/io/safetensors.h"
 

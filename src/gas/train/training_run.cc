@@ -10,7 +10,7 @@ namespace gas {
 namespace {
 
 // Tells the random numbers of the adversarial part from those of the batch.
-constexpr uint64_t kRealStream = 0x7265616c, kNoiseStream = 0x6e6f6973;
+constexpr uint64_t kRealStream = 0x7265616c, kFreshNoiseStream = 0x6e6f6973;
 
 void ValidateOptions(const TrainingRunOptions& o, const Adversary* adversary) {
   GAS_CHECK(o.batch >= 1, Errc::kBadOption, "train.batch = ", o.batch, ", must be at least 1");
@@ -130,7 +130,7 @@ AdversarialBatch TrainingRun::NextAdversarialBatch(const TrainingPairs& training
   batch.real = {real.images.to(options_.device), batch.condition.labels};
   batch.seed = MixBits(MixBits(options_.seed ^ kRealStream) + static_cast<uint64_t>(at));
   if (!trainer_.adversary()->LearnsAt(at)) return batch;
-  const uint64_t base = MixBits(options_.seed ^ kNoiseStream);
+  const uint64_t base = MixBits(options_.seed ^ kFreshNoiseStream);
   std::vector<Seed> seeds;
   for (int64_t i = 0; i < options_.batch; ++i) {
     seeds.push_back(MixBits(base + static_cast<uint64_t>(at * options_.batch + i)));
