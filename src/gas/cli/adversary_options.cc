@@ -1,6 +1,7 @@
 #include "gas/cli/adversary_options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "gas/models/r3gan/config.h"
 

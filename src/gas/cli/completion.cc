@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "gas/cli/option_text.h"
 #include "gas/cli/run.h"

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "gas/cli/inspect_solver.h"
 #include "gas/cli/run.h"

@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "gas/cli/adversary_options.h"
 #include "gas/cli/model_options.h"
