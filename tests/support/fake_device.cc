@@ -284,19 +284,16 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     return c10::Stream(c10::Stream::DEFAULT, Only());
   }
   c10::DeviceIndex deviceCount() const noexcept override { return 1; }
+#if TORCH_VERSION_MAJOR >= 2
+  // Everything is done when it is asked for, so an event has always happened.
+  void record(void**, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {}
+  void block(void*, const c10::Stream&) const override {}
+  bool queryEvent(void*) const override { return true; }
+  void destroyEvent(void*, const c10::DeviceIndex) const noexcept override {}
+#endif
 };
 
 C10_REGISTER_GUARD_IMPL(GAS_FAKE_DEVICE, Guard<kType>);
-
-#if TORCH_VERSION_MAJOR >= 2
-// The backward pass of LibTorch 2 asks its one accelerator for streams, whatever the device of the tensors.
-// In a build with CUDA that is CUDA, even on machines without; a PrivateUse1 that has a name comes before it.
-C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard<torch::kPrivateUse1>);
-const bool named = [] {
-  c10::register_privateuse1_backend("fake");
-  return true;
-}();
-#endif
 
 }  // namespace
 
