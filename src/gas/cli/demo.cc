@@ -16,6 +16,7 @@
 #include "gas/report/image_grid.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/solver_file.h"
+#include "gas/train/train_solvers.h"
 #include "gas/train/training_run.h"
 
 namespace gas::cli {

@@ -8,8 +8,8 @@
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/eval/evaluate.h"
-#include "gas/eval/solver_choice.h"
 #include "gas/io/image_set.h"
+#include "gas/teacher/solver_choice.h"
 #include "gas/teacher/teacher.h"
 
 namespace gas::cli {

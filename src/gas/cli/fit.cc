@@ -8,7 +8,6 @@
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/core/progress.h"
-#include "gas/eval/solver_choice.h"
 #include "gas/features/classifier.h"
 #include "gas/fit/fit_run.h"
 #include "gas/train/distance.h"
@@ -214,7 +213,7 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   const auto open = [model](const TeacherData& data, const std::string& path) {
     return model.OpenFor(data, path);
   };
-  return FromTeacherFolder{folder, open, TeacherTableOf};
+  return FromTeacherFolder{folder, open};
 }
 
 FitRunOptions ReadFitOptions(const Options& o) {

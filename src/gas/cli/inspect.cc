@@ -72,7 +72,7 @@ void RunInspect(const std::string& name, bool json) {
             "gas inspect: no file named, for example gas inspect runs/gs/solver.gas.json");
   const bool folder = std::filesystem::is_directory(name);
   std::optional<ModelFiles> files;
-  if (!folder) files.emplace(IsEmbeddedModel(name) ? EmbeddedFile(name).string() : name);
+  if (!folder) files.emplace(FindEmbeddedModel(name) ? EmbeddedFile(name).string() : name);
   const bool model = files && IsModel(*files);
   const bool solver = files && !model && name.ends_with(".json");
   GAS_CHECK(!json || solver, Errc::kBadOption, "gas inspect --json: ", name,

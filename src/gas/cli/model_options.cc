@@ -103,9 +103,4 @@ torch::Device ReadDevice(const Options& options) {
   }
 }
 
-void CheckTrainable(const Model& model) {
-  GAS_CHECK(model.has_gradient, Errc::kBadOption, "the network of ", model.name,
-            " runs in another process and has no gradient; gas fit needs none");
-}
-
 }  // namespace gas::cli

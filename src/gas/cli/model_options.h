@@ -44,10 +44,6 @@ ModelRequest ReadModelRequest(const Options& options);
 // Reads run.device. Throws Error(kUnavailable) for a device that is not there.
 torch::Device ReadDevice(const Options& options);
 
-// Throws Error(kBadOption) for a model whose solver cannot be trained by gradients; said before any work is
-// done.
-void CheckTrainable(const Model& model);
-
 }  // namespace gas::cli
 
 #endif  // GAS_CLI_MODEL_OPTIONS_H_

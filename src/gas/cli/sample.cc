@@ -7,12 +7,12 @@
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
-#include "gas/eval/solver_choice.h"
 #include "gas/io/file.h"
 #include "gas/io/png.h"
 #include "gas/io/safetensors.h"
 #include "gas/report/image_grid.h"
 #include "gas/teacher/sample_seeds.h"
+#include "gas/teacher/solver_choice.h"
 
 namespace gas::cli {
 namespace {

@@ -8,8 +8,8 @@
 #include "gas/cli/run.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
-#include "gas/eval/solver_choice.h"
 #include "gas/solver/registry.h"
+#include "gas/teacher/solver_choice.h"
 
 namespace gas::cli {
 namespace {

@@ -8,7 +8,6 @@
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
-#include "gas/eval/solver_choice.h"
 #include "gas/fit/fit_problem.h"
 #include "gas/train/loss_text.h"
 #include "gas/train/train_solvers.h"
@@ -23,7 +22,6 @@ constexpr auto kTrainMethodNames =
 
 // Terms of a loss that look at images through a network.
 constexpr std::string_view kLpipsPrefix = "lpips-";
-constexpr const char* kInitFit = "fit";
 constexpr const char* kLpipsOnly = "with an lpips loss";
 
 std::vector<OptionRow> TrainRows() {
@@ -238,24 +236,6 @@ TrainingRunOptions ReadRunOptions(const Options& o, bool validates) {
           .checkpoint_every = o.Int("train.checkpoint_every")};
 }
 
-// The table that training begins from; none for the base solver on the grid.
-decltype(TrainSolversOptions::start) ReadStart(const Options& o, const std::string& teacher,
-                                               int64_t held_out) {
-  const std::string init = o.Text("student.init");
-  if (init.empty()) return {};
-  if (init != kInitFit) {
-    return [init](int64_t nfe, const Model& model, const std::shared_ptr<const TeacherData>& data) {
-      return ResolveSolver(init, "", nfe, model, data->spec().t_eps).table;
-    };
-  }
-  return [grid = o.Text("student.grid"), teacher, held_out](int64_t nfe, const Model& model,
-                                                            const std::shared_ptr<const TeacherData>& data) {
-    const FitProblem problem = FitProblemFrom(data, teacher, model, {.held_out = held_out}, TeacherTableOf);
-    const FitSolverOptions fit{.nfe = nfe, .grid = grid, .t_eps = data->spec().t_eps};
-    return FitSolver(fit, model.schedule, problem.sources).fit.table;
-  };
-}
-
 TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
   const LossSettings loss = ReadLoss(o);
   const std::string teacher = o.Text("train.teacher");
@@ -269,13 +249,13 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
                   .parametrization = o.Enum("student.parametrization", kParametrizationNames),
                   .base = o.Enum("student.base", kThirdOrderBaseNames),
                   .per_band = o.Flag("student.per_band")},
-      .start = ReadStart(o, teacher, held_out),
+      .init = o.Text("student.init"),
       .loss = loss.text,
       .lpips = loss.lpips,
       .loss_cache_bytes = loss.cache_bytes,
       .trainer = ReadTrainerOptions(o),
       .run = ReadRunOptions(o, held_out > 0)};
-  if (!s.start) s.grid = o.Text("student.grid");
+  if (s.init.empty() || s.init == kInitFit) s.grid = o.Text("student.grid");
   if (o.Enum("train.method", kTrainMethodNames) == TrainMethod::kGas) s.adversary = ReadAdversarySettings(o);
   s.open_model = [request = ReadModelRequest(o), teacher](const TeacherData& data) {
     return request.OpenFor(data, teacher);

@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 
 #include "gas/core/error.h"
-#include "gas/eval/solver_choice.h"
 #include "gas/io/image_set.h"
+#include "gas/teacher/solver_choice.h"
 
 namespace gas {
 namespace {
@@ -109,14 +109,6 @@ EvalRecord Evaluate(const TeacherData& data, const Model& model, const EvalOptio
     }
   }
   return record;
-}
-
-nlohmann::json EvalRecord::ToJson() const {
-  return {{"samples", samples},
-          {"blocks", blocks},
-          {"guidance", guidance},
-          {"rows", QualityToJson(rows)},
-          {"remarks", remarks}};
 }
 
 }  // namespace gas

@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "gas/eval/quality.h"
 #include "gas/models/model.h"
 #include "gas/teacher/teacher.h"
@@ -38,8 +36,6 @@ struct EvalRecord {
   double guidance = 1;
   std::vector<Quality> rows;         // the teacher first, then by count, then by solver
   std::vector<std::string> remarks;  // what was left out, and why, a sentence each
-
-  nlohmann::json ToJson() const;
 };
 
 // Runs each solver on the seeds of `data`, teacher data that `model` made. Features are those that the

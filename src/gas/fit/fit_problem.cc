@@ -5,6 +5,7 @@
 #include "gas/core/error.h"
 #include "gas/core/seeds.h"
 #include "gas/solver/registry.h"
+#include "gas/teacher/solver_choice.h"
 
 namespace gas {
 namespace {
@@ -45,8 +46,7 @@ FitSources MadeNow(const Model& model, const StepTable& table, const std::vector
 }  // namespace
 
 FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder,
-                          const Model& model, const FitSizes& asked, const TeacherTable& table_of,
-                          const SamplesDone& progress) {
+                          const Model& model, const FitSizes& asked, const SamplesDone& progress) {
   FitSizes sizes = asked;
   sizes.training = std::min(sizes.training, data->size() - sizes.held_out);
   GAS_CHECK(sizes.training >= kLeastTrajectories, Errc::kBadOption, "fit.held_out = ", sizes.held_out,
@@ -70,7 +70,7 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
   std::vector<Seed> seeds = data->seeds();
   seeds.erase(seeds.begin() + sizes.training, seeds.end() - sizes.held_out);
   const int64_t count = static_cast<int64_t>(seeds.size());
-  const StepTable table = table_of(spec, model);
+  const StepTable table = TeacherTableOf(spec, model);
   problem.sources = MadeNow(model, table, seeds, sizes, [&](int64_t done) {
     if (progress) progress(done, count);
   });

@@ -31,17 +31,13 @@ struct FitProblem {
   std::shared_ptr<const TeacherData> data;  // what the sources read from; null for samples made now
 };
 
-// The table of the solver that made teacher data of this kind with this model.
-using TeacherTable = std::function<StepTable(const TeacherSpec& spec, const Model& model)>;
 // Called while trajectories are made.
 using SamplesDone = std::function<void(int64_t done, int64_t total)>;
 
 // The first samples of the folder are fitted, the last are held out. Trajectories of data without states are
-// run again from the same noise, by the table that `table_of` gives. Throws Error(kBadOption) if fewer than 8
-// are left to fit.
+// run again from the same noise. Throws Error(kBadOption) if fewer than 8 are left to fit.
 FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder,
-                          const Model& model, const FitSizes& sizes, const TeacherTable& table_of,
-                          const SamplesDone& progress = {});
+                          const Model& model, const FitSizes& sizes, const SamplesDone& progress = {});
 
 // Trajectories of seeds from 0 up by the usual teacher (teacher.h), shared out among the guidance scales.
 // `open` gives the model with one of them.

@@ -16,7 +16,7 @@ FitProblem ProblemOf(const FitRunOptions& o, const SamplesDone& progress) {
   const auto& from = std::get<FromTeacherFolder>(o.trajectories);
   const auto data = std::make_shared<const TeacherData>(from.folder);
   const Model model = from.open_model(*data, from.folder);
-  return FitProblemFrom(data, from.folder, model, o.sizes, from.table_of, progress);
+  return FitProblemFrom(data, from.folder, model, o.sizes, progress);
 }
 
 // The options of the fits, with what bands and spectral starts need of the data.

@@ -22,7 +22,6 @@ struct FromTeacherFolder {
   std::string folder;
   // Opens the model of the data; throws if they were made with another one.
   std::function<Model(const TeacherData& data, const std::string& folder)> open_model;
-  TeacherTable table_of;  // of data that keep no states
 };
 
 // Trajectories that the run makes itself, shared out among guidance scales.

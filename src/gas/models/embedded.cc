@@ -1,6 +1,5 @@
 #include "gas/models/embedded.h"
 
-#include <algorithm>
 #include <cstdlib>
 
 #include "gas/core/error.h"
@@ -27,8 +26,11 @@ std::vector<fs::path> ModelFolders() {
 
 std::span<const EmbeddedModel> EmbeddedModels() { return kModels; }
 
-bool IsEmbeddedModel(const std::string& name) {
-  return std::ranges::any_of(kModels, [&](const EmbeddedModel& model) { return name == model.name; });
+const EmbeddedModel* FindEmbeddedModel(const std::string& name) {
+  for (const EmbeddedModel& model : kModels) {
+    if (name == model.name) return &model;
+  }
+  return nullptr;
 }
 
 std::vector<std::string> EmbeddedModelNames() {

@@ -15,7 +15,8 @@ struct EmbeddedModel {
 };
 
 std::span<const EmbeddedModel> EmbeddedModels();
-bool IsEmbeddedModel(const std::string& name);
+// The row of a name; null for a name of none.
+const EmbeddedModel* FindEmbeddedModel(const std::string& name);
 // Their names.
 std::vector<std::string> EmbeddedModelNames();
 

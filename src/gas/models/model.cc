@@ -12,13 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const EmbeddedModel* FindEmbedded(const std::string& name) {
-  for (const EmbeddedModel& model : EmbeddedModels()) {
-    if (name == model.name) return &model;
-  }
-  return nullptr;
-}
-
 void ApplyGuidance(Model& model, double guidance) {
   if (guidance == 1.0) return;
   GAS_CHECK(model.classes > 0, Errc::kBadOption, "guidance = ", guidance, ", must be 1 for ", model.name,
@@ -29,8 +22,8 @@ void ApplyGuidance(Model& model, double guidance) {
 }  // namespace
 
 Model OpenModel(const std::string& name, const ModelOptions& options) {
-  const EmbeddedModel* embedded = FindEmbedded(name);
-  const bool named = embedded != nullptr || LooksLikeFile(name) || name.starts_with("exec:");
+  const EmbeddedModel* embedded = FindEmbeddedModel(name);
+  const bool named = embedded != nullptr || LooksLikeFile(name) || name.starts_with(kProcessPrefix);
   GAS_CHECK(named, Errc::kBadOption, "model ", name, ": unknown, did you mean ",
             NearestName(name, EmbeddedModelNames()), "? A file needs a path such as ./", name,
             ".safetensors");

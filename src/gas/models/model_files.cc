@@ -8,8 +8,6 @@
 namespace gas {
 namespace {
 
-constexpr std::string_view kProcessPrefix = "exec:";
-
 std::string HeadOf(const std::filesystem::path& path) {
   std::error_code error;
   GAS_CHECK(std::filesystem::is_regular_file(path, error), Errc::kBadFile, path.string(),

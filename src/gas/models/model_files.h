@@ -5,10 +5,14 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "gas/io/tensor_file.h"
 
 namespace gas {
+
+// Before the command of a network in another process.
+inline constexpr std::string_view kProcessPrefix = "exec:";
 
 class ModelFiles {
  public:

@@ -5,9 +5,11 @@
 #include "gas/core/error.h"
 #include "gas/core/memory.h"
 #include "gas/features/classifier.h"
+#include "gas/fit/fit_problem.h"
 #include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
 #include "gas/solver/solver_file.h"
+#include "gas/teacher/solver_choice.h"
 #include "gas/train/training_log.h"
 
 namespace gas {
@@ -34,8 +36,7 @@ Distance DistanceFor(const TrainSolversOptions& o, const Model& model) {
 Problem OpenProblem(const TrainSolversOptions& o) {
   const auto data = std::make_shared<const TeacherData>(o.teacher);
   const Model model = o.open_model(*data);
-  GAS_CHECK(model.has_gradient, Errc::kBadOption, "the network of ", model.name,
-            " runs in another process and has no gradient; gas fit needs none");
+  CheckTrainable(model);
   const Distance distance = DistanceFor(o, model);
   GAS_CHECK(o.held_out >= 0 && o.held_out < data->size(), Errc::kBadOption, "train.held_out = ", o.held_out,
             ", must be below ", data->size(), ", the samples in ", o.teacher.string());
@@ -43,13 +44,26 @@ Problem OpenProblem(const TrainSolversOptions& o) {
   return {data, model, distance, PairsOf(*data, 0, training), PairsOf(*data, training, data->size())};
 }
 
+// A fit to the trajectories that training will see, on its grid.
+StepTable FittedTable(const TrainSolversOptions& o, int64_t nfe, const Problem& problem) {
+  const FitProblem fit =
+      FitProblemFrom(problem.data, o.teacher.string(), problem.model, {.held_out = o.held_out});
+  const FitSolverOptions options{.nfe = nfe, .grid = o.grid, .t_eps = problem.data->spec().t_eps};
+  return FitSolver(options, problem.model.schedule, fit.sources).fit.table;
+}
+
 Student StartOf(const TrainSolversOptions& o, int64_t nfe, const Problem& problem) {
   StudentConfig config = o.student;
   config.steps = nfe;
   config.t_eps = problem.data->spec().t_eps;
   const SchedulePtr& schedule = problem.model.schedule;
-  if (o.start) return Student::FromTable(o.start(nfe, problem.model, problem.data), schedule, config);
-  return Student(config, schedule, MakeGrid(o.grid, *schedule, nfe, config.t_eps));
+  if (o.init.empty()) {
+    return Student(config, schedule, MakeGrid(o.grid, *schedule, nfe, config.t_eps));
+  }
+  const StepTable table = o.init == kInitFit
+                              ? FittedTable(o, nfe, problem)
+                              : ResolveSolver(o.init, "", nfe, problem.model, config.t_eps).table;
+  return Student::FromTable(table, schedule, config);
 }
 
 // The run of one number of evaluations, with a folder of its own, and with what decides its result.
@@ -143,6 +157,11 @@ std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, con
 }
 
 }  // namespace
+
+void CheckTrainable(const Model& model) {
+  GAS_CHECK(model.has_gradient, Errc::kBadOption, "the network of ", model.name,
+            " runs in another process and has no gradient; gas fit needs none");
+}
 
 TrainSolversResult TrainSolvers(const TrainSolversOptions& o, const TrainSolversHooks& hooks) {
   const Problem problem = OpenProblem(o);

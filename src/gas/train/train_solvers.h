@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -20,6 +21,9 @@
 
 namespace gas {
 
+// The name of a fit to the teacher data, in TrainSolversOptions::init.
+inline constexpr std::string_view kInitFit = "fit";
+
 struct TrainSolversOptions {
   std::filesystem::path teacher;  // folder of teacher data
   int64_t held_out = 200;         // its last samples, kept for validation
@@ -28,11 +32,10 @@ struct TrainSolversOptions {
   std::string dtype = "float32";  // of the model's products
 
   std::vector<int64_t> nfe = {4};
-  StudentConfig student;         // steps and t_eps are set for each number of evaluations
-  std::string grid = "uniform";  // at the start of training
-  // The table that training begins from; empty: the base solver on `grid`.
-  std::function<StepTable(int64_t nfe, const Model& model, const std::shared_ptr<const TeacherData>& data)>
-      start;
+  StudentConfig student;  // steps and t_eps are set for each number of evaluations
+  // What training begins from: a solver by name or file, or kInitFit; empty: the base solver.
+  std::string init;
+  std::string grid = "uniform";  // of the base solver and of the fit
 
   std::string loss = "l2";  // MakeDistance
   LpipsFiles lpips;
@@ -65,6 +68,9 @@ struct TrainSolversResult {
   std::filesystem::path file;  // solver.gas.json
   std::vector<TrainedSolver> solvers;
 };
+
+// Throws Error(kBadOption) for a model whose solver cannot be trained by gradients.
+void CheckTrainable(const Model& model);
 
 // Continues what an interrupted run has left in the folder; the result has the same bits on a CPU. Before
 // anything is written every checkpoint is compared with the run: Error(kBadFile) names what differs, and

@@ -1,6 +1,6 @@
 // A solver as people name it, by method or by file, made ready to run.
-#ifndef GAS_EVAL_SOLVER_CHOICE_H_
-#define GAS_EVAL_SOLVER_CHOICE_H_
+#ifndef GAS_TEACHER_SOLVER_CHOICE_H_
+#define GAS_TEACHER_SOLVER_CHOICE_H_
 
 #include <string>
 
@@ -8,7 +8,7 @@
 
 #include "gas/models/model.h"
 #include "gas/solver/step_table.h"
-#include "gas/teacher/teacher.h"
+#include "gas/teacher/teacher_spec.h"
 
 namespace gas {
 
@@ -32,4 +32,4 @@ StepTable TeacherTableOf(const TeacherSpec& spec, const Model& model);
 
 }  // namespace gas
 
-#endif  // GAS_EVAL_SOLVER_CHOICE_H_
+#endif  // GAS_TEACHER_SOLVER_CHOICE_H_

@@ -1,4 +1,4 @@
-#include "gas/eval/solver_choice.h"
+#include "gas/teacher/solver_choice.h"
 
 #include "gas/core/error.h"
 #include "gas/solver/registry.h"
