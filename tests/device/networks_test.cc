@@ -3,6 +3,7 @@
 
 #include "gas/features/classifier.h"
 #include "gas/features/lpips.h"
+#include "gas/models/conditioner.h"
 #include "gas/models/edm/edm_denoiser.h"
 #include "gas/models/feature_discriminator.h"
 #include "gas/models/guidance.h"
@@ -82,8 +83,10 @@ TEST(DeviceNetworks, EdmDenoisersAgreeWithTheCpuAndDoNotWait) {
     const edm::UNetConfig& c = network->config().network;
     const auto plain = std::make_shared<edm::EdmDenoiser>(network);
     std::vector<std::shared_ptr<const Denoiser>> denoisers = {plain};
-    if (c.label_dim > 0)
-      denoisers.push_back(std::make_shared<GuidedDenoiser>(plain, ClassConditioner(c.label_dim), 2.0));
+    if (c.label_dim > 0) {
+      const Condition none = *ClassConditioner(c.label_dim).None();
+      denoisers.push_back(std::make_shared<GuidedDenoiser>(plain, none, 2.0));
+    }
     torch::manual_seed(1);
     const Tensor x = torch::randn({2, c.in_channels, c.img_resolution, c.img_resolution});
     const NoiseLevel at{Scalar(0.5), Scalar(0.8), Scalar(0.6)};

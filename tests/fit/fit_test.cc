@@ -132,23 +132,23 @@ TEST(Fit, BandsServeAGaussianWithASpectrumWhereOneNumberCannot) {
   // Variance falls with frequency: each frequency has a flow of its own.
   class SpectralGaussian : public Denoiser {
    public:
-    SpectralGaussian() : basis_(MakeSpectralBasis({2, 4, 4}, 100)) {
-      const Tensor radius = basis_->BandOfFrequency().to(torch::kFloat64);
-      variance_ = torch::stack({(-0.5 * radius).exp(), 0.3 * (-0.2 * radius).exp()});
+    SpectralGaussian() : basis(MakeSpectralBasis({2, 4, 4}, 100)) {
+      const Tensor radius = basis->BandOfFrequency().to(torch::kFloat64);
+      variance = torch::stack({(-0.5 * radius).exp(), 0.3 * (-0.2 * radius).exp()});
     }
     PredictionType prediction_type() const override { return PredictionType::kData; }
     Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition&) const override {
-      const SpectralTransform transform(*basis_, x);
-      const Tensor gain = at.alpha * variance_ / (at.alpha.square() * variance_ + at.sigma.square());
+      const SpectralTransform transform(*basis, x);
+      const Tensor gain = at.alpha * variance / (at.alpha.square() * variance + at.sigma.square());
       return transform.Inverse(gain * transform.Forward(x));
     }
     Tensor Flow(const NoiseSchedule& s, const Tensor& x, double from, double to) const {
-      const auto v = [&](double t) { return std::pow(s.Alpha(t), 2) * variance_ + std::pow(s.Sigma(t), 2); };
-      const SpectralTransform transform(*basis_, x);
+      const auto v = [&](double t) { return std::pow(s.Alpha(t), 2) * variance + std::pow(s.Sigma(t), 2); };
+      const SpectralTransform transform(*basis, x);
       return transform.Inverse((v(to) / v(from)).sqrt() * transform.Forward(x));
     }
-    SpectralBasisPtr basis_;
-    Tensor variance_;
+    SpectralBasisPtr basis;
+    Tensor variance;
   };
   const SchedulePtr schedule = VpLinearSchedule();
   const auto network = std::make_shared<SpectralGaussian>();
@@ -160,7 +160,7 @@ TEST(Fit, BandsServeAGaussianWithASpectrumWhereOneNumberCannot) {
   const FitTimes times = Times("logsnr", schedule, 2);
   FitOptions options;
   const double scalar = ErrorOn(FitTable(times, schedule, source(0)).table, source(500));
-  options.basis = network->basis_;
+  options.basis = network->basis;
   const FitResult fit = FitTable(times, schedule, source(0), options);
   EXPECT_LT(std::sqrt(ErrorOn(fit.table, source(500))), 1e-12);
   EXPECT_GT(std::sqrt(scalar), 1e-3);
@@ -171,9 +171,9 @@ TEST(Fit, BandsServeAGaussianWithASpectrumWhereOneNumberCannot) {
     statistics.Add(network->Flow(*schedule, NoiseOf(1000 * seed, 500, {2, 4, 4}), 1.0, kTEps));
   }
   const double t_start = 0.5;
-  const SpectralStartPtr start = MakeSpectralStart(statistics, *network->basis_, *schedule, 1.0, t_start);
+  const SpectralStartPtr start = MakeSpectralStart(statistics, *network->basis, *schedule, 1.0, t_start);
   const Tensor noise = NoiseOf(7, 10, {2, 4, 4});
-  const SpectralTransform transform(*network->basis_, noise);
+  const SpectralTransform transform(*network->basis, noise);
   const Tensor jumped = transform.Inverse(start->gain * transform.Forward(noise) + start->offset);
   EXPECT_TRUE(Close(jumped, network->Flow(*schedule, noise, 1.0, t_start), 0, 0.03));
 }

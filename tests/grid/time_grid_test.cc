@@ -38,7 +38,7 @@ TEST(TimeGridReference, EveryGrid) {
         MakeGridBetween(testing::ReferenceGridName(skip_type), *schedule, steps, c.at("t_T"), c.at("t_0"));
     for (const std::string tensor : c.at("tensors")) {
       SCOPED_TRACE(tensor);
-      const Tensor expected = fixture.at(tensor);
+      const Tensor& expected = fixture.at(tensor);
       if (expected.scalar_type() == torch::kFloat64) {
         EXPECT_TRUE(testing::Close(grid, expected, 0, skip_type == "logSNR" ? 1e-10 : 1e-12));
         worst.Add(grid, expected, tensor);

@@ -41,7 +41,8 @@ std::pair<double, double> PlainTerms(const Rows& a, const Rows& b, int window) {
       for (int pass = 0; pass < 2; ++pass) {
         for (int y = 0; y < window; ++y) {
           for (int x = 0; x < window; ++x) {
-            const double dy = y - window / 2, dx = x - window / 2, w = std::exp(-(dy * dy + dx * dx) / 4.5);
+            const int below = y - window / 2, right = x - window / 2;
+            const double dy = below, dx = right, w = std::exp(-(dy * dy + dx * dx) / 4.5);
             const double p = a[top + y][left + x], q = b[top + y][left + x];
             if (pass == 0) total += w, ma += w * p, mb += w * q;
             if (pass == 1)

@@ -100,7 +100,7 @@ TEST(FeatureDiscriminator, DerivativeOfThePenaltiesByFiniteDifferences) {
       ++index;
       const Tensor direction = torch::randn_like(value);
       constexpr double kStep = 1e-7;  // so small that no activation passes its kink, where R jumps
-      const auto at = [&](double step) {
+      const auto at = [&, &value = value](double step) {
         value.detach().add_(direction, step);
         const double result = penalty(torch::kFloat64).item<double>();
         value.detach().add_(direction, -step);

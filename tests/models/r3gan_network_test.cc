@@ -106,7 +106,7 @@ TEST(R3ganNetwork, DerivativeOfThePenaltiesByFiniteDifferences) {
   size_t index = 0;
   for (const auto& [name, value] : named) {
     const Tensor direction = torch::randn_like(value);
-    const auto at = [&](double step) {
+    const auto at = [&, &value = value](double step) {
       value.detach().add_(direction, step);
       const double result = penalty().item<double>();
       value.detach().add_(direction, -step);

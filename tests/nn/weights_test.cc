@@ -15,7 +15,7 @@ class Weights : public ::testing::Test {
  protected:
   std::shared_ptr<Conv2dImpl> Skeleton() const {
     const SkeletonGuard guard;
-    return std::make_shared<Conv2dImpl>(kOptions);
+    return std::make_shared<Conv2dImpl>(options_);
   }
   MappedSafetensors File(const std::map<std::string, Tensor>& tensors) const {
     const auto path = folder_.path() / "w.safetensors";
@@ -23,7 +23,7 @@ class Weights : public ::testing::Test {
     return MappedSafetensors(path);
   }
 
-  const Conv2dOptions kOptions{.in = 4, .out = 6};
+  const Conv2dOptions options_{.in = 4, .out = 6};
   const testing::TempFolder folder_{"weights"};
   const std::map<std::string, Tensor> good_ = {{"weight", torch::randn({6, 4, 3, 3})},
                                                {"bias", torch::randn({6})}};
@@ -46,7 +46,7 @@ TEST_F(Weights, ASkeletonTakesNoMemoryAndBecomesTheNetwork) {
 
 TEST_F(Weights, LayersAreOrdinaryAgainAfterTheGuard) {
   Skeleton();
-  const Conv2dImpl drawn(kOptions);
+  const Conv2dImpl drawn(options_);
   EXPECT_EQ(drawn.weight.storage().nbytes(), 6 * 4 * 9 * sizeof(float));
   EXPECT_GT(drawn.weight.std().item<double>(), 0);
 }

@@ -180,12 +180,12 @@ TEST(SamplerGradient, AgreesWithFiniteDifferences) {
     const CurvedDenoiser network(type);
     const auto gradients = Gradients(table, network, false);
     for (const auto& [name, member] : kTrained) {
-      const Tensor gradient = gradients.at(name);
+      const Tensor& gradient = gradients.at(name);
       ASSERT_TRUE(gradient.defined()) << name;
       for (int64_t i = 0; i < gradient.numel(); ++i) {
         const bool above = gradient.dim() == 2 && i % table.nfe() > i / table.nfe();
         if (above) continue;
-        const auto shifted = [&](double step) {
+        const auto shifted = [&, member = member](double step) {
           StepTable moved = table;
           moved.*member = (table.*member).clone();
           (moved.*member).view({-1})[i] += step;

@@ -105,7 +105,7 @@ TEST(SpectralTable, GradientsAgreeWithFiniteDifferences) {
   for (const auto& [n, j, c, k] :
        std::vector<std::array<int64_t, 4>>{{0, 0, 0, 0}, {1, 0, 1, 2}, {2, 1, 0, 4}, {2, 2, 1, 1}}) {
     for (const bool in_a : {true, false}) {
-      const auto moved = [&](double by) {
+      const auto moved = [&, n = n, j = j, c = c, k = k](double by) {
         StepTable t = table;
         Tensor& m = in_a ? t.a : t.b;
         m = m.clone();

@@ -47,11 +47,13 @@ constexpr uintptr_t kDeviceBit = uintptr_t{1} << 62;
 
 void* DeviceAddress(const void* host) {
   if (host == nullptr) return nullptr;
-  return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(host) | kDeviceBit);
+  const auto bits = reinterpret_cast<uintptr_t>(host) | kDeviceBit;
+  return reinterpret_cast<void*>(bits);  // NOLINT(performance-no-int-to-ptr): the point of this function
 }
 
 void* HostAddress(const void* device) {
-  return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(device) & ~kDeviceBit);
+  const auto bits = reinterpret_cast<uintptr_t>(device) & ~kDeviceBit;
+  return reinterpret_cast<void*>(bits);  // NOLINT(performance-no-int-to-ptr): the point of this function
 }
 
 // A tensor over `storage` that is laid out like `like`.
@@ -269,10 +271,10 @@ TORCH_LIBRARY_IMPL(aten, GAS_FAKE_DEVICE, library) {
 }
 
 // One device, one stream; nothing to switch.
-template <torch::DeviceType type_of>
+template <torch::DeviceType kType>
 struct Guard final : c10::impl::DeviceGuardImplInterface {
-  static c10::Device Only() { return c10::Device(type_of, 0); }
-  c10::DeviceType type() const override { return type_of; }
+  static c10::Device Only() { return c10::Device(kType, 0); }
+  c10::DeviceType type() const override { return kType; }
   c10::Device exchangeDevice(c10::Device) const override { return Only(); }
   c10::Device getDevice() const override { return Only(); }
   void setDevice(c10::Device) const override {}

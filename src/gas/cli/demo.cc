@@ -87,8 +87,8 @@ std::vector<OptionRow> DemoRows() {
 }
 
 constexpr double kDemoAdversarialWeight = 0.01;
-constexpr Seed kTestSeed =
-    50000;  // test seeds are disjoint from training seeds, as everywhere in this project
+constexpr Seed kTestSeed = 50000;  // apart from training seeds, as everywhere in this project
+constexpr int64_t kPictured = 12;  // samples of each solver in the picture
 
 struct DemoSettings {
   ModelRequest model;
@@ -168,75 +168,100 @@ SolverEntry FinishWithAdversary(const DemoSettings& s, const Options& o, const M
   return Trained(s, o, "gas", student, model, training, s.lr / 4, adversary);
 }
 
+// What the solvers are trained on, and the samples of other seeds that they are measured on.
+struct DemoData {
+  Samples training, test;
+};
+
+DemoData MakeData(const DemoSettings& s, const Model& model) {
+  std::cout << fmt::format("1. teacher: {} training and {} test samples of {} by {} with {} evaluations\n",
+                           s.training, s.test, model.name, kTeacherSolver, kTeacherNfe)
+            << std::flush;
+  const StepTable teacher =
+      MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, s.model.options.t_eps);
+  Samples training = Draw("teacher", model, teacher, SeedRange(0, s.training));
+  Samples test = Draw("test", model, teacher, SeedRange(kTestSeed, s.test));
+  return {std::move(training), std::move(test)};
+}
+
+struct DemoSolvers {
+  SolverFile gs;
+  std::optional<SolverFile> gas;  // with --gas
+};
+
+DemoSolvers TrainBoth(const DemoSettings& s, const Options& o, const Model& model, const Samples& training) {
+  std::cout << fmt::format("2. training of gs-{}: {} iterations on {} samples\n", s.nfe, s.iterations,
+                           s.batch)
+            << std::flush;
+  DemoSolvers solvers;
+  solvers.gs = SolverFile{.schedule = model.schedule,
+                          .prediction = model.denoiser->prediction_type(),
+                          .guidance = s.model.options.guidance,
+                          .model = model.name,
+                          .model_sha256 = model.sha256,
+                          .entries = {}};
+  SolverFile with_adversary = solvers.gs;
+  solvers.gs.entries[s.nfe] = TrainStudent(s, o, model, training);
+  if (!s.gas) return solvers;
+  std::cout << fmt::format("   and of gas-{}: as many iterations with an adversary\n", s.nfe) << std::flush;
+  with_adversary.entries[s.nfe] = FinishWithAdversary(s, o, model, training, solvers.gs.entries[s.nfe]);
+  solvers.gas = std::move(with_adversary);
+  return solvers;
+}
+
+// A row of the table and one of the picture for each solver.
+struct DemoResult {
+  std::vector<Quality> rows;
+  std::vector<LabelledRow> picture;
+};
+
+DemoResult Measure(const DemoSettings& s, const Model& model, const FeatureModel& features,
+                   const Samples& test, const DemoSolvers& solvers) {
+  std::cout << "3. the same unseen seeds with each solver\n" << std::flush;
+  DemoResult result;
+  const auto add = [&](const std::string& name, int64_t nfe, const Tensor& images, const Tensor& reference) {
+    result.rows.push_back(MeasureQuality(name, nfe, images, reference, test.labels, &features));
+    const std::string first_word = name.substr(0, name.find(' '));
+    result.picture.push_back({fmt::format("{} {}", first_word, nfe), images.slice(0, 0, kPictured)});
+  };
+  const auto run = [&](const char* progress, const std::string& name, const StepTable& table) {
+    add(name, s.nfe, Draw(progress, model, table, SeedRange(kTestSeed, s.test)).images, test.images);
+  };
+  add(std::string(kTeacherSolver) + " (teacher)", kTeacherNfe, test.images, {});
+  result.picture[0].label = fmt::format("teacher {}", kTeacherNfe);
+  for (const char* name : {"dpmpp-3m", "unipc-3-bh2"}) {
+    run(name, name, MakeSolverTable(name, *model.schedule, "logsnr", s.nfe, s.model.options.t_eps));
+  }
+  run("gs", "gs (trained here)", solvers.gs.entries.at(s.nfe).table);
+  if (solvers.gas) run("gas", "gas (trained here)", solvers.gas->entries.at(s.nfe).table);
+  return result;
+}
+
 void RunDemo(const DemoSettings& s, const Options& o) {
-  const double t_eps = s.model.options.t_eps;
-  const int64_t nfe = s.nfe;
-  const std::filesystem::path& folder = s.out;
-  PrepareRunFolder(folder.string(), o);
+  PrepareRunFolder(s.out.string(), o);
   const Model model = s.model.Open();
   CheckTrainable(model);
   const FeatureModel features = ReadFeatureModel(FeatureFileOf(model));
   Progress whole("demo", "steps", 1);
 
-  std::cout << fmt::format("1. teacher: {} training and {} test samples of {} by {} with {} evaluations\n",
-                           s.training, s.test, model.name, kTeacherSolver, kTeacherNfe)
-            << std::flush;
-  const StepTable teacher =
-      MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, t_eps);
-  const Samples training = Draw("teacher", model, teacher, SeedRange(0, s.training));
-  const std::vector<Seed> test_seeds = SeedRange(kTestSeed, s.test);
-  const Samples test = Draw("test", model, teacher, test_seeds);
+  const DemoData data = MakeData(s, model);
+  DemoSolvers solvers = TrainBoth(s, o, model, data.training);
+  const DemoResult result = Measure(s, model, features, data.test, solvers);
 
-  std::cout << fmt::format("2. training of gs-{}: {} iterations on {} samples\n", nfe, s.iterations, s.batch)
-            << std::flush;
-  SolverFile file{.schedule = model.schedule,
-                  .prediction = model.denoiser->prediction_type(),
-                  .guidance = s.model.options.guidance,
-                  .model = model.name,
-                  .model_sha256 = model.sha256,
-                  .entries = {}};
-  file.entries[nfe] = TrainStudent(s, o, model, training);
-
-  SolverFile adversarial = file;
-  const bool with_adversary = s.gas;
-  if (with_adversary) {
-    std::cout << fmt::format("   and of gas-{}: as many iterations with an adversary\n", nfe) << std::flush;
-    adversarial.entries[nfe] = FinishWithAdversary(s, o, model, training, file.entries[nfe]);
+  std::cout << fmt::format(
+                   "\n{} unseen seeds; distance: mean squared, to the teacher; Fréchet distance: to the "
+                   "data\n\n",
+                   s.test)
+            << QualityTable(result.rows);
+  for (const Quality& q : result.rows) {
+    solvers.gs.entries[s.nfe].provenance["measured"][q.label] = QualityToJson({q})[0];
   }
-
-  std::cout << "3. the same unseen seeds with each solver\n" << std::flush;
-  std::vector<Quality> rows;
-  std::vector<LabelledRow> picture;
-  const auto add = [&](const std::string& name, int64_t count, const Tensor& images,
-                       const Tensor& reference) {
-    rows.push_back(MeasureQuality(name, count, images, reference, test.labels, &features));
-    picture.push_back({name.substr(0, name.find(' ')) + " " + std::to_string(count), images.slice(0, 0, 12)});
-  };
-  add(std::string(kTeacherSolver) + " (teacher)", kTeacherNfe, test.images, {});
-  for (const char* name : {"dpmpp-3m", "unipc-3-bh2"}) {
-    const StepTable table = MakeSolverTable(name, *model.schedule, "logsnr", nfe, t_eps);
-    add(name, nfe, Draw(name, model, table, test_seeds).images, test.images);
-  }
-  add("gs (trained here)", nfe, Draw("gs", model, file.entries[nfe].table, test_seeds).images, test.images);
-  if (with_adversary) {
-    add("gas (trained here)", nfe, Draw("gas", model, adversarial.entries[nfe].table, test_seeds).images,
-        test.images);
-  }
-  picture[0].label = "teacher " + std::to_string(kTeacherNfe);
-  for (const Quality& q : rows) {
-    file.entries[nfe].provenance["measured"][q.label] = QualityToJson({q})[0];
-  }
-  std::cout
-      << fmt::format(
-             "\n{} unseen seeds; distance: mean squared, to the teacher; Fréchet distance: to the data\n\n",
-             test.noise.size(0))
-      << QualityTable(rows);
-  WritePng(folder / "demo.png", LabelledGrid(picture, 3));
-  WriteSolverFile(folder / "solver.gas.json", file);
-  if (with_adversary) WriteSolverFile(folder / "adversarial.gas.json", adversarial);
+  const std::filesystem::path picture = s.out / "demo.png", solver = s.out / "solver.gas.json";
+  WritePng(picture, LabelledGrid(result.picture, 3));
+  WriteSolverFile(solver, solvers.gs);
+  if (solvers.gas) WriteSolverFile(s.out / "adversarial.gas.json", *solvers.gas);
   std::cout << fmt::format("\npicture: {}\nsolver:  {}\n{:.0f} s in all. Next: gas inspect {}\n",
-                           (folder / "demo.png").string(), (folder / "solver.gas.json").string(),
-                           whole.seconds(), (folder / "solver.gas.json").string());
+                           picture.string(), solver.string(), whole.seconds(), solver.string());
 }
 
 Work PlanDemo(const Options& o) {

@@ -238,7 +238,7 @@ TrainingRunOptions ReadRunOptions(const Options& o, bool validates) {
 
 TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
   const LossSettings loss = ReadLoss(o);
-  const std::string teacher = o.Text("train.teacher");
+  const std::string& teacher = o.Text("train.teacher");
   const int64_t held_out = o.Int("train.held_out");
   TrainSolversOptions s{
       .teacher = teacher,

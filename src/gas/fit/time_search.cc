@@ -157,7 +157,7 @@ class Search {
     if (failure_) std::rethrow_exception(failure_);
   }
 
-  TimeSearchResult result_;
+  const TimeSearchResult& result() const { return result_; }
 
  private:
   // No exception may cross the library: it is kept and the search stopped.
@@ -177,6 +177,7 @@ class Search {
   const NoiseSchedule& schedule_;
   const std::function<double(const FitTimes&)>& objective_;
   const TimeSearchOptions& o_;
+  TimeSearchResult result_;
   const TimeCoordinates* space_ = nullptr;
   nlopt_opt opt_ = nullptr;
   std::exception_ptr failure_;
@@ -194,9 +195,9 @@ TimeSearchResult SearchTimes(const NoiseSchedule& schedule, const std::vector<Fi
   for (const FitTimes& times : initial) {
     if (!search.Done()) search.Try(times);
   }
-  search.Refine(NLOPT_LN_BOBYQA, (options.max_candidates - search.result_.candidates) * 2 / 3);
-  search.Refine(NLOPT_LN_SBPLX, options.max_candidates - search.result_.candidates);
-  return search.result_;
+  search.Refine(NLOPT_LN_BOBYQA, (options.max_candidates - search.result().candidates) * 2 / 3);
+  search.Refine(NLOPT_LN_SBPLX, options.max_candidates - search.result().candidates);
+  return search.result();
 }
 
 }  // namespace gas

@@ -17,7 +17,8 @@ constexpr std::array<double, 5> kScaleWeights = {0.0448, 0.2856, 0.3001, 0.2363,
 // The Gaussian's taps, summing to 1, as a vertical kernel [1,1,k,1].
 Tensor GaussianTaps(int64_t side, const Tensor& like) {
   const int64_t taps = std::min(kSsimWindow, side - (side + 1) % 2);
-  const Tensor x = torch::arange(taps, torch::kFloat64) - static_cast<double>(taps / 2);
+  const int64_t centre = taps / 2;
+  const Tensor x = torch::arange(taps, torch::kFloat64) - static_cast<double>(centre);
   const Tensor g = (-x.square() / (2 * kSsimSigma * kSsimSigma)).exp();
   return (g / g.sum()).reshape({1, 1, taps, 1}).to(like.options());
 }

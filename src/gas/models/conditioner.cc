@@ -23,9 +23,9 @@ Condition ClassConditioner::Of(std::span<const Request> requests) const {
   return {.labels = labels};
 }
 
-Condition ClassConditioner::None() const {
-  GAS_CHECK(classes_ > 0, Errc::kBadOption, "guidance needs a model with classes, this one has none");
-  return {.labels = torch::full({1}, -1, torch::kInt64)};
+std::optional<Condition> ClassConditioner::None() const {
+  if (classes_ == 0) return std::nullopt;
+  return Condition{.labels = torch::full({1}, -1, torch::kInt64)};
 }
 
 std::vector<Request> RequestsFor(std::span<const Seed> seeds, const Request& like) {

@@ -23,8 +23,8 @@ class Conditioner {
   virtual ~Conditioner() = default;
   // One row for each request, on the CPU. Throws Error(kBadOption) for a request that the model cannot serve.
   virtual Condition Of(std::span<const Request> requests) const = 0;
-  // The unconditional side of guidance, one row on the CPU. Throws Error(kBadOption) for a model without one.
-  virtual Condition None() const = 0;
+  // The unconditional side of guidance, one row on the CPU; nothing for a model without one.
+  virtual std::optional<Condition> None() const = 0;
 };
 
 // Networks with class labels, or, with `classes` = 0, without any condition.
@@ -32,7 +32,7 @@ class ClassConditioner : public Conditioner {
  public:
   explicit ClassConditioner(int64_t classes) : classes_(classes) {}
   Condition Of(std::span<const Request> requests) const override;
-  Condition None() const override;
+  std::optional<Condition> None() const override;
 
  private:
   int64_t classes_;

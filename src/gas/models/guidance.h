@@ -4,7 +4,6 @@
 
 #include <memory>
 
-#include "gas/models/conditioner.h"
 #include "gas/schedule/denoiser.h"
 
 namespace gas {
@@ -12,9 +11,9 @@ namespace gas {
 // F_none + scale (F_condition - F_none), both found in one batch [none; condition].
 class GuidedDenoiser : public Denoiser {
  public:
-  // Asks the conditioner for the unconditional side once. Throws Error(kBadOption) if it has none.
-  GuidedDenoiser(std::shared_ptr<const Denoiser> inner, const Conditioner& conditioner, double scale)
-      : inner_(std::move(inner)), none_(conditioner.None()), scale_(scale) {}
+  // none: the unconditional side, one row, as a conditioner gives it.
+  GuidedDenoiser(std::shared_ptr<const Denoiser> inner, Condition none, double scale)
+      : inner_(std::move(inner)), none_(std::move(none)), scale_(scale) {}
 
   PredictionType prediction_type() const override { return inner_->prediction_type(); }
   // Throws Error(kBadOption) for an empty condition, which leaves nothing to guide to.
@@ -22,7 +21,7 @@ class GuidedDenoiser : public Denoiser {
 
  private:
   std::shared_ptr<const Denoiser> inner_;
-  Condition none_;  // one row
+  Condition none_;
   double scale_;
 };
 

@@ -14,9 +14,10 @@ namespace fs = std::filesystem;
 
 void ApplyGuidance(Model& model, double guidance) {
   if (guidance == 1.0) return;
-  GAS_CHECK(model.classes > 0, Errc::kBadOption, "guidance = ", guidance, ", must be 1 for ", model.name,
-            ", which has no classes");
-  model.denoiser = std::make_shared<GuidedDenoiser>(model.denoiser, *model.conditioner, guidance);
+  const std::optional<Condition> none = model.conditioner->None();
+  GAS_CHECK(none, Errc::kBadOption, "guidance = ", guidance, ", must be 1 for ", model.name,
+            ", which has no unconditional side");
+  model.denoiser = std::make_shared<GuidedDenoiser>(model.denoiser, *none, guidance);
 }
 
 }  // namespace

@@ -276,7 +276,7 @@ class Function : public torch::autograd::Function<Function> {
     const int64_t groups = ctx->saved_data["groups"].toInt();
     const bool silu = ctx->saved_data["silu"].toBool();
     if (torch::GradMode::is_enabled()) return Differentiable(ctx, saved, grads[0]);
-    const Tensor &x = saved[0], mean = saved[3], rstd = saved[4];
+    const Tensor &x = saved[0], &mean = saved[3], &rstd = saved[4];
     const Tensor weight = saved[1].contiguous(), bias = saved[2].contiguous();
     const Tensor grad = grads[0].to(x.scalar_type()).contiguous(torch::MemoryFormat::ChannelsLast);
     const Shape s{x.size(0), x.size(2) * x.size(3), x.size(1), groups};

@@ -49,6 +49,7 @@ class Recomputed : public torch::autograd::Function<Recomputed> {
     variable_list gradients(6);
     if (wanted.empty()) return gradients;
     const torch::AutoGradMode with_gradient(true);
+    // What a context saves may be a number, not a pointer.  NOLINTNEXTLINE(performance-no-int-to-ptr)
     const auto* denoiser = reinterpret_cast<const Denoiser*>(context->saved_data["denoiser"].toInt());
     const Tensor output =
         denoiser->Predict(inputs[0], {inputs[1], inputs[2], inputs[3]}, SavedCondition(context));

@@ -9,10 +9,10 @@ namespace {
 // Grids with at least this many steps keep their order to the end in the reference implementation.
 constexpr int64_t kLowerOrderBelow = 10;
 
-template <size_t kCount>
-LinearForm Combine(const std::array<Tensor, kCount>& weights, const std::vector<LinearForm>& newest_first) {
+template <size_t N>
+LinearForm Combine(const std::array<Tensor, N>& weights, const std::vector<LinearForm>& newest_first) {
   LinearForm sum;
-  for (size_t i = 0; i < kCount; ++i) sum += weights[i].template item<double>() * newest_first[i];
+  for (size_t i = 0; i < N; ++i) sum += weights[i].template item<double>() * newest_first[i];
   return sum;
 }
 

@@ -1,0 +1,145 @@
+#include "gas/eval/speed.h"
+
+#include <chrono>
+
+#include <fmt/format.h>
+#include <torch/cuda.h>
+
+#include "gas/core/error.h"
+#include "gas/core/seeds.h"
+#include "gas/nn/flops.h"
+#include "gas/solver/registry.h"
+#include "gas/solver/sampler.h"
+
+namespace gas {
+namespace {
+
+constexpr double kGiga = 1e9;
+
+// The median of repeated runs, in seconds.
+double MedianSeconds(double budget, torch::Device device, const std::function<void()>& work) {
+  using Clock = std::chrono::steady_clock;
+  const auto timed = [&] {
+    const auto start = Clock::now();
+    work();
+    if (device.is_cuda()) torch::cuda::synchronize();
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  timed();  // first calls compile kernels and fill caches
+  std::vector<double> seconds;
+  for (double used = 0; used < budget || seconds.size() < 3; used += seconds.back()) {
+    seconds.push_back(timed());
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + seconds.size() / 2, seconds.end());
+  return seconds[seconds.size() / 2];
+}
+
+// 3x3 convolutions of 128 channels, and products of 1024x1024 matrices: what libraries are tuned for.
+void MeasurePeaks(NetworkSpeed& speed, torch::Dtype dtype, torch::Device device, double budget) {
+  const torch::NoGradGuard no_grad;
+  const auto layout = torch::MemoryFormat::ChannelsLast;
+  const Tensor x = torch::randn({16, 128, 32, 32}, device).to(dtype).contiguous(layout);
+  const Tensor w = torch::randn({128, 128, 3, 3}, device).to(dtype).contiguous(layout);
+  const double convolution = MedianSeconds(budget, device, [&] { torch::conv2d(x, w, {}, 1, 1); });
+  speed.convolution_peak = 2.0 * 16 * 128 * 32 * 32 * 128 * 9 / convolution / kGiga;
+
+  const Tensor m = torch::randn({1024, 1024}, device).to(dtype);
+  const double product = MedianSeconds(budget, device, [&] { torch::mm(m, m); });
+  speed.product_peak = 2.0 * 1024 * 1024 * 1024 / product / kGiga;
+}
+
+// Floating point operations of a forward pass for one image.
+double FlopsOfOne(const Model& model, const Tensor& x, const NoiseLevel& at) {
+  const torch::NoGradGuard no_grad;
+  const Condition condition = model.conditioner->Of(RequestsFor(SeedRange(0, 1))).To(model.device);
+  const nn::FlopCounter counter;  // counts this thread's, and no other takes part of one image
+  model.denoiser->Predict(x.slice(0, 0, 1), at, condition);
+  return counter.flops();
+}
+
+void MeasureNetwork(NetworkSpeed& speed, const Model& model, const SpeedOptions& options) {
+  const std::vector<Seed> seeds = SeedRange(0, options.batch);
+  const Tensor x = NoiseFor(seeds, model.shape).to(model.device);
+  const Condition condition = model.conditioner->Of(RequestsFor(seeds)).To(model.device);
+  const NoiseLevel at{Scalar(0.5), model.schedule->Alpha(Scalar(0.5)), model.schedule->Sigma(Scalar(0.5))};
+  const double flops = FlopsOfOne(model, x, at) * static_cast<double>(options.batch);
+
+  const double forward = MedianSeconds(options.seconds, model.device, [&] {
+    const torch::NoGradGuard no_grad;
+    model.denoiser->Predict(x, at, condition);
+  });
+  const double both = MedianSeconds(options.seconds, model.device, [&] {
+    const Tensor input = x.detach().requires_grad_();
+    model.denoiser->Predict(input, at, condition).sum().backward();
+  });
+  speed.forward = flops / forward / kGiga;
+  // Backward with respect to the input alone: each product once more.
+  speed.forward_backward = 2 * flops / both / kGiga;
+  speed.images_per_second = static_cast<double>(options.batch) / forward;
+}
+
+// A network that costs nothing: what is left is the sampler.
+class FreeDenoiser : public Denoiser {
+ public:
+  PredictionType prediction_type() const override { return PredictionType::kData; }
+  Tensor Predict(const Tensor& x, const NoiseLevel&, const Condition&) const override { return x; }
+};
+
+double SolverStepSeconds(const Model& model, const SpeedOptions& options) {
+  constexpr int64_t kSteps = 10;
+  const torch::NoGradGuard no_grad;
+  const StepTable table = MakeSolverTable("dpmpp-3m", *model.schedule, "", kSteps, kDefaultTEps);
+  const Tensor noise = NoiseFor(SeedRange(0, options.batch), model.shape).to(model.device);
+  return MedianSeconds(options.seconds, model.device, [&] { RunTable(table, FreeDenoiser(), noise, {}); }) /
+         kSteps;
+}
+
+}  // namespace
+
+SpeedRecord MeasureSpeed(const std::string& name, torch::Device device, const SpeedOptions& options) {
+  SpeedRecord record{.batch = options.batch, .threads = torch::get_num_threads()};
+  for (const bool bfloat16 : {false, true}) {
+    const Model model = OpenModel(name, {.bfloat16 = bfloat16, .device = device});
+    GAS_CHECK(model.parameters > 0, Errc::kBadOption, "model.name = ", name,
+              ", must be a network that runs in this program");
+    record.model = model.name;
+    NetworkSpeed& speed = record.networks.emplace_back();
+    speed.dtype = bfloat16 ? "bfloat16" : "float32";
+    MeasurePeaks(speed, bfloat16 ? torch::kBFloat16 : torch::kFloat32, device, options.seconds);
+    MeasureNetwork(speed, model, options);
+    if (!bfloat16) record.solver_step_seconds = SolverStepSeconds(model, options);
+  }
+  return record;
+}
+
+nlohmann::json SpeedToJson(const SpeedRecord& record) {
+  nlohmann::json json = {{"threads", record.threads},
+                         {"batch", record.batch},
+                         {"model", record.model},
+                         {"solver_step_microseconds", record.solver_step_seconds * 1e6}};
+  for (const NetworkSpeed& speed : record.networks) {
+    json[speed.dtype] = {{"convolution_gflops", speed.convolution_peak},
+                         {"product_gflops", speed.product_peak},
+                         {"forward_gflops", speed.forward},
+                         {"forward_backward_gflops", speed.forward_backward},
+                         {"images_per_second", speed.images_per_second}};
+  }
+  return json;
+}
+
+std::string SpeedText(const SpeedRecord& record) {
+  std::string text = fmt::format("{} threads, {} at batch {}\n", record.threads, record.model, record.batch);
+  for (const NetworkSpeed& speed : record.networks) {
+    const auto of_peak = [&](double value) { return 100 * value / speed.convolution_peak; };
+    text += fmt::format(
+        "{:<9} peak: convolution {:.0f} GFLOP/s, matrix product {:.0f} GFLOP/s\n"
+        "          network forward {:.0f} GFLOP/s ({:.0f} % of the convolution peak, {:.0f} images/s), "
+        "forward + backward {:.0f} GFLOP/s ({:.0f} %)\n",
+        speed.dtype, speed.convolution_peak, speed.product_peak, speed.forward, of_peak(speed.forward),
+        speed.images_per_second, speed.forward_backward, of_peak(speed.forward_backward));
+  }
+  return text + fmt::format("solver overhead per step (dpmpp-3m, batch {}): {:.0f} us\n", record.batch,
+                            record.solver_step_seconds * 1e6);
+}
+
+}  // namespace gas
