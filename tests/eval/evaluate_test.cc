@@ -69,7 +69,7 @@ TEST_F(EvaluateTest, RowsAreTheTeacherThenCountsThenSolvers) {
   std::vector<std::pair<std::string, int64_t>> rows;
   for (const Quality& row : record.rows) rows.emplace_back(row.label, row.nfe);
   const std::vector<std::pair<std::string, int64_t>> expected = {
-      {"ddim (teacher)", 20}, {"ddim", 3}, {"dpmpp-2m", 3}, {"ddim", 5}, {"dpmpp-2m", 5}};
+      {"ddim (teacher)", 20}, {"ddim-3", 3}, {"dpmpp-2m-3", 3}, {"ddim-5", 5}, {"dpmpp-2m-5", 5}};
   EXPECT_EQ(rows, expected);
   EXPECT_EQ(record.samples, kSamples);
 }

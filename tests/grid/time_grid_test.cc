@@ -43,7 +43,9 @@ TEST(TimeGridReference, EveryGrid) {
         EXPECT_TRUE(testing::Close(grid, expected, 0, skip_type == "logSNR" ? 1e-10 : 1e-12));
         worst.Add(grid, expected, tensor);
       } else if (skip_type != "logSNR") {
-        EXPECT_TRUE(((grid - expected).abs() <= 3e-7 * grid + 1e-9).all().item<bool>());
+        // Half a dozen operations in float32, each good to 6e-8, and a power up to the 7th, which multiplies
+        // what came before it by 7.
+        EXPECT_TRUE(((grid - expected).abs() <= 2e-6 * grid + 1e-9).all().item<bool>());
       } else {  // in float32 lambda of a small time has few digits
         const double rtol = c.at("t_0").get<double>() < 1e-3 ? 1e-2 : 2e-5;
         EXPECT_TRUE(((grid - expected).abs() <= rtol * grid + 2e-5).all().item<bool>());

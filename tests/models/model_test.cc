@@ -29,6 +29,12 @@ class ModelFile : public ::testing::Test {
   edm::PrecondConfig config_;
 };
 
+// Standard normal states of a network's size.
+Tensor StatesFor(const edm::UNetConfig& c, int64_t batch) {
+  torch::manual_seed(1);
+  return torch::randn({batch, c.in_channels, c.img_resolution, c.img_resolution});
+}
+
 NoiseLevel LevelAt(const NoiseSchedule& schedule, double t) {
   return {Scalar(t), schedule.Alpha(Scalar(t)), schedule.Sigma(Scalar(t))};
 }
@@ -40,9 +46,8 @@ TEST_F(ModelFile, DenoiserIsTheNetworkSeenAsVp) {
   EXPECT_EQ(model.class_names.size(), 2u);
   EXPECT_EQ(model.sha256, Sha256OfFile(path_));
   const NoiseLevel at = LevelAt(*model.schedule, 0.4);
-  torch::manual_seed(1);
-  const Tensor x = torch::randn({2, 3, 16, 16});
-  const Condition condition{torch::tensor({4, -1})};
+  const Tensor x = StatesFor(config_.network, 2);
+  const Condition condition{torch::tensor({config_.network.label_dim - 1, int64_t{-1}})};
   const Tensor d = model.denoiser->Predict(x, at, condition);
   const auto network = testing::ReferenceNetwork(testing::Fixture("edm_networks/edm_adm_small"));
   const Tensor expected =
@@ -55,9 +60,8 @@ TEST_F(ModelFile, GuidanceCombinesBothPredictions) {
   edm::WriteEdmModel(path_, config_, weights_, {});
   const Model plain = OpenModel(path_.string()), guided = OpenModel(path_.string(), {.guidance = 2.5});
   const NoiseLevel at = LevelAt(*plain.schedule, 0.6);
-  torch::manual_seed(1);
-  const Tensor x = torch::randn({3, 3, 16, 16});
-  const Tensor labels = torch::tensor({1, 2, 3});
+  const Tensor x = StatesFor(config_.network, 3);
+  const Tensor labels = torch::tensor({0, 1, 2}).remainder(config_.network.label_dim);
   const Tensor with = plain.denoiser->Predict(x, at, {labels});
   const Tensor without = plain.denoiser->Predict(x, at, {torch::full_like(labels, -1)});
   EXPECT_TRUE(
@@ -75,7 +79,7 @@ TEST_F(ModelFile, RefusesWhatDoesNotFit) {
   edm::WriteEdmModel(path_, config_, weights, {});
   EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, "model.extra is unknown to the network");
   weights = weights_;
-  weights["model.out_conv.bias"] = torch::full({3}, NAN);
+  weights["model.out_conv.bias"].fill_(NAN);
   edm::WriteEdmModel(path_, config_, weights, {});
   EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile,
                "model.out_conv.bias has entries that are not finite");

@@ -59,9 +59,12 @@ TEST(SamplerReference, EveryCaseInBothPrecisions) {
     SCOPED_TRACE(prefix);
     const json& block = fixture.json().at("schedules").at(c.at("model").get<std::string>());
     const SchedulePtr schedule = testing::ReferenceSchedule(block);
-    // 1e-8 of the fixture, unless an input is rounded to float32: noise as above, or times of iPNDM, which
-    // may then differ by their last digit, 6e-8.
-    const double rtol_64 = rounded || c.at("function") == "ipndm_sampler" ? 1e-6 : 1e-8;
+    // 1e-8 of the fixture, unless an input is rounded to float32, which is 6e-8 of it: noise as above, or
+    // times of iPNDM. The coefficients there are quotients of differences of times, in which the rounding of
+    // a time weighs as much more as the time is larger than the step, tenfold and more.
+    double rtol_64 = 1e-8;
+    if (rounded) rtol_64 = 1e-6;
+    if (c.at("function") == "ipndm_sampler") rtol_64 = 1e-5;
     const bool latent = testing::IsDiscrete(block);
     std::optional<double> guidance;
     if (c.contains("guidance_scale") && !c.at("guidance_scale").is_null()) guidance = c.at("guidance_scale");

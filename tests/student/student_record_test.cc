@@ -8,7 +8,7 @@
 #include "gas/solver/solver_file.h"
 #include "gas/student/student.h"
 #include "support/expect.h"
-#include "support/fixtures.h"
+#include "support/formats.h"
 
 namespace gas {
 namespace {
@@ -100,7 +100,7 @@ TEST(StudentRecord, RefusesWhatIsNoStudentOfThisProgram) {
 
 // Files that earlier builds wrote: read, sampled to what those builds sampled, and trained on.
 TEST(SolverFormats, EveryFormatIsReadAndSamplesAsItDid) {
-  const std::filesystem::path folder = testing::FixtureFolder() / "formats" / "solver";
+  const std::filesystem::path folder = testing::FormatFolder() / "solver";
   const Bytes bytes = ReadFile(folder / "cases.json", 1 << 20);
   const json fixture = json::parse(bytes.begin(), bytes.end());
   ASSERT_FALSE(fixture.at("made_by").empty());

@@ -8,7 +8,7 @@
 #include "gas/teacher/range_claim.h"
 #include "gas/teacher/table_hash.h"
 #include "support/expect.h"
-#include "support/fixtures.h"
+#include "support/formats.h"
 #include "support/gmm.h"
 #include "support/temp_folder.h"
 
@@ -190,7 +190,7 @@ TEST_F(Teacher, StatesOfAnyRank) {
 
 // Format 1 kept no times: they are made from the solver's name (tests/fixtures/formats/README.md).
 TEST_F(Teacher, ReadsFoldersOfFormat1) {
-  const std::filesystem::path folder = testing::FixtureFolder() / "formats/teacher-1";
+  const std::filesystem::path folder = testing::FormatFolder() / "teacher-1";
   const TeacherData data(folder);
   const Model mixture = OpenModel("mixture");
   ASSERT_EQ(FormatSeeds(data.seeds()), "0-9");
@@ -205,7 +205,7 @@ TEST_F(Teacher, ReadsFoldersOfFormat1) {
 TEST_F(Teacher, DoesNotExtendFoldersOfFormat1) {
   const testing::TempFolder copy("format1");
   std::filesystem::copy(
-      testing::FixtureFolder() / "formats/teacher-1", copy.path(),
+      testing::FormatFolder() / "teacher-1", copy.path(),
       std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
   const TeacherSpec spec = TeacherData(copy.path()).spec();
   const Model mixture = OpenModel("mixture");

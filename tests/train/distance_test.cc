@@ -3,12 +3,12 @@
 #include "gas/features/classifier.h"
 #include "gas/io/safetensors.h"
 #include "gas/models/edm/edm_denoiser.h"
+#include "gas/models/edm/precond.h"
 #include "gas/train/loss_text.h"
 #include "gas/train/training_run.h"
 #include "support/expect.h"
 #include "support/gmm.h"
 #include "support/lpips.h"
-#include "support/networks.h"
 #include "support/temp_folder.h"
 
 namespace gas {
@@ -18,14 +18,20 @@ using testing::SameBits;
 
 // What the terms need that have no files: images of 3x16x16.
 DistanceResources Resources() {
-  const testing::Fixture fixture("edm_networks/edm_adm_small");
+  torch::manual_seed(11);
+  edm::PrecondConfig denoiser;
+  denoiser.network = {.img_resolution = 16,
+                      .model_channels = 16,
+                      .channel_mult = {1, 2},
+                      .num_blocks = 1,
+                      .attn_resolutions = {}};
   return {.features =
               [] {
                 const ClassifierConfig config{.channels = 3, .width = 8};
                 return std::make_shared<ClassifierFeatures>(std::make_shared<Classifier>(config), "small",
                                                             "");
               },
-          .encoder = std::make_shared<edm::EdmEncoder>(testing::ReferenceNetwork(fixture)),
+          .encoder = std::make_shared<edm::EdmEncoder>(std::make_shared<edm::Precond>(denoiser)),
           .lpips = {}};
 }
 
