@@ -271,10 +271,10 @@ TORCH_LIBRARY_IMPL(aten, GAS_FAKE_DEVICE, library) {
 }
 
 // One device, one stream; nothing to switch.
-template <torch::DeviceType kType>
+template <torch::DeviceType Type>
 struct Guard final : c10::impl::DeviceGuardImplInterface {
-  static c10::Device Only() { return c10::Device(kType, 0); }
-  c10::DeviceType type() const override { return kType; }
+  static c10::Device Only() { return c10::Device(Type, 0); }
+  c10::DeviceType type() const override { return Type; }
   c10::Device exchangeDevice(c10::Device) const override { return Only(); }
   c10::Device getDevice() const override { return Only(); }
   void setDevice(c10::Device) const override {}
