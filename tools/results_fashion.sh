@@ -28,7 +28,7 @@ train() {
   case "$*" in *--init*) ;; *) set -- --grid logsnr "$@" ;; esac  # a solver file brings its own times
   [ -e "$name/solver.gas.json" ] ||
     "$gas" train --threads "$threads" --dtype "$dtype" --teacher "$data" --held-out "$held_out" --nfe "$steps" \
-      --batch "$batch" --cosine --ema 0.97 --keep-activations --validate-every 0 --out "$name" "$@"
+      --batch "$batch" --cosine --ema 0.97 --activations keep --validate-every 0 --out "$name" "$@"
 }
 evaluate() { # NFE SOLVERS
   "$gas" eval --threads "$threads" --teacher test --blocks 3 --nfe "$1" --solver "$2"

@@ -39,7 +39,7 @@ train() {
   shift 3
   case "$*" in *--init*) ;; *) set -- --grid logsnr "$@" ;; esac  # a solver file brings its own times
   "$gas" train --threads "$threads" --dtype "$train_dtype" --teacher pairs --held-out 64 --nfe "$gs_nfe" \
-    --iterations "$iterations" --batch "$batch" --lr "$lr" --keep-activations --validate-every 500 --out "$name" "$@"
+    --iterations "$iterations" --batch "$batch" --lr "$lr" --activations keep --validate-every 500 --out "$name" "$@"
 }
 
 fits=
@@ -99,7 +99,7 @@ trained=
 for iterations in $gs_iterations; do
   if [ ! -e "gs-$iterations/solver.gas.json" ]; then
     "$gas" train --model mixture --teacher training --held-out 512 --nfe "$gs_nfe" --grid logsnr --iterations "$iterations" \
-    --batch 64 --lr 5e-3 --keep-activations --validate-every 0 --out gs-run >> teacher.log
+    --batch 64 --lr 5e-3 --activations keep --validate-every 0 --out gs-run >> teacher.log
     mkdir -p "gs-$iterations"
     cp gs-run/solver.gas.json "gs-$iterations/"
   fi

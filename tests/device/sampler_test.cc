@@ -55,7 +55,8 @@ class DeviceSampling : public ::testing::Test {
 
   Tensor Sample(const StepTable& table, const torch::Device& device, bool checkpoint = false) {
     network_->to(device);
-    const Tensor sample = RunTable(table, denoiser_, noise_.to(device), {}, {.checkpoint = checkpoint});
+    const Tensor sample =
+        RunTable(table, denoiser_, noise_.to(device), {}, {.recomputed = checkpoint ? kAllEvaluations : 0});
     EXPECT_EQ(sample.device().type(), device.type());
     return sample;
   }
@@ -73,7 +74,10 @@ class DeviceSampling : public ::testing::Test {
     network_->to(device);
     const Tensor noise = noise_.to(device);
     const WaitCounter counter;
-    RunTable(table, denoiser_, noise, {}, {.checkpoint = checkpoint}).square().sum().backward();
+    RunTable(table, denoiser_, noise, {}, {.recomputed = checkpoint ? kAllEvaluations : 0})
+        .square()
+        .sum()
+        .backward();
     if (expected != nullptr) ExpectWaits(counter, *expected, checkpoint ? "with checkpoints" : "without");
     std::vector<Tensor> gradients;
     for (const Tensor& leaf : leaves)

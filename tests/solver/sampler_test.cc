@@ -95,7 +95,7 @@ TEST(Sampler, RunsStatesOfAnyRank) {
     StepTable traced = table;
     traced.b = table.b.clone().requires_grad_();
     SampleOptions options;
-    options.checkpoint = true;
+    options.recomputed = kAllEvaluations;
     const Tensor again = RunTable(traced, network, noise, {}, options);
     EXPECT_TRUE(testing::Close(again.detach(), sample, 1e-13, 0)) << shape.size();
     Loss(again).backward();
@@ -167,7 +167,7 @@ std::map<std::string, Tensor> Gradients(const StepTable& plain, const Denoiser& 
   for (const auto& [name, member] : kTrained)
     leaves[name] = table.*member = (plain.*member).clone().requires_grad_();
   SampleOptions options;
-  options.checkpoint = checkpoint;
+  options.recomputed = checkpoint ? kAllEvaluations : 0;
   Loss(RunTable(table, denoiser, leaves["noise"], {}, options)).backward();
   std::map<std::string, Tensor> gradients;
   for (const auto& [name, leaf] : leaves) gradients[name] = leaf.grad();
@@ -218,7 +218,7 @@ TEST(SamplerGradient, CheckpointsEvaluateOnceForwardAndOnceBackward) {
   StepTable table = DenseTable(4);
   table.t_eval.requires_grad_();
   SampleOptions options;
-  options.checkpoint = true;
+  options.recomputed = kAllEvaluations;
   const Tensor sample = RunTable(table, counting, Noise(), {}, options);
   EXPECT_EQ(counting.count(), 4);
   Loss(sample).backward();
@@ -251,7 +251,7 @@ TEST(SamplerGradient, CheckpointsCarryWholeConditions) {
     table.alpha_eval.requires_grad_();
     table.b.requires_grad_();
     SampleOptions options;
-    options.checkpoint = checkpoint;
+    options.recomputed = checkpoint ? kAllEvaluations : 0;
     Loss(RunTable(table, network, Noise(), condition, options)).backward();
     gradients.push_back(torch::cat({table.alpha_eval.grad(), table.b.grad().flatten()}));
     ASSERT_EQ(network.seen.size(), checkpoint ? 6u : 3u);

@@ -156,7 +156,7 @@ TEST(DistanceCache, AsksForEachTeacherImageOnce) {
   EXPECT_EQ(counted.TakeCalls(), 0);
   EXPECT_EQ(distance.cached_bytes(), 4 * kEntryBytes);
   // Copies share what is kept; without indices nothing is looked up.
-  const Distance copy = distance;
+  const Distance copy = distance;  // NOLINT(performance-unnecessary-copy-initialization): what is tested
   copy(student, teacher, {7, 3, 9, 1});
   EXPECT_EQ(counted.TakeCalls(), 0);
   copy(student, teacher);

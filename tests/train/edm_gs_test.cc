@@ -33,7 +33,7 @@ void CheckCase(const Fixture& fixture, const json& c, bool wide) {
   const StepTable table = student.Table();
   EXPECT_TRUE(Close(table.t, fixture.at(p + "timesteps" + suffix), 0, wide ? 1e-12 : 1e-6));
   const Tensor images =
-      RunTable(table, denoiser, fixture.at(p + "noise").to(dtype), {}, {.checkpoint = true});
+      RunTable(table, denoiser, fixture.at(p + "noise").to(dtype), {}, {.recomputed = kAllEvaluations});
   const Tensor loss = (images - fixture.at(p + "target").to(dtype)).square().mean();
   loss.backward();
   const json& observed = c.at("f32_minus_f64");

@@ -18,8 +18,9 @@ nlohmann::json Grid() {
   nlohmann::json grid = {{"weights", {}}, {"means", {}}, {"covariances", {}}};
   for (int64_t i = 0; i < kModesPerSide * kModesPerSide; ++i) {
     grid["weights"].push_back(1);
-    grid["means"].push_back({kSpacing * static_cast<double>(i / kModesPerSide - 2),
-                             kSpacing * static_cast<double>(i % kModesPerSide - 2)});
+    const int64_t row = i / kModesPerSide, column = i % kModesPerSide;
+    grid["means"].push_back(
+        {kSpacing * static_cast<double>(row - 2), kSpacing * static_cast<double>(column - 2)});
     grid["covariances"].push_back({{kStd * kStd, 0}, {0, kStd * kStd}});
   }
   return grid;
@@ -70,38 +71,34 @@ Modes ModesOf(const Tensor& samples) {
 class Toy {
  public:
   Toy() {
-    const StepTable teacher = MakeSolverTable("dpmpp-3m", *schedule_, "logsnr", 60, 1e-3);
+    const StepTable teacher = MakeSolverTable("dpmpp-3m", *schedule, "logsnr", 60, 1e-3);
     torch::manual_seed(1);
     const Tensor noise = torch::randn({2048, 2, 1, 1}, torch::kFloat64);
-    samples_ = {noise, RunTable(teacher, *network_, noise, {}), {}, {}, {}};
-    unseen_ = torch::randn({2000, 2, 1, 1}, torch::kFloat64);
+    samples = {noise, RunTable(teacher, *network, noise, {}), {}, {}, {}};
+    unseen = torch::randn({2000, 2, 1, 1}, torch::kFloat64);
   }
 
   Modes Train(Student& student, int64_t iterations, double lr, std::shared_ptr<Adversary> adversary) const {
-    GsTrainer trainer(student, network_, MakeDistance("l2"),
-                      {.iterations = iterations,
-                       .lr = lr,
-                       .cosine = true,
-                       .ema_decay = 0.98,
-                       .gradient_checkpointing = false},
+    GsTrainer trainer(student, network, MakeDistance("l2"),
+                      {.iterations = iterations, .lr = lr, .cosine = true, .ema_decay = 0.98},
                       std::move(adversary));
     TrainingRun run(trainer, {.folder = {}, .batch = 128});
-    run.Run(PairsOf(samples_), {}, nullptr);
+    run.Run(PairsOf(samples), {}, nullptr);
     student.SetParameters(trainer.average());
     const torch::NoGradGuard no_grad;
-    return ModesOf(RunTable(student.Table(), *network_, unseen_, {}));
+    return ModesOf(RunTable(student.Table(), *network, unseen, {}));
   }
 
-  SchedulePtr schedule_ = VpLinearSchedule();
-  std::shared_ptr<const Denoiser> network_ = std::make_shared<MixtureDenoiser>(GaussianMixture(Grid()));
-  Samples samples_;
-  Tensor unseen_;
+  SchedulePtr schedule = VpLinearSchedule();
+  std::shared_ptr<const Denoiser> network = std::make_shared<MixtureDenoiser>(GaussianMixture(Grid()));
+  Samples samples;
+  Tensor unseen;
 };
 
 TEST(GasToy, TheAdversaryCoversModesThatTheDistanceBlurs) {
   const Toy toy;
-  EXPECT_GT(ModesOf(toy.samples_.images).near, 0.95);
-  Student student({.steps = 2}, toy.schedule_, MakeGrid("logsnr", *toy.schedule_, 2, 1e-3));
+  EXPECT_GT(ModesOf(toy.samples.images).near, 0.95);
+  Student student({.steps = 2}, toy.schedule, MakeGrid("logsnr", *toy.schedule, 2, 1e-3));
   const Modes distance = toy.Train(student, 400, 1e-2, nullptr);
   torch::manual_seed(2);
   AdversaryOptions options{.loss = {.gamma = 5e-5}, .weight = 10, .lr = 1e-2};

@@ -78,12 +78,16 @@ TEST_F(GsTraining, ValidationDoesNotChangeWhatIsTrained) {
 }
 
 TEST_F(GsTraining, GradientCheckpointingDoesNotChangeWhatIsTrained) {
-  const auto train = [&](bool checkpointing) {
-    return Train({.iterations = 10, .lr = 5e-3, .gradient_checkpointing = checkpointing}, {});
+  const auto train = [&](int64_t recomputed) {
+    return Train({.iterations = 10, .lr = 5e-3, .recomputed = recomputed}, {});
   };
-  const auto with = train(true), without = train(false);
-  for (const auto& [name, value] : with)
-    EXPECT_TRUE(testing::Close(value, without.at(name), 0, 1e-12)) << name;
+  const auto none = train(0);
+  for (const int64_t recomputed : {int64_t{1}, int64_t{2}, kAllEvaluations}) {
+    const auto some = train(recomputed);
+    for (const auto& [name, value] : some) {
+      EXPECT_TRUE(testing::Close(value, none.at(name), 0, 1e-12)) << name << ' ' << recomputed;
+    }
+  }
 }
 
 // What micro-batches and processes need: gradients of parts, by their shares, are those of the whole.

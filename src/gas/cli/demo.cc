@@ -123,11 +123,7 @@ Samples Draw(const char* what, const Model& model, const StepTable& table, const
 SolverEntry Trained(const DemoSettings& s, const Options& o, const char* method, Student& student,
                     const Model& model, const Samples& training, double lr,
                     std::shared_ptr<Adversary> adversary) {
-  const GsTrainerOptions options{.iterations = s.iterations,
-                                 .lr = lr,
-                                 .cosine = true,
-                                 .ema_decay = 0.95,
-                                 .gradient_checkpointing = false};
+  const GsTrainerOptions options{.iterations = s.iterations, .lr = lr, .cosine = true, .ema_decay = 0.95};
   GsTrainer trainer(student, model.denoiser, MakeDistance("l2"), options, std::move(adversary));
   TrainingRun run(trainer, {.folder = {}, .batch = s.batch, .device = model.device});
   Progress progress(method, "iterations", s.iterations);

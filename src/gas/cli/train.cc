@@ -178,11 +178,12 @@ std::vector<OptionRow> TrainRows() {
        .min = 0,
        .max = 1e9,
        .help = "iterations between checkpoints, 0 for the end alone"},
-      {.key = "train.keep_activations",
-       .flag = "--keep-activations",
-       .type = OptType::kFlag,
-       .def = "false",
-       .help = "faster, but memory grows with the number of evaluations"},
+      {.key = "train.activations",
+       .flag = "--activations",
+       .type = OptType::kChoice,
+       .def = DefaultOf(kActivationsNames.NameOf(Activations::kAuto)),
+       .help = "what a backward pass needs of the network's evaluations",
+       .choices = kActivationsNames.choices()},
       {.key = "train.seed",
        .flag = "--seed",
        .type = OptType::kInt,
@@ -224,8 +225,7 @@ GsTrainerOptions ReadTrainerOptions(const Options& o) {
           .lr = o.Real("train.lr"),
           .cosine = o.Flag("train.cosine"),
           .ema_decay = o.Real("train.ema"),
-          .max_grad_norm = o.Real("train.max_grad_norm"),
-          .gradient_checkpointing = !o.Flag("train.keep_activations")};
+          .max_grad_norm = o.Real("train.max_grad_norm")};
 }
 
 TrainingRunOptions ReadRunOptions(const Options& o, bool validates) {
@@ -253,6 +253,7 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
       .loss = loss.text,
       .lpips = loss.lpips,
       .loss_cache_bytes = loss.cache_bytes,
+      .activations = o.Enum("train.activations", kActivationsNames),
       .trainer = ReadTrainerOptions(o),
       .run = ReadRunOptions(o, held_out > 0)};
   if (s.init.empty() || s.init == kInitFit) s.grid = o.Text("student.grid");
@@ -271,6 +272,10 @@ class TrainPrinter {
   TrainSolversHooks Hooks() {
     return {.loss_files =
                 [](const nlohmann::json& source) { std::cerr << "train.loss: " << source.dump() << '\n'; },
+            .activations =
+                [this](int64_t nfe, const ActivationPlan& plan) {
+                  std::cerr << fmt::format("{}-{}: {}\n", options_.method(), nfe, ActivationText(plan));
+                },
             .begin = [this](int64_t nfe) { Begin(nfe); },
             .step = [this](int64_t, const GsStep& step) { Step(step); },
             .trained = [this](const TrainedSolver& solver) { Trained(solver); }};

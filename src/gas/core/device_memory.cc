@@ -1,5 +1,7 @@
 #include "gas/core/device_memory.h"
 
+#include "gas/core/memory.h"
+
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 9)
 #define GAS_DEVICES_TELL_MEMORY
 #include <c10/core/CachingDeviceAllocator.h>
@@ -23,6 +25,16 @@ void ResetPeakDeviceMemory(torch::Device device) {
 #ifdef GAS_DEVICES_TELL_MEMORY
   if (device.is_cpu()) return;
   c10::getDeviceAllocator(device.type())->resetPeakStats(device.has_index() ? device.index() : 0);
+#endif
+}
+
+int64_t FreeBytes(torch::Device device) {
+  if (device.is_cpu()) return AvailableBytes();
+#ifdef GAS_DEVICES_TELL_MEMORY
+  const c10::DeviceIndex index = device.has_index() ? device.index() : 0;
+  return static_cast<int64_t>(c10::getDeviceAllocator(device.type())->getMemoryInfo(index).first);
+#else
+  return 0;
 #endif
 }
 

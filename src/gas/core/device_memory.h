@@ -11,6 +11,9 @@ namespace gas {
 double PeakDeviceMebibytes(torch::Device device);
 void ResetPeakDeviceMemory(torch::Device device);
 
+// Bytes of the device that are free, for the CPU those of AvailableBytes; 0 where nobody tells.
+int64_t FreeBytes(torch::Device device);
+
 }  // namespace gas
 
 #endif  // GAS_CORE_DEVICE_MEMORY_H_

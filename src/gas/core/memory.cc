@@ -2,12 +2,59 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <fstream>
+#include <optional>
+#include <string>
+
 namespace gas {
+namespace {
+
+std::optional<int64_t> NumberIn(const std::string& path) {
+  std::ifstream file(path);
+  int64_t value = 0;
+  if (file >> value) return value;
+  return std::nullopt;
+}
+
+// "MemAvailable:   12345 kB"
+std::optional<int64_t> AvailableOfTheMachine() {
+  std::ifstream file("/proc/meminfo");
+  std::string key, rest;
+  int64_t kibibytes = 0;
+  while (file >> key >> kibibytes && std::getline(file, rest)) {
+    if (key == "MemAvailable:") return kibibytes * 1024;
+  }
+  return std::nullopt;
+}
+
+// Without a limit memory.max says "max", which is no number. What the group has cached is given back when it
+// is needed.
+std::optional<int64_t> LeftOfTheControlGroup() {
+  const std::optional<int64_t> limit = NumberIn("/sys/fs/cgroup/memory.max");
+  const std::optional<int64_t> used = NumberIn("/sys/fs/cgroup/memory.current");
+  if (!limit || !used) return std::nullopt;
+  std::ifstream file("/sys/fs/cgroup/memory.stat");
+  std::string key;
+  int64_t value = 0, cached = 0;
+  while (file >> key >> value) {
+    if (key == "inactive_file") cached = value;
+  }
+  return std::max<int64_t>(0, *limit - *used + cached);
+}
+
+}  // namespace
 
 double PeakMebibytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+int64_t AvailableBytes() {
+  const std::optional<int64_t> machine = AvailableOfTheMachine(), group = LeftOfTheControlGroup();
+  if (machine && group) return std::min(*machine, *group);
+  return machine ? *machine : group.value_or(0);
 }
 
 }  // namespace gas

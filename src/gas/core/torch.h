@@ -40,6 +40,13 @@ inline auto OptimizerStateKey(const Tensor& parameter) {
 #endif
 }
 
+// The totals in LibTorch's reports of allocations.
+#if TORCH_VERSION_MAJOR >= 2
+using ReportedTotal = size_t;
+#else
+using ReportedTotal = int64_t;
+#endif
+
 // A float64 scalar tensor [] on the CPU.
 inline Tensor Scalar(double value) { return torch::tensor(value, torch::kFloat64); }
 

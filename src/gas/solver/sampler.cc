@@ -86,7 +86,7 @@ class Run {
   // "From network to data prediction").
   Tensor DataPrediction(int64_t n, const Tensor& x) const {
     const NoiseLevel at{table_.t_eval[n], table_.alpha_eval[n], table_.sigma_eval[n]};
-    const Tensor output = NetworkOutput(x, at);
+    const Tensor output = NetworkOutput(n, x, at);
     if (traced_weights_.defined()) return traced_weights_[1][n] * output + traced_weights_[0][n] * x;
     const auto [w_x, w_f] = weights_[n];
     const Tensor f = output.to(x.scalar_type());
@@ -97,8 +97,9 @@ class Run {
     return m;
   }
 
-  Tensor NetworkOutput(const Tensor& x, const NoiseLevel& at) const {
-    const bool recompute = traced_ && options_.checkpoint;
+  Tensor NetworkOutput(int64_t n, const Tensor& x, const NoiseLevel& at) const {
+    // The first evaluations are the last that the backward pass comes to: by then the kept ones are gone.
+    const bool recompute = traced_ && n < options_.recomputed;
     const Tensor output = recompute ? PredictWithoutActivations(denoiser_, x, at, condition_)
                                     : denoiser_.Predict(x, at, condition_);
     GAS_CHECK(output.sizes() == x.sizes(), Errc::kInternal, "network output of shape ", output.sizes(),

@@ -3,6 +3,7 @@
 #define GAS_SOLVER_SAMPLER_H_
 
 #include <functional>
+#include <limits>
 
 #include "gas/core/torch.h"
 #include "gas/schedule/denoiser.h"
@@ -10,10 +11,13 @@
 
 namespace gas {
 
+// More than any table has.
+inline constexpr int64_t kAllEvaluations = std::numeric_limits<int64_t>::max();
+
 struct SampleOptions {
-  // Keep no network activations for the backward pass; evaluate the network a second time there instead.
-  // Memory then does not grow with the number of steps.
-  bool checkpoint = false;
+  // So many evaluations, the first ones, keep no network activations for the backward pass, which evaluates
+  // the network a second time there instead. With all of them memory does not grow with the number of steps.
+  int64_t recomputed = 0;
   // Called with n and x_n [B,...] for n = 0..N (N: the sample).
   std::function<void(int64_t n, const Tensor& state)> on_state;
   // Called with n and m_n [B,...] after each of the N evaluations.

@@ -35,9 +35,16 @@ std::string DamageOf(const std::filesystem::path& folder, const Shard& shard);
 // Removes sidecar and shard, in this order, so that at no time a sidecar stands without its shard.
 void RemoveShard(const std::filesystem::path& folder, const Shard& shard);
 
+// What of a shard is compared when it is read.
+enum class ShardCheck {
+  kHash,   // the file's hash, and shapes
+  kShape,  // shapes alone, for a file whose hash was compared before
+};
+
 // The tensors of a shard: noise, images [B,...] and what else it has. Throws Error(kBadFile) if the file is
 // missing, does not match its hash, or has other shapes than its seeds ask for.
-std::map<std::string, Tensor> ReadShard(const std::filesystem::path& folder, const Shard& shard);
+std::map<std::string, Tensor> ReadShard(const std::filesystem::path& folder, const Shard& shard,
+                                        ShardCheck check = ShardCheck::kHash);
 
 }  // namespace gas
 

@@ -1,6 +1,8 @@
 #include "gas/teacher/teacher_data.h"
 
 #include <list>
+#include <optional>
+#include <set>
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
@@ -87,10 +89,13 @@ struct TeacherData::Impl {
   std::vector<Place> places;  // by number of the sample
   std::string sha256;
   mutable ShardCache cache;
+  mutable std::set<size_t> compared = {};  // shards whose hash was compared in this run
 
   const ShardTensors& Load(size_t shard) const {
-    const ShardTensors* known = cache.Find(shard);
-    return known != nullptr ? *known : cache.Add(shard, ReadShard(folder, shards[shard]));
+    if (const ShardTensors* known = cache.Find(shard)) return *known;
+    const bool first_time = compared.insert(shard).second;
+    return cache.Add(shard,
+                     ReadShard(folder, shards[shard], first_time ? ShardCheck::kHash : ShardCheck::kShape));
   }
 };
 
@@ -130,6 +135,23 @@ std::vector<Seed> TeacherData::seeds() const {
   std::vector<Seed> seeds;
   for (const Place& place : impl_->places) seeds.push_back(place.seed);
   return seeds;
+}
+
+std::vector<int64_t> TeacherData::blocks() const {
+  std::vector<int64_t> blocks;
+  std::optional<size_t> shard;
+  for (const Place& place : impl_->places) {
+    if (place.shard != shard) blocks.push_back(0);
+    shard = place.shard;
+    ++blocks.back();
+  }
+  return blocks;
+}
+
+int64_t TeacherData::bytes_per_sample() const {
+  const Shard& first = impl_->shards.front();
+  const auto bytes = static_cast<int64_t>(fs::file_size(impl_->folder / first.file));
+  return bytes / static_cast<int64_t>(first.seeds.size());
 }
 
 Samples TeacherData::Read(const std::vector<int64_t>& indices) const {

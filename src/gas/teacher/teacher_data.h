@@ -25,12 +25,16 @@ class TeacherData {
   int64_t size() const;
   const TeacherSpec& spec() const;
   std::vector<Seed> seeds() const;
+  // How many consecutive samples lie in one shard each: what is read together.
+  std::vector<int64_t> blocks() const;
+  // On disk, of the first shard's.
+  int64_t bytes_per_sample() const;
   // The teacher's times [N+1], float64 (TimesOf of the spec).
   Tensor times(const NoiseSchedule& schedule) const;
   // SHA-256 of what the samples are and of all of them, by the hashes of their shards.
   const std::string& sha256() const;
 
-  // Rows `indices` in that order. Each shard's hash is compared when it is read.
+  // Rows `indices` in that order. Each shard's hash is compared when it is first read.
   Samples Read(const std::vector<int64_t>& indices) const;
 
  private:

@@ -29,6 +29,7 @@ class Checkpoint {
   // Throws Error(kBadFile) if the key is missing, or is not a whole number.
   const std::string& Text(const std::string& key) const;
   int64_t Int(const std::string& key) const;
+  bool Has(const std::string& key) const { return text_.contains(key); }
   const std::string& name() const { return name_; }  // the file it came from, for messages
 
  private:

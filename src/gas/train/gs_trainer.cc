@@ -79,7 +79,7 @@ StudentTerms GsTrainer::ComputeGradients(const StudentBatch& batch, const Advers
   const Impl& s = *impl_;
   StudentTerms terms;
   const Tensor samples = RunTable(s.student.Table(), *s.denoiser, batch.noise, batch.condition,
-                                  {.checkpoint = s.options.gradient_checkpointing});
+                                  {.recomputed = s.options.recomputed});
   Tensor loss = s.distance(samples, batch.target, batch.indices);
   terms.distance = loss.item<double>();
   if (adversarial != nullptr) terms.weight = s.adversary->WeightAt(s.iteration);
@@ -129,6 +129,7 @@ void GsTrainer::Save(Checkpoint& file) const {
   file.Put("adam", OptimiserState());
   if (s.adversary) s.adversary->Save(file);
   file.PutText("iteration", std::to_string(s.iteration));
+  file.PutText(std::string(kRecomputedKey), std::to_string(s.options.recomputed));
 }
 
 void GsTrainer::Load(const Checkpoint& file) {

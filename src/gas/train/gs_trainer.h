@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -19,13 +20,18 @@
 
 namespace gas {
 
+// In a checkpoint: GsTrainerOptions::recomputed of the run that wrote it. Another number gives the same
+// gradients but for their last bits.
+inline constexpr std::string_view kRecomputedKey = "recomputed";
+
 struct GsTrainerOptions {
   int64_t iterations = 1000;
   double lr = 1e-3;
   bool cosine = false;  // lr falls to zero along a cosine over the iterations; otherwise it is constant
   double ema_decay = 0.999;
   double max_grad_norm = 1.0;
-  bool gradient_checkpointing = true;  // memory does not grow with the number of evaluations
+  // Evaluations whose activations are computed again in the backward pass (SampleOptions).
+  int64_t recomputed = 0;
 };
 
 // What the student is compared with. All on the device of the denoiser.

@@ -2,12 +2,14 @@
 
 #include <chrono>
 
+#include "gas/core/device_memory.h"
 #include "gas/core/error.h"
 #include "gas/core/memory.h"
 #include "gas/features/classifier.h"
 #include "gas/fit/fit_problem.h"
 #include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
+#include "gas/solver/sampler.h"
 #include "gas/solver/solver_file.h"
 #include "gas/teacher/solver_choice.h"
 #include "gas/train/training_log.h"
@@ -93,12 +95,12 @@ void CheckCheckpoint(const TrainSolversOptions& o, const Student& start, const T
   CheckIterations(file, o.trainer.iterations);
 }
 
-// Evaluations of one sample, forwards; a backward pass counts as two, and without kept activations the
+// Evaluations of one sample, forwards; a backward pass counts as two, and where activations are not kept the
 // forward pass is made twice. The discriminator's fakes cost a forward pass each.
-int64_t Evaluations(const TrainSolversOptions& o, int64_t nfe, int64_t iterations) {
-  const int64_t passes = o.trainer.gradient_checkpointing ? 4 : 3;
-  const int64_t samples = iterations * o.run.batch;
-  return nfe * (samples * passes + (o.adversary ? samples / o.adversary->options.every : 0));
+int64_t Evaluations(const TrainSolversOptions& o, const TrainedSolver& solver) {
+  const int64_t samples = solver.iterations * o.run.batch;
+  const int64_t fakes = o.adversary ? samples / o.adversary->options.every : 0;
+  return samples * (3 * solver.nfe + solver.recomputed) + fakes * solver.nfe;
 }
 
 nlohmann::json ProvenanceOf(const TrainSolversOptions& o, const Problem& problem,
@@ -106,9 +108,9 @@ nlohmann::json ProvenanceOf(const TrainSolversOptions& o, const Problem& problem
   nlohmann::json provenance = {{"teacher", problem.data->spec().ToJson()},
                                {"options", o.record},
                                {"iterations", solver.iterations},
-                               {"training_samples", problem.training.size},
+                               {"training_samples", problem.training.size()},
                                {"held_out_samples", o.held_out},
-                               {"network_evaluations", Evaluations(o, solver.nfe, solver.iterations)},
+                               {"network_evaluations", Evaluations(o, solver)},
                                {"seconds", solver.seconds},
                                {"peak_mebibytes", PeakMebibytes()}};
   if (solver.held_out_distance) provenance["held_out_distance"] = *solver.held_out_distance;
@@ -128,6 +130,27 @@ SolverEntry EntryOf(const TrainSolversOptions& o, const Problem& problem, const 
   return entry;
 }
 
+// How many evaluations are made again in each backward pass. A run that goes on does as it did, so that it
+// ends with the same bits.
+int64_t RecomputedBy(const TrainSolversOptions& o, const Problem& problem, int64_t nfe,
+                     const fs::path& folder, const TrainSolversHooks& hooks) {
+  switch (o.activations) {
+    case Activations::kKeep: return 0;
+    case Activations::kRecompute: return nfe;
+    case Activations::kAuto: break;
+  }
+  if (fs::exists(CheckpointIn(folder))) {
+    const Checkpoint file(CheckpointIn(folder));
+    const std::string key(kRecomputedKey);
+    if (file.Has(key)) return std::clamp<int64_t>(file.Int(key), 0, nfe);
+  }
+  const Model& model = problem.model;
+  const ActivationPlan plan =
+      PlanActivations(nfe, o.run.batch, ActivationBytes(model), FreeBytes(model.device));
+  if (hooks.activations) hooks.activations(nfe, plan);
+  return plan.recomputed;
+}
+
 // Trains `student` in place.
 std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, const Problem& problem,
                                                Student& student, const TrainingRunOptions& run_options,
@@ -135,11 +158,14 @@ std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, con
   const int64_t nfe = student.config().steps;
   const std::shared_ptr<Adversary> adversary =
       o.adversary ? MakeAdversary(*o.adversary, problem.model, o.run.seed) : nullptr;
-  GsTrainer trainer(student, problem.model.denoiser, problem.distance, o.trainer, adversary);
+  TrainedSolver solver{.nfe = nfe};
+  solver.recomputed = RecomputedBy(o, problem, nfe, run_options.folder, hooks);
+  GsTrainerOptions trainer_options = o.trainer;
+  trainer_options.recomputed = solver.recomputed;
+  GsTrainer trainer(student, problem.model.denoiser, problem.distance, trainer_options, adversary);
   TrainingRun run(trainer, run_options);
   MakeDirectory(run_options.folder);
   TrainingLog log(run_options.folder);
-  TrainedSolver solver{.nfe = nfe};
   if (hooks.begin) hooks.begin(nfe);
   const auto start = std::chrono::steady_clock::now();
   run.Run(problem.training, problem.validation, [&](const GsStep& step) {
@@ -150,7 +176,7 @@ std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, con
   solver.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   solver.iterations = trainer.iteration();
   // A run that was already at its end has measured nothing.
-  if (problem.validation.size > 0 && !solver.held_out_distance) {
+  if (problem.validation.size() > 0 && !solver.held_out_distance) {
     solver.held_out_distance = run.Validate(problem.validation).distance;
   }
   return {EntryOf(o, problem, trainer, solver), solver};
@@ -171,7 +197,7 @@ TrainSolversResult TrainSolvers(const TrainSolversOptions& o, const TrainSolvers
   for (const int64_t nfe : o.nfe) {
     students.push_back(StartOf(o, nfe, problem));
     runs.push_back(RunOptionsFor(o, nfe, problem));
-    CheckCheckpoint(o, students.back(), runs.back(), problem.training.size);
+    CheckCheckpoint(o, students.back(), runs.back(), problem.training.size());
   }
   MakeDirectory(o.run.folder);
   WriteFile(o.run.folder / "options.json", o.record.dump(1) + "\n");

@@ -16,6 +16,7 @@
 #include "gas/features/lpips.h"
 #include "gas/models/model.h"
 #include "gas/teacher/teacher_data.h"
+#include "gas/train/activation_plan.h"
 #include "gas/train/make_adversary.h"
 #include "gas/train/training_run.h"
 
@@ -41,8 +42,9 @@ struct TrainSolversOptions {
   LpipsFiles lpips;
   uint64_t loss_cache_bytes = kDistanceCacheBytes;
 
-  GsTrainerOptions trainer;
-  TrainingRunOptions run;  // folder: of the whole run; each number of evaluations has one in it
+  Activations activations = Activations::kAuto;
+  GsTrainerOptions trainer;  // `recomputed` follows from `activations`
+  TrainingRunOptions run;    // folder: of the whole run; each number of evaluations has one in it
   std::optional<AdversarySettings> adversary;
 
   nlohmann::json record;  // the options as the user gave them, for options.json and the solver file
@@ -52,6 +54,7 @@ struct TrainSolversOptions {
 
 struct TrainedSolver {
   int64_t nfe = 0, iterations = 0;
+  int64_t recomputed = 0;                   // evaluations that each backward pass made again
   std::optional<double> held_out_distance;  // nothing without held-out samples
   double seconds = 0;
 };
@@ -59,6 +62,7 @@ struct TrainedSolver {
 // What a run tells while it goes on; all may be empty.
 struct TrainSolversHooks {
   std::function<void(const nlohmann::json& source)> loss_files;  // files that the loss was read from
+  std::function<void(int64_t nfe, const ActivationPlan& plan)> activations;  // where it was measured
   std::function<void(int64_t nfe)> begin;
   std::function<void(int64_t nfe, const GsStep& step)> step;
   std::function<void(const TrainedSolver& solver)> trained;

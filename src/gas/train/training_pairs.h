@@ -7,16 +7,22 @@
 
 #include "gas/teacher/sample_seeds.h"
 #include "gas/teacher/teacher_data.h"
+#include "gas/train/data_order.h"
 
 namespace gas {
 
+// Of a shuffled pass over data on disk, at most so much is in use at a time.
+inline constexpr int64_t kShuffleWindowBytes = int64_t{512} << 20;
+
 // Pairs of a noise and the teacher's sample of it; `indices` are in [0, size).
 struct TrainingPairs {
-  int64_t size = 0;
+  DataLayout layout = {};
+  int64_t size() const { return layout.size(); }
   std::function<Samples(const std::vector<int64_t>& indices)> read;
 };
 
-TrainingPairs PairsOf(const TeacherData& data);  // which must outlive the pairs
+// The data must outlive the pairs.
+TrainingPairs PairsOf(const TeacherData& data);
 // Samples [begin, end) of the data alone.
 TrainingPairs PairsOf(const TeacherData& data, int64_t begin, int64_t end);
 TrainingPairs PairsOf(Samples samples);

@@ -57,13 +57,13 @@ TrainingRun::TrainingRun(GsTrainer& trainer, const TrainingRunOptions& options)
 
 void TrainingRun::Run(const TrainingPairs& training, const TrainingPairs& validation,
                       const std::function<void(const GsStep&)>& report) {
-  GAS_CHECK(training.size >= 1, Errc::kBadOption, "training data: no samples");
-  Begin(training.size);
-  DataOrder order(training.size, options_.seed), others(training.size, options_.seed ^ kRealStream);
+  GAS_CHECK(training.size() >= 1, Errc::kBadOption, "training data: no samples");
+  Begin(training.size());
+  DataOrder order(training.layout, options_.seed), others(training.layout, options_.seed ^ kRealStream);
   while (trainer_.iteration() < trainer_.options().iterations) {
     GsStep step = TrainOn(training, order, others);
     const bool last = trainer_.iteration() == trainer_.options().iterations;
-    if ((last || IsDue(options_.validate_every)) && validation.size > 0) ValidateNow(validation, step);
+    if ((last || IsDue(options_.validate_every)) && validation.size() > 0) ValidateNow(validation, step);
     const bool save = last || IsDue(options_.checkpoint_every);
     const bool rolled_back = trainer_.adversary() != nullptr && ActOnTrouble(step);
     if (save && !rolled_back) Save();

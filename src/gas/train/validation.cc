@@ -30,7 +30,7 @@ class CoverageOfSamples {
 Validation Validate(const StepTable& table, const Denoiser& denoiser, const Distance& distance,
                     const TrainingPairs& pairs, const ValidationOptions& options) {
   const torch::NoGradGuard no_grad;
-  const bool measure_coverage = options.coverage && pairs.size > kCoverageNeighbours;
+  const bool measure_coverage = options.coverage && pairs.size() > kCoverageNeighbours;
   CoverageOfSamples coverage;
   double sum = 0;
   Samples teacher;  // of the batch that is being sampled
@@ -46,9 +46,9 @@ Validation Validate(const StepTable& table, const Denoiser& denoiser, const Dist
            static_cast<double>(images.size(0));
     if (measure_coverage) coverage.Add(teacher.images, images);
   };
-  SampleInBatches(table, denoiser, options.device, pairs.size, inputs, {.batch = options.batch}, measure);
+  SampleInBatches(table, denoiser, options.device, pairs.size(), inputs, {.batch = options.batch}, measure);
   Validation result;
-  result.distance = sum / static_cast<double>(pairs.size);
+  result.distance = sum / static_cast<double>(pairs.size());
   if (measure_coverage) result.coverage = coverage.Measure();
   return result;
 }

@@ -1,0 +1,28 @@
+// How many bytes of tensors are alive of those that were made while it exists.
+#ifndef GAS_CORE_ALLOCATION_METER_H_
+#define GAS_CORE_ALLOCATION_METER_H_
+
+#include <cstdint>
+#include <memory>
+
+namespace gas {
+
+// Counts what this thread allocates and frees, on the CPU and on devices, by LibTorch's own reports. What was
+// allocated before and is freed meanwhile counts as negative.
+class AllocationMeter {
+ public:
+  AllocationMeter();
+  ~AllocationMeter();
+  AllocationMeter(const AllocationMeter&) = delete;
+  AllocationMeter& operator=(const AllocationMeter&) = delete;
+
+  int64_t live_bytes() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gas
+
+#endif  // GAS_CORE_ALLOCATION_METER_H_

@@ -1,0 +1,42 @@
+#include "gas/train/activation_plan.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "gas/core/allocation_meter.h"
+#include "gas/core/seeds.h"
+
+namespace gas {
+
+int64_t ActivationBytes(const Model& model) {
+  const std::vector<Seed> one = {0};
+  const Tensor state = NoiseFor(one, model.shape).to(model.device).requires_grad_();
+  const Condition condition = model.conditioner->Of(RequestsFor(one)).To(model.device);
+  const Tensor t = Scalar(0.5);  // any time will do
+  const torch::AutoGradMode with_gradient(true);
+  const AllocationMeter meter;
+  const Tensor output =
+      model.denoiser->Predict(state, {t, model.schedule->Alpha(t), model.schedule->Sigma(t)}, condition);
+  return std::max<int64_t>(0, meter.live_bytes());
+}
+
+ActivationPlan PlanActivations(int64_t evaluations, int64_t batch, int64_t bytes_of_one, int64_t free_bytes) {
+  const int64_t bytes = std::max<int64_t>(1, batch * bytes_of_one);  // of an evaluation of the batch
+  const int64_t kept = std::min(evaluations, free_bytes / 2 / bytes);
+  return {.evaluations = evaluations,
+          .recomputed = evaluations - kept,
+          .kept_bytes = kept * bytes,
+          .free_bytes = free_bytes};
+}
+
+std::string ActivationText(const ActivationPlan& plan) {
+  const auto gibibytes = [](int64_t bytes) { return static_cast<double>(bytes) / (int64_t{1} << 30); };
+  std::string text =
+      fmt::format("activations of {} of {} evaluations are kept, {:.2f} GiB of {:.1f} GiB free", plan.kept(),
+                  plan.evaluations, gibibytes(plan.kept_bytes), gibibytes(plan.free_bytes));
+  if (plan.recomputed > 0) text += "; the others are computed again";
+  return text;
+}
+
+}  // namespace gas
