@@ -1,21 +1,26 @@
 #include "gas/teacher/sample_seeds.h"
 
 #include "gas/core/error.h"
+#include "gas/solver/not_finite.h"
 #include "gas/solver/sampler.h"
 
 namespace gas {
 namespace {
 
-// Row by row, so that the message can name the sample; a test of the whole batch comes first.
-void CheckFinite(const Tensor& images, const SampleInputs& inputs, int64_t begin, const StepTable& table) {
+// The samples are looked at once they are on the host; only if one is not finite the batch is run again to
+// find the step.
+void CheckFinite(const Tensor& images, const SampleInputs& inputs, int64_t begin, const StepTable& table,
+                 const Denoiser& denoiser, torch::Device device) {
   if (images.isfinite().all().item<bool>()) return;
-  const Tensor finite = images.isfinite().flatten(1).all(1);
-  int64_t row = 0;
-  while (finite[row].item<bool>()) ++row;
-  const std::string which = inputs.seeds.empty() ? "row " + std::to_string(begin + row)
-                                                 : "seed " + std::to_string(inputs.seeds[row]);
-  Fail(Errc::kNumeric, "sampling with ", table.method, ", nfe = ", table.nfe(), ": the sample of ", which,
-       " has entries that are not finite");
+  const std::string what =
+      "sampling with " + table.method + ", nfe = " + std::to_string(table.nfe()) + ": the sample of ";
+  const std::optional<NotFinite> found =
+      FindNotFinite(table, denoiser, inputs.noise.to(device), inputs.condition.To(device));
+  GAS_CHECK(found, Errc::kNumeric, what, "a seed in the batch from row ", begin,
+            " has entries that are not finite, but not in a second run: the network is not the same twice");
+  const std::string which = inputs.seeds.empty() ? "row " + std::to_string(begin + found->row)
+                                                 : "seed " + std::to_string(inputs.seeds[found->row]);
+  Fail(Errc::kNumeric, what, which, " has entries that are not finite, first in ", found->place);
 }
 
 Samples SampleOneBatch(const StepTable& table, const Denoiser& denoiser, torch::Device device,
@@ -78,7 +83,7 @@ void SampleInBatches(const StepTable& table, const Denoiser& denoiser, torch::De
     const SampleInputs now = inputs(begin, end);
     SampleBatch batch{begin, SampleOneBatch(table, denoiser, device, now, options.keep_states),
                       now.condition};
-    CheckFinite(batch.samples.images, now, begin, table);
+    CheckFinite(batch.samples.images, now, begin, table, denoiser, device);
     use(batch);
     if (options.progress) options.progress(end);
   }
