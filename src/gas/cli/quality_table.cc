@@ -18,6 +18,8 @@ struct Column {
 constexpr int kThreeDigits = -1;
 constexpr Column kFigures[] = {
     {"distance", "distance", 1, kThreeDigits},
+    {"psnr", "PSNR dB", 1, 2},
+    {"ms_ssim", "MS-SSIM", 1, 4},
     {"perceptual", "perceptual", 1, kThreeDigits},
     {"frechet", "Fréchet", 1, kThreeDigits},
     {"precision", "precision", 1, 3},
@@ -32,16 +34,23 @@ constexpr Column kCosts[] = {
     {"peak_mebibytes", "peak MiB", 1, 0},
 };
 
-std::string Text(const Figure& figure, const Column& column) {
-  const double mean = column.scale * figure.mean, spread = column.scale * figure.spread;
-  int decimals = column.decimals;
-  if (decimals == kThreeDigits) {
-    const double magnitude = mean == 0 || !std::isfinite(mean) ? 0 : std::floor(std::log10(std::abs(mean)));
-    decimals = static_cast<int>(std::clamp(2 - magnitude, 0.0, 9.0));
-  }
-  std::string text = fmt::format("{:.{}f}", mean, decimals);
-  if (figure.spread > 0) text += fmt::format(" ± {:.{}f}", spread, decimals);
+// Numbers of three digits that need more decimals than this are scientific.
+constexpr double kMostDecimals = 6;
+
+// Mean and spread with the same number of digits behind the point.
+std::string MeanAndSpread(const Figure& figure, double scale, const char* format, int digits) {
+  std::string text = fmt::format(fmt::runtime(format), scale * figure.mean, digits);
+  if (figure.spread > 0) text += " ± " + fmt::format(fmt::runtime(format), scale * figure.spread, digits);
   return text;
+}
+
+std::string Text(const Figure& figure, const Column& column) {
+  const double mean = column.scale * figure.mean;
+  if (column.decimals != kThreeDigits) return MeanAndSpread(figure, column.scale, "{:.{}f}", column.decimals);
+  const double magnitude = mean == 0 || !std::isfinite(mean) ? 0 : std::floor(std::log10(std::abs(mean)));
+  const double decimals = std::max(2 - magnitude, 0.0);
+  if (decimals > kMostDecimals) return MeanAndSpread(figure, column.scale, "{:.{}e}", 2);
+  return MeanAndSpread(figure, column.scale, "{:.{}f}", static_cast<int>(decimals));
 }
 
 // The cell of a figure or of a cost, "" if there is none.

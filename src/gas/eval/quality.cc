@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "gas/metrics/ms_ssim.h"
 #include "gas/metrics/prdc.h"
 
 namespace gas {
@@ -35,6 +36,33 @@ double SquaredDifference(const Tensor& images, const Tensor& teacher) {
   return (images - teacher).square().mean().item<double>();
 }
 
+// Gray or RGB, rather than latents or points.
+bool ArePictures(const Tensor& images) {
+  return images.dim() == 4 && (images.size(1) == 1 || images.size(1) == 3);
+}
+
+constexpr double kDataRange = 2;  // of images in [-1,1]
+
+// Of each image, in dB: 10 log10(range^2 / mean squared difference). Infinite for images that are equal.
+Tensor Psnr(const Tensor& images, const Tensor& teacher) {
+  const Tensor squared = (images - teacher).to(torch::kFloat64).square().flatten(1).mean(1);
+  return 10 * torch::log10(kDataRange * kDataRange / squared);
+}
+
+// What can be said of pictures without a network that looks at them. Samples are clipped as a picture file
+// clips them.
+void AddPixelFigures(const std::vector<Block>& blocks, const Tensor& images, const Tensor& teacher,
+                     Quality& q) {
+  const Tensor shown = images.clamp(-1, 1), teacher_shown = teacher.clamp(-1, 1);
+  const Tensor psnr = Psnr(shown, teacher_shown);
+  if (psnr.isfinite().all().item<bool>()) {
+    q.figures["psnr"] = Over(blocks, [&](const Block& b) { return b.Of(psnr).mean().item<double>(); });
+  }
+  q.figures["ms_ssim"] = Over(blocks, [&](const Block& b) {
+    return MsSsim(b.Of(shown), b.Of(teacher_shown)).to(torch::kFloat64).mean().item<double>();
+  });
+}
+
 void AddPrdc(const std::vector<Block>& blocks, const Tensor& features, const Neighbourhoods& real,
              Quality& q) {
   std::vector<double> precision, recall, density, coverage;
@@ -65,7 +93,10 @@ Quality MeasureQuality(const std::string& label, int64_t nfe, const Tensor& imag
     q.figures["distance"] =
         Over(blocks, [&](const Block& b) { return SquaredDifference(b.Of(images), b.Of(teacher)); });
   }
-  if (network == nullptr) return q;
+  if (network == nullptr) {
+    if (teacher.defined() && ArePictures(images)) AddPixelFigures(blocks, images, teacher, q);
+    return q;
+  }
   if (teacher.defined()) {
     q.figures["perceptual"] = Over(blocks, [&](const Block& b) {
       return MeanPerceptualDistance(*network, b.Of(images), b.Of(teacher));

@@ -25,9 +25,10 @@ struct Quality {
   std::string label;
   int64_t nfe = 0;
   // By key, as in JSON; what could not be measured is absent. To the teacher, so not in its own row: distance
-  // (mean squared difference), perceptual (features/perceptual.h). To the data: frechet, and
-  // precision, recall, density, coverage (metrics/prdc.h). agreement: share of samples that the classifier
-  // gives the class asked for.
+  // (mean squared difference), perceptual (features/perceptual.h), or, for pictures without a feature
+  // network, psnr (dB, data range 2; absent if a sample is the teacher's to the bit) and ms_ssim
+  // (metrics/ms_ssim.h), each the mean over samples. To the data: frechet, and precision, recall, density,
+  // coverage (metrics/prdc.h). agreement: share of samples that the classifier gives the class asked for.
   std::map<std::string, Figure> figures = {};
   int64_t real_images = 0, neighbours = 0;  // what precision, recall, density and coverage were measured with
   // Of making the solver: network_evaluations, seconds, peak_mebibytes; null where nothing was made.
