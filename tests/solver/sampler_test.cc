@@ -1,7 +1,10 @@
 #include "gas/solver/sampler.h"
 
+#include <functional>
+
 #include "gas/grid/time_grid.h"
 #include "gas/solver/dpm_multistep.h"
+#include "gas/solver/registry.h"
 #include "gas/solver/unipc.h"
 #include "support/expect.h"
 #include "support/gmm.h"
@@ -316,6 +319,33 @@ TEST(Sampler, RefusesWhatIsNotNoise) {
   EXPECT_ERROR(RunTable(DenseTable(2), network, torch::ones({2, 3}, torch::kInt64), {}), Errc::kBadOption,
                "noise");
   EXPECT_ERROR(RunTable(DenseTable(2), network, Tensor(), {}), Errc::kBadOption, "noise");
+}
+
+// Finite in the table, but not in the type of the states.
+TEST(Sampler, NumbersBeyondTheStatesTypeAreRefused) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const testing::GaussianDenoiser network(0.2, 0.5);
+  const StepTable table = MakeSolverTable("ddim", *schedule, "", 3, 1e-3).Detached();
+  const auto expect = [&](const std::function<void(StepTable&)>& change, const char* message) {
+    StepTable changed = table;
+    change(changed);
+    EXPECT_ERROR(RunTable(changed, network, torch::ones({1, 2}, torch::kFloat32), {}), Errc::kNumeric,
+                 message);
+    EXPECT_NO_THROW(RunTable(changed, network, torch::ones({1, 2}, torch::kFloat64), {}));
+  };
+  expect(
+      [](StepTable& t) {
+        t.b = t.b.clone();
+        t.b[1][0] = -1e39;
+      },
+      "coefficients of the table up to 1e+39, must be in the range of the states' type, Float");
+  expect([](StepTable& t) { t.prior_std = 1e39; }, "prior_std of the table up to 1e+39");
+  expect(
+      [](StepTable& t) {
+        t.alpha = t.alpha.clone();
+        t.alpha[0] = 1e-45;
+      },
+      "weights of the network's output");
 }
 
 }  // namespace

@@ -1,12 +1,22 @@
 #include "gas/solver/coefficients.h"
 
+#include "gas/core/error.h"
+
 namespace gas {
+
+void CheckInRange(const char* what, const Tensor& values, torch::ScalarType type) {
+  const Tensor plain = values.detach();
+  const bool in_range = plain.to(type).isfinite().all().item<bool>();
+  GAS_CHECK(in_range, Errc::kNumeric, "sampler: ", what, " up to ", plain.abs().max().item<double>(),
+            ", must be in the range of the states' type, ", c10::toString(type));
+}
 
 Coefficients::Coefficients(const Tensor& matrix, const Tensor& band, bool traced, const Tensor& like)
     : values_(matrix.detach().contiguous()),
       band_(band),
       traced_(traced && matrix.requires_grad()),
       size_(matrix.size(0)) {
+  CheckInRange("coefficients of the table", values_, like.scalar_type());
   if (traced_) {
     cast_ = ToLike(matrix, like);
   } else if (spectral()) {

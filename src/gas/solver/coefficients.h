@@ -8,6 +8,10 @@
 
 namespace gas {
 
+// Throws Error(kNumeric), which names the largest, if one of the table's numbers `values`, float64 on the
+// CPU, is beyond what states of `type` can hold.
+void CheckInRange(const char* what, const Tensor& values, torch::ScalarType type);
+
 // One of the matrices A and B. Entries apply to states, or in a spectral table to spectra, in which an entry
 // is one number per component and frequency band.
 class Coefficients {

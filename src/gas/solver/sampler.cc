@@ -40,6 +40,7 @@ class Run {
   // Row by row: m_n from x_n, then x_{n+1} = sum_{j<=n} A[n][j] x_j + sum_{j<=n} B[n][j] m_j.
   Tensor Sample(const Tensor& noise) {
     const torch::AutoGradMode mode(traced_);
+    CheckInRange("prior_std of the table", Scalar(table_.prior_std), noise.scalar_type());
     WeighPredictions(noise);
     Tensor state = FirstState(noise);
     Tensor coordinates = Coordinates(state);
@@ -72,6 +73,8 @@ class Run {
     const DataPredictionWeights w =
         DataPredictionOf(denoiser_.prediction_type(), at, table_.alpha, table_.sigma);
     const Tensor all = torch::stack({w.state, w.network});
+    CheckInRange("weights of the network's output, from alpha and sigma of the table,", all,
+                 like.scalar_type());
     if (all.requires_grad()) {
       traced_weights_ = ToLike(all, like);
       return;

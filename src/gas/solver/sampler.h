@@ -26,7 +26,8 @@ struct SampleOptions {
 
 // noise [B,...] standard normal, of any rank, in the dtype and on the device in which the states are kept; a
 // table with a spectral basis needs [B,C,H,W] of the basis's shape. Returns x_N, same shape and dtype.
-// Differentiable in the table, and in the noise. Calls the denoiser exactly table.nfe() times.
+// Differentiable in the table, and in the noise. Calls the denoiser exactly table.nfe() times. Throws
+// Error(kNumeric) for numbers of the table beyond the range of the noise's dtype.
 Tensor RunTable(const StepTable& table, const Denoiser& denoiser, const Tensor& noise,
                 const Condition& condition, const SampleOptions& options = {});
 
