@@ -3,7 +3,9 @@
 #include <sstream>
 
 #include "gas/cli/help.h"
+#include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
+#include "gas/cli/text.h"
 #include "support/expect.h"
 
 namespace gas::cli {
@@ -29,11 +31,11 @@ constexpr UnusedOption kUnused[] = {
     {"sample --columns 4",
      "sample.columns = 4 (command line) is not used by this run, only with --format grid"},
     {"sample --solver ./x.gas.json --grid edm", "sample.grid = edm (command line) is not used by this run, "},
-    {"sample --solver ./x.gas.json --t-eps 1e-4", "only for a solver by name"},
+    {"sample --force", "solver.force = true (command line) is not used by this run, only for a solver file"},
     {"teacher --solver ./x.gas.json --grid edm", "teacher.grid = edm"},
-    {"teacher --solver ./x.gas.json --t-eps 1e-4", "solver.t_eps = 1e-4"},
-    {"fit --teacher d --guidance 2", "fit.guidance = 2 (command line) is not used by this run, only without"},
-    {"fit --teacher d --t-eps 1e-4", "solver.t_eps = 1e-4"},
+    {"teacher --force", "solver.force = true"},
+    {"eval --force", "solver.force = true"},
+    {"train --init fit --force", "only with a solver file for --init"},
     {"fit --search-samples 32", "fit.search_samples = 32 (command line) is not used by this run, only with"},
     {"train --loss l1 --lpips-trunk x",
      "train.lpips_trunk = x (command line) is not used by this run, only with"},
@@ -64,6 +66,10 @@ TEST(CommandLine, TheSameOptionsAreTakenByRunsThatUseThem) {
   for (const char* words :
        {"sample --columns 4 --format grid", "sample --grid edm --t-eps 1e-4",
         "teacher --grid edm --t-eps 1e-4", "fit --guidance 2 --t-eps 1e-4",
+        "fit --teacher d --guidance 2 --t-eps 1e-4",
+        "sample --solver ./x.gas.json --guidance 2 --t-eps 1e-4 --force",
+        "teacher --solver ./x.gas.json --guidance 2 --t-eps 1e-4 --force",
+        "eval --solver ./x.gas.json --force", "train --init ./x.gas.json --force",
         "fit --search-samples 32 --budget 1000",
         "train --loss l1+lpips-vgg --lpips-trunk x --lpips-heads y --loss-cache 10",
         "train --init fit --grid edm --validate-every 5", "train --method gas --gamma 1 --augment",
@@ -85,6 +91,27 @@ TEST(CommandLine, DefaultsOfEveryVerbAreValidAndPlannedWithoutWork) {
     EXPECT_NO_THROW(verb.plan(Options(verb.rows)));
   }
   EXPECT_FALSE(std::filesystem::exists("runs"));
+}
+
+TEST(Text, SmallDistancesStayReadable) {
+  EXPECT_EQ(DistanceText(0.0231), "0.023100");
+  EXPECT_EQ(DistanceText(0.0001), "0.000100");
+  EXPECT_EQ(DistanceText(1.234567e-8), "1.235e-08");
+  EXPECT_EQ(DistanceText(0), "0.000000");
+  const std::vector<Quality> rows = {
+      {.label = "a", .nfe = 3, .figures = {{"distance", {.mean = 1.25e-9, .spread = 2e-10}}}},
+      {.label = "b", .nfe = 3, .figures = {{"distance", {.mean = 3.21e-4, .spread = 0}}}}};
+  EXPECT_THAT(QualityTable(rows), ::testing::HasSubstr("| a | 3 | 1.25e-09 ± 2.00e-10 |\n"));
+  EXPECT_THAT(QualityTable(rows), ::testing::HasSubstr("| b | 3 | 0.000321 |\n"));
+}
+
+TEST(Text, LongListsOfJsonAreShown) {
+  nlohmann::json json = {{"kind", "discrete"}, {"t_eps", 0.5}};
+  for (int i = 0; i < 291; ++i) json["alphas_cumprod"].push_back(291 - i);
+  EXPECT_EQ(ShortJson(json),
+            "{\"alphas_cumprod\":\"291 ... 1 (291 entries)\",\"kind\":\"discrete\",\"t_eps\":0.5}");
+  EXPECT_EQ(ShortJson(nlohmann::json::array({1, 2, 3})), "[1,2,3]");
+  EXPECT_EQ(ShortJson("text"), "\"text\"");
 }
 
 TEST(Help, FitsIn100ColumnsAndNamesEveryOption) {

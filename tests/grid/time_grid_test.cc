@@ -128,6 +128,14 @@ TEST(TimeGrid, HostileRequestsAreRefused) {
   EXPECT_ERROR(MakeGrid("gits", *schedule, 9, 1e-3), Errc::kBadOption, "must be in [5, 8]");
   EXPECT_ERROR(MakeGridBetween("gits", *schedule, 5, 1, 1e-3), Errc::kBadOption, "its ends are fixed");
   EXPECT_ERROR(MakeGrid("gits", *VeSchedule(0.002, 10), 5, 1e-3), Errc::kBadOption, "must be at most");
+  // Below the noise levels that the schedule is made of, by name and in a list.
+  const SchedulePtr discrete = DiscreteSchedule(ScaledLinearAlphasCumprod(0.00015, 0.04, 291));
+  for (const char* grid : {"uniform", "quadratic", "logsnr", "edm"}) {
+    EXPECT_ERROR(MakeGrid(grid, *discrete, 4, 1e-3), Errc::kBadOption,
+                 "t_eps = 0.001, must be at least 0.003436");
+  }
+  EXPECT_ERROR(MakeGrid("1,0.5,1e-3", *discrete, 2, 0.01), Errc::kBadOption,
+               "t_eps = 0.001, must be at least");
 }
 
 TEST(Nearest, EditDistance) {

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "gas/io/file.h"
 #include "gas/models/families.h"
 #include "support/expect.h"
 #include "support/temp_folder.h"
@@ -68,6 +69,21 @@ TEST(Mixture, TheEmbeddedOneOpensAsAModel) {
   const NoiseLevel at{Scalar(1.0), model.schedule->Alpha(Scalar(1.0)), model.schedule->Sigma(Scalar(1.0))};
   // At pure noise nothing is known but the mean, which is 0.
   EXPECT_LT(model.denoiser->Predict(x, at, {}).abs().max().item<double>(), 0.05);
+}
+
+// 291 knots: sampling ends at the first of them unless a later time is asked for.
+TEST(Mixture, SamplingEndsWhereItsScheduleDoes) {
+  const testing::TempFolder folder("mixture_end");
+  Json json = TwoComponents();
+  const Tensor alphas = ScaledLinearAlphasCumprod(0.00015, 0.04, 291);
+  const double* first = alphas.data_ptr<double>();
+  json["schedule"] = {{"kind", "discrete"}, {"alphas_cumprod", std::vector<double>(first, first + 291)}};
+  const std::string path = (folder.path() / "m.json").string();
+  WriteFile(path, json.dump());
+  EXPECT_EQ(OpenModel(path).t_eps, 1.0 / 291);
+  EXPECT_EQ(OpenModel(path, {.t_eps = 0.01}).t_eps, 0.01);
+  EXPECT_ERROR(OpenModel(path, {.t_eps = 1e-3}), Errc::kBadOption,
+               "t_eps = 0.001, must be at least 0.003436");
 }
 
 TEST(Mixture, WhatIsWrongInAFileIsSaid) {

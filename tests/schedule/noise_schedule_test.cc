@@ -98,6 +98,34 @@ TEST(NoiseSchedule, SmallSigmasKeepTheirDigits) {
   EXPECT_NEAR(CosineSchedule()->Sigma(t) / std::sqrt(slope * t), 1, 1e-9);
 }
 
+// A network of 291 timesteps, from lambda 4.4 down.
+Tensor ShortSchedule() { return ScaledLinearAlphasCumprod(0.00015, 0.04, 291); }
+
+TEST(NoiseSchedule, SamplingEndsWhereTheScheduleDoes) {
+  const SchedulePtr schedule = DiscreteSchedule(ShortSchedule());
+  EXPECT_EQ(EndOfSampling(*schedule, {}), 1.0 / 291);
+  EXPECT_EQ(EndOfSampling(*schedule, 0.01), 0.01);
+  EXPECT_EQ(EndOfSampling(*schedule, 0.003436426), 0.003436426);  // 1/291 in fewer digits
+  EXPECT_ERROR(EndOfSampling(*schedule, 1e-3), Errc::kBadOption,
+               "t_eps = 0.001, must be at least 0.003436426117 and below 1");
+  EXPECT_ERROR(EndOfSampling(*schedule, 1.0), Errc::kBadOption, "t_eps = 1, must be at least");
+  EXPECT_ERROR(EndOfSampling(*VeSchedule(0.01, 50), 0.001), Errc::kBadOption,
+               "t_eps = 0.001, must be at least 0.01 and below 50");
+  EXPECT_ERROR(EndOfSampling(*VpLinearSchedule(), 0.0), Errc::kBadOption, "t_eps = 0, must be above 0");
+  EXPECT_EQ(EndOfSampling(*VpLinearSchedule(), 1e-5), 1e-5);
+  EXPECT_ERROR(EdmAsVpSchedule(1e-8, 0.002, 80), Errc::kBadOption, "t_eps = 1e-08, must be at least 4.56");
+  // A schedule that says itself that it ends below its first knot is taken at its word.
+  EXPECT_EQ(EndOfSampling(*DiscreteSchedule(ShortSchedule(), 2e-3), {}), 2e-3);
+  for (const auto& [name, any] : AllSchedules()) EXPECT_EQ(EndOfSampling(*any, {}), any->t_end()) << name;
+}
+
+TEST(NoiseSchedule, DiscreteOnesKnowTheirTimesteps) {
+  EXPECT_EQ(DiscreteSchedule(ShortSchedule())->timesteps(), 291);
+  EXPECT_EQ(VpLinearSchedule()->timesteps(), std::nullopt);
+  const std::vector<double> alphas = {0.9, 0.5};
+  EXPECT_EQ(ScheduleFromJson({{"kind", "discrete"}, {"alphas_cumprod", alphas}})->t_end(), 0.5);
+}
+
 TEST(NoiseSchedule, JsonRoundTripIsExact) {
   for (const auto& [name, schedule] : AllSchedules()) {
     SCOPED_TRACE(name);

@@ -210,6 +210,20 @@ TEST(Lint, WholeTimesteps) {
   EXPECT_TRUE(std::isnan(LintTable(Table("ddim", 3, *AllSchedules()[1]), *AllSchedules()[1]).timestep_shift));
 }
 
+TEST(Lint, TimestepsAreTheSchedulesOwn) {
+  const SchedulePtr schedule = DiscreteSchedule(ScaledLinearAlphasCumprod(0.00015, 0.04, 291));
+  StepTable table = Table("ddim", 2, *schedule);
+  table.t_eval[0] = 291.0 / 291;
+  table.t_eval[1] = 100.4 / 291;
+  const LintReport report = LintTable(table, *schedule);
+  EXPECT_EQ(report.timesteps, 291);
+  EXPECT_EQ(report.rows[0].timestep_shift, 0);
+  const double moved = schedule->HalfLogSnr(100.0 / 291) - schedule->HalfLogSnr(100.4 / 291);
+  const double step = schedule->HalfLogSnr(At(table.t, 2)) - schedule->HalfLogSnr(At(table.t, 1));
+  EXPECT_NEAR(report.rows[1].timestep_shift, moved / step, 1e-12);
+  EXPECT_EQ(Lint(Table("ddim", 2)).timesteps, kLintTimesteps);
+}
+
 Tensor Half(const Tensor& t) { return t.to(torch::kFloat16).to(torch::kFloat64); }
 
 // The error of a run whose coefficients and states are float16 for Gaussian data, over the deviation of such

@@ -117,6 +117,15 @@ TEST(Student, TablesOutOfReachAreRefused) {
                "need a spectral table");
 }
 
+TEST(Student, ATableOfAnotherScheduleIsRefused) {
+  torch::manual_seed(6);
+  const StepTable table = SomeTable(VpLinearSchedule(), 5, 5, nullptr);
+  EXPECT_ERROR(Student::FromTable(table, VpLinearSchedule(0.1, 20.1)), Errc::kBadOption,
+               "alpha and sigma of the table differ by up to 0.00");
+  EXPECT_ERROR(Student::FromTable(table, VpLinearSchedule(0.1, 20.1)), Errc::kBadOption,
+               "from the schedule's, must be at most 1e-05");
+}
+
 // Central differences of a scalar function of one tensor.
 Tensor FiniteDifferences(const std::function<double(const Tensor&)>& f, const Tensor& at, double step) {
   Tensor gradient = torch::zeros_like(at);

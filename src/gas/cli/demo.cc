@@ -6,6 +6,7 @@
 #include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
 #include "gas/cli/run_folder.h"
+#include "gas/cli/text.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
@@ -78,7 +79,7 @@ std::vector<OptionRow> DemoRows() {
        .def = "runs/demo",
        .help = "folder to write",
        .value = "FOLDER"},
-      TEpsRow(),
+      NoDefault("the schedule's own", TEpsRow()),
       GuidanceRow(),
       DtypeRow(),
       DeviceRow(),
@@ -109,8 +110,8 @@ DemoSettings ReadDemoSettings(const Options& o) {
                  .test = o.Int("demo.test"),
                  .gas = o.Flag("demo.gas"),
                  .out = o.Text("demo.out")};
-  s.model.options.t_eps = o.Real("solver.t_eps");
-  s.model.options.guidance = o.Real("model.guidance");
+  s.model.t_eps = o.RealIfGiven("solver.t_eps");
+  s.model.guidance = o.Real("model.guidance");
   return s;
 }
 
@@ -127,9 +128,8 @@ SolverEntry Trained(const DemoSettings& s, const Options& o, const char* method,
   GsTrainer trainer(student, model.denoiser, MakeDistance("l2"), options, std::move(adversary));
   TrainingRun run(trainer, {.folder = {}, .batch = s.batch, .device = model.device});
   Progress progress(method, "iterations", s.iterations);
-  run.Run(PairsOf(training), {}, [&](const GsStep& step) {
-    progress.Update(step.iteration, fmt::format("loss {:.5f}", step.loss));
-  });
+  run.Run(PairsOf(training), {},
+          [&](const GsStep& step) { progress.Update(step.iteration, "loss " + DistanceText(step.loss)); });
   SolverEntry entry;
   entry.table = trainer.AverageTable();
   entry.table.method = method;
@@ -142,9 +142,8 @@ SolverEntry Trained(const DemoSettings& s, const Options& o, const char* method,
 
 SolverEntry TrainStudent(const DemoSettings& s, const Options& o, const Model& model,
                          const Samples& training) {
-  const double t_eps = s.model.options.t_eps;
-  Student student({.steps = s.nfe, .t_eps = t_eps}, model.schedule,
-                  MakeGrid(kTeacherGrid, *model.schedule, s.nfe, t_eps));
+  Student student({.steps = s.nfe, .t_eps = model.t_eps}, model.schedule,
+                  MakeGrid(kTeacherGrid, *model.schedule, s.nfe, model.t_eps));
   return Trained(s, o, "gs", student, model, training, s.lr, nullptr);
 }
 
@@ -174,7 +173,7 @@ DemoData MakeData(const DemoSettings& s, const Model& model) {
                            s.training, s.test, model.name, kTeacherSolver, kTeacherNfe)
             << std::flush;
   const StepTable teacher =
-      MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, s.model.options.t_eps);
+      MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, model.t_eps);
   Samples training = Draw("teacher", model, teacher, SeedRange(0, s.training));
   Samples test = Draw("test", model, teacher, SeedRange(kTestSeed, s.test));
   return {std::move(training), std::move(test)};
@@ -192,7 +191,7 @@ DemoSolvers TrainBoth(const DemoSettings& s, const Options& o, const Model& mode
   DemoSolvers solvers;
   solvers.gs = SolverFile{.schedule = model.schedule,
                           .prediction = model.denoiser->prediction_type(),
-                          .guidance = s.model.options.guidance,
+                          .guidance = model.guidance,
                           .model = model.name,
                           .model_sha256 = model.sha256,
                           .entries = {}};
@@ -226,7 +225,7 @@ DemoResult Measure(const DemoSettings& s, const Model& model, const FeatureModel
   add(std::string(kTeacherSolver) + " (teacher)", kTeacherNfe, test.images, {});
   result.picture[0].label = fmt::format("teacher {}", kTeacherNfe);
   for (const char* name : {"dpmpp-3m", "unipc-3-bh2"}) {
-    run(name, name, MakeSolverTable(name, *model.schedule, "logsnr", s.nfe, s.model.options.t_eps));
+    run(name, name, MakeSolverTable(name, *model.schedule, "logsnr", s.nfe, model.t_eps));
   }
   run("gs", "gs (trained here)", solvers.gs.entries.at(s.nfe).table);
   if (solvers.gas) run("gas", "gas (trained here)", solvers.gas->entries.at(s.nfe).table);

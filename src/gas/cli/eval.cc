@@ -9,7 +9,6 @@
 #include "gas/core/progress.h"
 #include "gas/eval/evaluate.h"
 #include "gas/io/image_set.h"
-#include "gas/teacher/solver_choice.h"
 #include "gas/teacher/teacher.h"
 
 namespace gas::cli {
@@ -39,6 +38,7 @@ std::vector<OptionRow> EvalRows() {
        .value = "GRID",
        .only = "for solvers by name",
        .group = "Solver"},
+      ForceRow(),
       {.key = "eval.nfe",
        .flag = "--nfe",
        .type = OptType::kText,
@@ -106,8 +106,9 @@ EvalSettings ReadEvalSettings(const Options& o) {
             .counts = o.IntList("eval.nfe"),
             .blocks = o.Int("eval.blocks"),
             .batch = o.Int("eval.batch")};
-  if (!std::all_of(s.eval.solvers.begin(), s.eval.solvers.end(), IsSolverFile))
-    s.eval.grid = o.Text("eval.grid");
+  const auto& solvers = s.eval.solvers;
+  if (!std::all_of(solvers.begin(), solvers.end(), IsSolverFile)) s.eval.grid = o.Text("eval.grid");
+  if (std::any_of(solvers.begin(), solvers.end(), IsSolverFile)) s.eval.on_difference = ReadForce(o);
   const int64_t real = o.Int("eval.real");
   if (real > 0) s.eval.real = RealImages{.folder = o.Text("data.folder"), .count = real};
   return s;
@@ -125,6 +126,9 @@ std::string Legend(const EvalRecord& record) {
   if (teacher.real_images > 0) {
     text += fmt::format("precision, recall, density, coverage: against {} training images, {} neighbours\n",
                         teacher.real_images, teacher.neighbours);
+  }
+  if (record.rows.back().figures.contains("ms_ssim")) {
+    text += "PSNR, MS-SSIM: of each sample to the teacher's, clipped to the range of pictures\n";
   }
   if (teacher.figures.contains("agreement")) text += "class %: classified as asked\n";
   return text;

@@ -5,6 +5,7 @@
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/run_folder.h"
+#include "gas/cli/text.h"
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/core/progress.h"
@@ -22,8 +23,6 @@ constexpr auto kFitLossNames = NamesOf<FitLoss>("fit.loss", {{FitLoss::kL2, "l2"
                                                              {FitLoss::kL1, "l1"},
                                                              {FitLoss::kHuber, "huber"},
                                                              {FitLoss::kFeatures, "features"}});
-
-constexpr const char* kMadeNow = "without --teacher";
 
 std::vector<OptionRow> FitRows() {
   return {
@@ -58,13 +57,12 @@ std::vector<OptionRow> FitRows() {
       {.key = "fit.guidance",
        .flag = "--guidance",
        .type = OptType::kText,
-       .def = "1",
+       .def = "",
        .help =
-           "guidance of trajectories made now: a scale, or a range such as 1..3 for a solver that serves all "
-           "of it",
-       .value = "SCALES",
-       .only = kMadeNow},
-      Only(kMadeNow, TEpsRow()),
+           "guidance: a scale, or, for trajectories made now, a range such as 1..3 for a solver that serves "
+           "all of it [that of --teacher, or 1]",
+       .value = "SCALES"},
+      NoDefault("that of --teacher, or the schedule's own", TEpsRow()),
       {.key = "student.grid",
        .flag = "--grid",
        .type = OptType::kText,
@@ -90,8 +88,8 @@ std::vector<OptionRow> FitRows() {
        .def = DefaultOf(FitSolverOptions{}.budget),
        .min = 0,
        .max = 1e15,
-       .help =
-           "network evaluations of one sample each that the search may spend for each nfe; 0 for no search"},
+       .help = "network evaluations of one sample each that the search may spend for each nfe, at least 3 x "
+               "nfe x --search-samples; 0 for no search"},
       {.key = "fit.search_samples",
        .flag = "--search-samples",
        .type = OptType::kInt,
@@ -200,16 +198,20 @@ FitSolverOptions ReadSolverOptions(const Options& o, bool bfloat16) {
 }
 
 std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o, ModelRequest model) {
-  const std::string& folder = o.Text("fit.teacher");
+  const std::string &folder = o.Text("fit.teacher"), &guidance = o.Text("fit.guidance");
+  model.t_eps = o.RealIfGiven("solver.t_eps");
+  const std::vector<double> scales = guidance.empty() ? std::vector<double>{} : GuidanceScales(guidance);
   if (folder.empty()) {
-    model.options.t_eps = o.Real("solver.t_eps");
-    const auto open = [model](double guidance) {
+    const auto open = [model](double scale) {
       ModelRequest guided = model;
-      guided.options.guidance = guidance;
+      guided.guidance = scale;
       return guided.Open();
     };
-    return MadeByTheRun{open, model.options.t_eps, GuidanceScales(o.Text("fit.guidance"))};
+    return MadeByTheRun{open, scales.empty() ? std::vector<double>{1} : scales};
   }
+  GAS_CHECK(scales.size() <= 1, Errc::kBadOption, "fit.guidance = ", guidance,
+            ", must be one scale with --teacher: its samples were made with one");
+  if (!scales.empty()) model.guidance = scales[0];
   const auto open = [model](const TeacherData& data, const std::string& path) {
     return model.OpenFor(data, path);
   };
@@ -227,6 +229,8 @@ FitRunOptions ReadFitOptions(const Options& o) {
                     .bands = o.Int("fit.bands"),
                     .solver = ReadSolverOptions(o, model.options.bfloat16),
                     .objective_of = [loss](const ModelCard& card) { return MakeObjective(loss, card); },
+                    .loss = o.Text("fit.loss"),
+                    .dtype = o.Text("run.dtype"),
                     .folder = o.Text("fit.out")};
   if (run.solver.budget > 0) run.sizes.search = o.Int("fit.search_samples");
   return run;
@@ -242,7 +246,7 @@ class FitProgress {
   void Search(int64_t nfe, int64_t spent, int64_t budget, double best) {
     samples_.reset();
     if (!search_) search_.emplace("fit-" + std::to_string(nfe), "evaluations", std::max<int64_t>(1, budget));
-    search_->Update(std::min(spent, budget), fmt::format("best {:.6f}", best));
+    search_->Update(std::min(spent, budget), "best " + DistanceText(best));
   }
   // Leaves the terminal on a fresh line.
   void End() {
@@ -257,9 +261,9 @@ class FitProgress {
 void Print(const FitRunPart& part, const std::string& grid) {
   const FittedSolver& found = part.solver;
   std::cout << fmt::format(
-                   "fit-{}: held-out distance {:.6f}, {:.3f} of dpmpp-3m on {}; start at t = {:.4g}{}; {} "
+                   "fit-{}: held-out distance {}, {:.3f} of dpmpp-3m on {}; start at t = {:.4g}{}; {} "
                    "network evaluations, {:.1f} s\n",
-                   part.nfe, found.held_out, found.held_out / found.base_held_out, grid,
+                   part.nfe, DistanceText(found.held_out), found.held_out / found.base_held_out, grid,
                    found.fit.table.t[0].item<double>(), found.searched ? ", searched times" : "",
                    found.evaluations, part.seconds)
             << std::flush;

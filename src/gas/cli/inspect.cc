@@ -7,7 +7,9 @@
 
 #include "gas/cli/inspect_solver.h"
 #include "gas/cli/run.h"
+#include "gas/cli/text.h"
 #include "gas/core/error.h"
+#include "gas/io/json.h"
 #include "gas/io/mapped_safetensors.h"
 #include "gas/models/embedded.h"
 #include "gas/models/families.h"
@@ -47,9 +49,12 @@ void InspectModel(const std::string& name, const ModelFiles& files) {
                            model.family, Shape(model.shape), model.parameters, model.classes)
             << fmt::format("  predicts: {}\n  schedule: {}\n  SHA-256: {}\n",
                            kPredictionTypeNames.NameOf(model.denoiser->prediction_type()),
-                           model.schedule->ToJson().dump(), model.sha256);
+                           ShortJson(model.schedule->ToJson()), model.sha256);
   if (!model.features.empty()) std::cout << "  feature network: " << model.features << '\n';
-  for (const auto& [key, value] : model.metadata) std::cout << fmt::format("  {}: {}\n", key, value);
+  for (const auto& [key, value] : model.metadata) {
+    const std::optional<nlohmann::json> json = ParseJsonOrNone(value);
+    std::cout << fmt::format("  {}: {}\n", key, json ? ShortJson(*json) : value);
+  }
   if (const TensorFile* tensors = files.tensors()) PrintTensors(*tensors);
 }
 
@@ -64,7 +69,7 @@ void InspectTeacher(const std::string& path) {
   std::cout << fmt::format("teacher data {}: {} samples, seeds {}\n", path, data.size(),
                            FormatSeeds(data.seeds()));
   const nlohmann::json spec = data.spec().ToJson();  // items() refers to it
-  for (const auto& [key, value] : spec.items()) std::cout << fmt::format("  {}: {}\n", key, value.dump());
+  for (const auto& [key, value] : spec.items()) std::cout << fmt::format("  {}: {}\n", key, ShortJson(value));
 }
 
 void RunInspect(const std::string& name, bool json) {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/text.h"
 #include "gas/solver/dpm_multistep.h"
 #include "gas/solver/lint.h"
 
@@ -150,7 +151,7 @@ void PrintLint(const LintReport& report) {
                            LintPlace(report, report.half_error));
   if (!std::isnan(report.timestep_shift)) {
     std::cout << fmt::format(
-        "    whole timesteps of {}: up to {:.2g} % of a step in lambda, at evaluation {}\n", kLintTimesteps,
+        "    whole timesteps of {}: up to {:.2g} % of a step in lambda, at evaluation {}\n", report.timesteps,
         100 * report.timestep_shift, report.timestep_row);
   }
   for (const LintFinding& finding : report.findings) {
@@ -183,6 +184,7 @@ Json ToJson(const LintReport& report) {
                {"noise_gain_dpmpp_3m", report.reference_noise_gain},
                {"start_noise", ToJson(report, report.start_noise)},
                {"half_error", ToJson(report, report.half_error)},
+               {"timesteps", report.timesteps},
                {"timestep_shift", report.timestep_shift},
                {"rows", rows},
                {"findings", findings}};
@@ -194,8 +196,8 @@ Json ToJson(const LintReport& report) {
 
 void PrintSolver(const SolverFile& file) {
   std::cout << fmt::format("solver file {}\n  model {} ({}), guidance {}, schedule {}\n", file.name,
-                           file.model, file.model_sha256.substr(0, 12), file.guidance,
-                           file.schedule->ToJson().dump());
+                           file.model, file.model_sha256.substr(0, 12), file.GuidanceText(),
+                           ShortJson(file.schedule->ToJson()));
   for (const auto& [nfe, entry] : file.entries) {
     std::cout << fmt::format("\n{} with {} network evaluations, t_eps {}\n", entry.table.method, nfe,
                              entry.t_eps);

@@ -1,5 +1,7 @@
 #include "gas/cli/model_options.h"
 
+#include <iostream>
+
 #include <torch/cuda.h>
 
 #include "gas/core/error.h"
@@ -29,10 +31,19 @@ OptionRow TEpsRow() {
   return {.key = "solver.t_eps",
           .flag = "--t-eps",
           .type = OptType::kReal,
-          .def = DefaultOf(ModelOptions{}.t_eps),
+          .def = "",
           .min = 1e-8,
-          .max = 0.5,
+          .max = 1e4,
           .help = "time at which sampling ends"};
+}
+
+OptionRow ForceRow() {
+  return {.key = "solver.force",
+          .flag = "--force",
+          .type = OptType::kFlag,
+          .def = "false",
+          .help = "go on with a solver file that was made for something else, and tell what differs",
+          .only = "for a solver file"};
 }
 
 OptionRow DtypeRow() {
@@ -65,8 +76,26 @@ OptionRow ThreadsRow() {
 
 std::vector<OptionRow> RunRows() { return {DtypeRow(), DeviceRow(), ThreadsRow()}; }
 
+Model ModelRequest::Open() const {
+  ModelOptions asked = options;
+  asked.guidance = guidance.value_or(1);
+  asked.t_eps = t_eps;
+  return OpenModel(name, asked);
+}
+
+Model ModelRequest::OpenFor(const ChosenSolver& solver) const {
+  ModelOptions asked = options;
+  asked.guidance = solver.Guidance(guidance);
+  asked.t_eps = solver.EndTime(t_eps);
+  return OpenModel(name, asked);
+}
+
 Model ModelRequest::OpenFor(const TeacherData& data, const std::string& folder) const {
   const TeacherSpec& spec = data.spec();
+  GAS_CHECK(guidance.value_or(spec.guidance) == spec.guidance, Errc::kBadOption, "guidance = ", *guidance,
+            ", must be ", spec.guidance, ", with which ", folder, " was made");
+  GAS_CHECK(t_eps.value_or(spec.t_eps) == spec.t_eps, Errc::kBadOption, "t_eps = ", *t_eps, ", must be ",
+            spec.t_eps, ", with which ", folder, " was made");
   ModelOptions of_data = options;
   of_data.t_eps = spec.t_eps;
   of_data.guidance = spec.guidance;
@@ -74,6 +103,16 @@ Model ModelRequest::OpenFor(const TeacherData& data, const std::string& folder) 
   GAS_CHECK(spec.model_sha256 == model.sha256, Errc::kBadFile, folder, ": made with model ", spec.model,
             " of SHA-256 ", spec.model_sha256, ", not with ", model.name, " of ", model.sha256);
   return model;
+}
+
+OnDifference ReadForce(const Options& options) {
+  return options.Flag("solver.force") ? OnDifference::kTell : OnDifference::kFail;
+}
+
+void TellDifferences(const char* verb, const ResolvedSolver& solver) {
+  for (const std::string& difference : solver.differences) {
+    std::cerr << "gas " << verb << ": " << difference << '\n';
+  }
 }
 
 Dtype ReadDtype(const Options& options) {

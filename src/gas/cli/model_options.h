@@ -3,10 +3,12 @@
 #ifndef GAS_CLI_MODEL_OPTIONS_H_
 #define GAS_CLI_MODEL_OPTIONS_H_
 
+#include <optional>
 #include <string>
 
 #include "gas/cli/options.h"
 #include "gas/models/model.h"
+#include "gas/teacher/solver_choice.h"
 #include "gas/teacher/teacher.h"
 
 namespace gas::cli {
@@ -18,7 +20,8 @@ inline constexpr auto kDtypeNames = NamesOf<Dtype>(
 
 OptionRow ModelRow();     // model.name
 OptionRow GuidanceRow();  // model.guidance
-OptionRow TEpsRow();      // solver.t_eps
+OptionRow TEpsRow();      // solver.t_eps, without a default
+OptionRow ForceRow();     // solver.force, read for solver files alone
 OptionRow DtypeRow();     // run.dtype
 OptionRow DeviceRow();    // run.device
 OptionRow ThreadsRow();   // run.threads; the command line itself applies it before a verb's work
@@ -28,17 +31,26 @@ std::vector<OptionRow> RunRows();
 // A model as the options ask for it.
 struct ModelRequest {
   std::string name;
-  ModelOptions options;  // t_eps and guidance are the verb's to set
+  ModelOptions options;                   // but for the two that follow
+  std::optional<double> guidance, t_eps;  // as asked for; the verb's to set
 
-  Model Open() const { return OpenModel(name, options); }
+  // With what was asked for, or else guidance 1 and the schedule's own end.
+  Model Open() const;
+  // With what was asked for, or else as the solver's file says.
+  Model OpenFor(const ChosenSolver& solver) const;
   // The model of teacher data, with t_eps and guidance of the data. Throws Error(kBadFile) when the data in
-  // `folder` were made with other weights.
+  // `folder` were made with other weights, Error(kBadOption) if something else than the data have was asked
+  // for.
   Model OpenFor(const TeacherData& data, const std::string& folder) const;
 };
 
 // Reads run.dtype and run.device, and switches TF32 on or off for the whole process. Throws Error(kBadOption)
 // for TF32 without CUDA.
 Dtype ReadDtype(const Options& options);
+// Reads solver.force.
+OnDifference ReadForce(const Options& options);
+// On stderr, a line each.
+void TellDifferences(const char* verb, const ResolvedSolver& solver);
 // Reads model.name, run.device and run.dtype.
 ModelRequest ReadModelRequest(const Options& options);
 // Reads run.device. Throws Error(kUnavailable) for a device that is not there.

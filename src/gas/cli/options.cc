@@ -53,6 +53,12 @@ OptionRow Only(const char* which, OptionRow row) {
   return row;
 }
 
+OptionRow NoDefault(const char* otherwise, OptionRow row) {
+  row.def.clear();
+  row.help += fmt::format(" [{}]", otherwise);
+  return row;
+}
+
 std::string DefaultOf(int64_t value) { return std::to_string(value); }
 std::string DefaultOf(double value) { return fmt::format("{}", value); }
 
@@ -120,6 +126,11 @@ int64_t Options::Int(std::string_view key) const {
 }
 
 double Options::Real(std::string_view key) const { return ParseNumber<double>(key, Text(key), "a number"); }
+
+std::optional<double> Options::RealIfGiven(std::string_view key) const {
+  if (Text(key).empty()) return {};
+  return Real(key);
+}
 
 std::vector<int64_t> Options::IntList(std::string_view key) const {
   std::vector<int64_t> list;

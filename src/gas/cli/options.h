@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +34,8 @@ struct OptionRow {
 
 // The row of an option that only some runs of a verb use.
 OptionRow Only(const char* which, OptionRow row);
+// The row of an option without a default; `otherwise` says what holds then.
+OptionRow NoDefault(const char* otherwise, OptionRow row);
 
 // A default that stands in a struct of the library, as text.
 std::string DefaultOf(int64_t value);
@@ -55,6 +58,7 @@ class Options {
   const std::string& Text(std::string_view key) const;
   int64_t Int(std::string_view key) const;
   double Real(std::string_view key) const;
+  std::optional<double> RealIfGiven(std::string_view key) const;  // of a row without a default
   bool Flag(std::string_view key) const;
   std::vector<int64_t> IntList(std::string_view key) const;  // "4,5,6"
   template <class E, size_t N>

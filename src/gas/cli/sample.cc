@@ -12,7 +12,6 @@
 #include "gas/io/safetensors.h"
 #include "gas/report/image_grid.h"
 #include "gas/teacher/sample_seeds.h"
-#include "gas/teacher/solver_choice.h"
 
 namespace gas::cli {
 namespace {
@@ -28,7 +27,7 @@ constexpr auto kSampleFormatNames =
 std::vector<OptionRow> SampleRows() {
   return {
       ModelRow(),
-      GuidanceRow(),
+      NoDefault("1, or the solver file's", GuidanceRow()),
       {.key = "sample.solver",
        .flag = "--solver",
        .type = OptType::kText,
@@ -52,7 +51,8 @@ std::vector<OptionRow> SampleRows() {
        .max = 10000,
        .help = "network evaluations per sample",
        .group = "Solver"},
-      Only("for a solver by name", TEpsRow()),
+      NoDefault("the schedule's own, or the solver file's", TEpsRow()),
+      ForceRow(),
       {.key = "sample.seeds",
        .flag = "--seeds",
        .type = OptType::kText,
@@ -69,8 +69,9 @@ std::vector<OptionRow> SampleRows() {
       {.key = "sample.out",
        .flag = "--out",
        .type = OptType::kText,
-       .def = "runs/samples",
-       .help = "folder for png; file for grid and safetensors",
+       .def = "",
+       .help = "folder for png; file for grid and safetensors, whose name is used as it is [runs/samples, "
+               "with the format's ending for a file]",
        .value = "PATH"},
       {.key = "sample.format",
        .flag = "--format",
@@ -102,6 +103,7 @@ std::vector<OptionRow> SampleRows() {
 struct SampleSettings {
   ModelRequest model;
   std::string solver, grid;
+  OnDifference on_difference = OnDifference::kFail;
   int64_t nfe = 0;
   std::vector<Seed> seeds;
   int64_t label = 0;  // -1 for none, -2 for one drawn per seed
@@ -110,19 +112,31 @@ struct SampleSettings {
   int64_t columns = 0, batch = 0;
 };
 
+const char* DefaultOut(SampleFormat format) {
+  switch (format) {
+    case SampleFormat::kPng: return "runs/samples";
+    case SampleFormat::kGrid: return "runs/samples.png";
+    case SampleFormat::kSafetensors: return "runs/samples.safetensors";
+  }
+  return "";
+}
+
 SampleSettings ReadSampleSettings(const Options& o) {
   SampleSettings s{.model = ReadModelRequest(o),
                    .solver = o.Text("sample.solver"),
                    .nfe = o.Int("sample.nfe"),
                    .seeds = ParseSeeds(o.Text("sample.seeds")),
                    .label = o.Int("sample.class"),
-                   .out = o.Text("sample.out"),
                    .format = o.Enum("sample.format", kSampleFormatNames),
                    .batch = o.Int("sample.batch")};
-  s.model.options.guidance = o.Real("model.guidance");
-  if (!IsSolverFile(s.solver)) {
+  s.out = o.Text("sample.out");
+  if (s.out.empty()) s.out = DefaultOut(s.format);
+  s.model.guidance = o.RealIfGiven("model.guidance");
+  s.model.t_eps = o.RealIfGiven("solver.t_eps");
+  if (IsSolverFile(s.solver)) {
+    s.on_difference = ReadForce(o);
+  } else {
     s.grid = o.Text("sample.grid");
-    s.model.options.t_eps = o.Real("solver.t_eps");
   }
   if (s.format == SampleFormat::kGrid) s.columns = o.Int("sample.columns");
   return s;
@@ -146,53 +160,65 @@ void CheckShape(const SampleSettings& s, const Model& model) {
             " are no images, which have shape [1,H,W] or [3,H,W]; safetensors takes any");
 }
 
-// Draws in batches and hands each to `use`, so that any number of seeds fits in memory. Pictures are decoded,
-// states for safetensors are as the sampler leaves them.
+// Draws in batches and hands each to `use`, so that any number of seeds fits in memory.
 void SampleAll(const SampleSettings& s, const Model& model, const StepTable& table,
-               const std::function<void(const Tensor& images, std::span<const Seed> part)>& use) {
+               const std::function<void(const SampleBatch&)>& use) {
   const std::vector<Request> requests = RequestsOf(s, model);
   Progress progress("sample", "images", static_cast<int64_t>(requests.size()));
   const SamplingOptions options{.batch = s.batch, .progress = [&](int64_t done) { progress.Update(done); }};
-  SampleRequests(model, table, requests, options, [&](const SampleBatch& batch) {
-    const Tensor states = batch.samples.images;
-    const bool decode = model.codec && s.format != SampleFormat::kSafetensors;
-    use(decode ? ImagesOf(model, states.to(model.device)).cpu() : states,
-        std::span(s.seeds).subspan(batch.begin, states.size(0)));
-  });
+  SampleRequests(model, table, requests, options, use);
+}
+
+// [B,C,H,W] on the CPU, decoded where the model has a codec.
+Tensor PicturesOf(const Model& model, const SampleBatch& batch) {
+  const Tensor& states = batch.samples.images;
+  return model.codec ? ImagesOf(model, states.to(model.device)).cpu() : states;
 }
 
 void WriteImages(const SampleSettings& s, const Model& model, const StepTable& table) {
   MakeDirectory(s.out);
-  SampleAll(s, model, table, [&](const Tensor& images, std::span<const Seed> part) {
-    const Tensor bytes = ToBytes(images);
-    for (size_t i = 0; i < part.size(); ++i) {
-      WritePng(s.out / fmt::format("{:06}.png", part[i]), bytes[static_cast<int64_t>(i)]);
+  SampleAll(s, model, table, [&](const SampleBatch& batch) {
+    const Tensor bytes = ToBytes(PicturesOf(model, batch));
+    for (int64_t i = 0; i < bytes.size(0); ++i) {
+      WritePng(s.out / fmt::format("{:06}.png", s.seeds[batch.begin + i]), bytes[i]);
     }
   });
 }
 
-void WriteOneFile(const SampleSettings& s, const Model& model, const ResolvedSolver& solver) {
+void WriteGrid(const SampleSettings& s, const Model& model, const StepTable& table) {
   std::vector<Tensor> all;
-  SampleAll(s, model, solver.table, [&](const Tensor& images, const auto&) { all.push_back(images); });
-  const Tensor images = torch::cat(all);
+  SampleAll(s, model, table, [&](const SampleBatch& batch) { all.push_back(PicturesOf(model, batch)); });
+  WritePng(s.out, PlainGrid(torch::cat(all), s.columns));
+}
+
+// States as the sampler leaves them, and what they came from.
+void WriteTensors(const SampleSettings& s, const Model& model, const ResolvedSolver& solver) {
+  std::map<std::string, std::vector<Tensor>> parts;
+  SampleAll(s, model, solver.table, [&](const SampleBatch& batch) {
+    parts["images"].push_back(batch.samples.images);
+    parts["noise"].push_back(batch.samples.noise);
+    if (batch.samples.labels.defined()) parts["labels"].push_back(batch.samples.labels);
+  });
+  std::map<std::string, Tensor> tensors;
+  for (const auto& [name, batches] : parts) tensors[name] = torch::cat(batches).contiguous();
+  tensors["seeds"] = torch::tensor(std::vector<int64_t>(s.seeds.begin(), s.seeds.end()));
+  WriteSafetensors(s.out, tensors, {{"seeds", FormatSeeds(s.seeds)}, {"solver", solver.label}});
+}
+
+void Write(const SampleSettings& s, const Model& model, const ResolvedSolver& solver) {
+  if (s.format == SampleFormat::kPng) return WriteImages(s, model, solver.table);
   if (s.out.has_parent_path()) MakeDirectory(s.out.parent_path());
-  if (s.format == SampleFormat::kGrid) {
-    WritePng(s.out, PlainGrid(images, s.columns));
-  } else {
-    WriteSafetensors(s.out, {{"images", images.contiguous()}},
-                     {{"seeds", FormatSeeds(s.seeds)}, {"solver", solver.label}});
-  }
+  if (s.format == SampleFormat::kGrid) return WriteGrid(s, model, solver.table);
+  WriteTensors(s, model, solver);
 }
 
 void RunSample(const SampleSettings& s) {
-  const Model model = s.model.Open();
+  const ChosenSolver chosen(s.solver, s.grid, s.nfe);
+  const Model model = s.model.OpenFor(chosen);
   CheckShape(s, model);
-  const ResolvedSolver solver = ResolveSolver(s.solver, s.grid, s.nfe, model, s.model.options.t_eps);
-  if (s.format == SampleFormat::kPng) {
-    WriteImages(s, model, solver.table);
-  } else {
-    WriteOneFile(s, model, solver);
-  }
+  const ResolvedSolver solver = chosen.On(model, s.on_difference);
+  TellDifferences("sample", solver);
+  Write(s, model, solver);
   std::cout << fmt::format("{}: {} images by {}, {} network evaluations each\n", s.out.string(),
                            s.seeds.size(), solver.label, solver.table.nfe());
 }

@@ -9,7 +9,6 @@
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
 #include "gas/solver/registry.h"
-#include "gas/teacher/solver_choice.h"
 
 namespace gas::cli {
 namespace {
@@ -17,7 +16,7 @@ namespace {
 std::vector<OptionRow> TeacherRows() {
   return {
       ModelRow(),
-      GuidanceRow(),
+      NoDefault("1, or the solver file's", GuidanceRow()),
       {.key = "teacher.solver",
        .flag = "--solver",
        .type = OptType::kText,
@@ -41,7 +40,8 @@ std::vector<OptionRow> TeacherRows() {
        .max = 10000,
        .help = "network evaluations per sample",
        .group = "Solver"},
-      Only("for a solver by name", TEpsRow()),
+      NoDefault("the schedule's own, or the solver file's", TEpsRow()),
+      ForceRow(),
       {.key = "teacher.seeds",
        .flag = "--seeds",
        .type = OptType::kText,
@@ -82,6 +82,7 @@ std::vector<OptionRow> TeacherRows() {
 
 struct TeacherSettings {
   ModelRequest model;
+  OnDifference on_difference = OnDifference::kFail;
   TeacherSpec spec;  // what the options say of it; the model and the solver say the rest
   std::vector<Seed> seeds;
   std::string out;
@@ -93,28 +94,31 @@ TeacherSettings ReadTeacherSettings(const Options& o) {
                     .spec = {.solver = o.Text("teacher.solver"),
                              .grid = kTeacherGrid,
                              .nfe = o.Int("teacher.nfe"),
-                             .guidance = o.Real("model.guidance"),
                              .states = o.Flag("teacher.states"),
                              .dtype = o.Text("run.dtype")},
                     .seeds = ParseSeeds(o.Text("teacher.seeds")),
                     .out = o.Text("teacher.out"),
                     .options = {.batch = o.Int("teacher.batch")}};
   if (o.Int("teacher.shard") > 0) s.options.shard_size = o.Int("teacher.shard");
-  s.model.options.guidance = s.spec.guidance;
-  if (!IsSolverFile(s.spec.solver)) {
+  s.model.guidance = o.RealIfGiven("model.guidance");
+  s.model.t_eps = o.RealIfGiven("solver.t_eps");
+  if (IsSolverFile(s.spec.solver)) {
+    s.on_difference = ReadForce(o);
+  } else {
     s.spec.grid = o.Text("teacher.grid");
-    s.model.options.t_eps = o.Real("solver.t_eps");
   }
   return s;
 }
 
 void RunTeacherVerb(TeacherSettings s) {
-  const Model model = s.model.Open();
-  const ResolvedSolver solver =
-      ResolveSolver(s.spec.solver, s.spec.grid, s.spec.nfe, model, s.model.options.t_eps);
+  const ChosenSolver chosen(s.spec.solver, s.spec.grid, s.spec.nfe);
+  const Model model = s.model.OpenFor(chosen);
+  const ResolvedSolver solver = chosen.On(model, s.on_difference);
+  TellDifferences("teacher", solver);
   s.spec.model = model.name;
   s.spec.model_sha256 = model.sha256;
   s.spec.t_eps = solver.t_eps;
+  s.spec.guidance = model.guidance;
   s.spec.shape = model.shape;
   s.spec.classes = model.classes;
   Progress progress("teacher", "samples", static_cast<int64_t>(s.seeds.size()));

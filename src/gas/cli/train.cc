@@ -6,6 +6,7 @@
 #include "gas/cli/adversary_options.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
+#include "gas/cli/text.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/fit/fit_problem.h"
@@ -90,6 +91,7 @@ std::vector<OptionRow> TrainRows() {
            "closed-form fit to the first {} samples on --grid) [the base solver on --grid]",
            FitSizes{}.training),
        .value = "SOLVER"},
+      Only("with a solver file for --init", ForceRow()),
       {.key = "student.per_band",
        .flag = "--per-band",
        .type = OptType::kFlag,
@@ -257,11 +259,21 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
       .trainer = ReadTrainerOptions(o),
       .run = ReadRunOptions(o, held_out > 0)};
   if (s.init.empty() || s.init == kInitFit) s.grid = o.Text("student.grid");
+  if (IsSolverFile(s.init)) s.on_difference = ReadForce(o);
   if (o.Enum("train.method", kTrainMethodNames) == TrainMethod::kGas) s.adversary = ReadAdversarySettings(o);
   s.open_model = [request = ReadModelRequest(o), teacher](const TeacherData& data) {
     return request.OpenFor(data, teacher);
   };
   return s;
+}
+
+void TellHeldFit(int64_t nfe, const InitialFit& fit) {
+  if (fit.least_ridge == 0) return;
+  std::cerr << fmt::format(
+      "gas train: the plain fit of {} evaluations makes errors of predictions {:.3g} times as large, more "
+      "than {:.3g}; "
+      "training begins from one that is held towards dpmpp-3m, with a ridge of at least {:g}\n",
+      nfe, fit.plain_noise_gain, fit.most_noise_gain, fit.least_ridge);
 }
 
 // What people see of a run: progress on stderr, results on stdout.
@@ -276,6 +288,8 @@ class TrainPrinter {
                 [this](int64_t nfe, const ActivationPlan& plan) {
                   std::cerr << fmt::format("{}-{}: {}\n", options_.method(), nfe, ActivationText(plan));
                 },
+            .begins_from = [](const ResolvedSolver& solver) { TellDifferences("train", solver); },
+            .begins_from_fit = TellHeldFit,
             .begin = [this](int64_t nfe) { Begin(nfe); },
             .step = [this](int64_t, const GsStep& step) { Step(step); },
             .trained = [this](const TrainedSolver& solver) { Trained(solver); }};
@@ -290,15 +304,16 @@ class TrainPrinter {
   void Step(const GsStep& step) {
     if (step.validation) validated_ = step.validation;
     if (step.trouble) std::cerr << "gas train: iteration " << step.iteration << ": " << *step.trouble << '\n';
-    std::string note = fmt::format("loss {:.5f}", step.loss);
-    if (validated_) note += fmt::format(", held out {:.5f}", *validated_);
+    std::string note = "loss " + DistanceText(step.loss);
+    if (validated_) note += ", held out " + DistanceText(*validated_);
     progress_->Update(step.iteration, note);
   }
   void Trained(const TrainedSolver& solver) {
     progress_.reset();
     if (!solver.held_out_distance) return;
-    std::cout << fmt::format("{}-{}: held-out {} distance {:.6f} after {} iterations\n", options_.method(),
-                             solver.nfe, options_.loss, *solver.held_out_distance, solver.iterations);
+    std::cout << fmt::format("{}-{}: held-out {} distance {} after {} iterations\n", options_.method(),
+                             solver.nfe, options_.loss, DistanceText(*solver.held_out_distance),
+                             solver.iterations);
   }
 
   const TrainSolversOptions& options_;

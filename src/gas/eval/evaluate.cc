@@ -7,7 +7,6 @@
 
 #include "gas/core/error.h"
 #include "gas/io/image_set.h"
-#include "gas/teacher/solver_choice.h"
 
 namespace gas {
 namespace {
@@ -31,11 +30,11 @@ Tensor EvenlySpread(const Tensor& images, int64_t count) {
 }
 
 // All solvers with all counts.
-std::vector<ResolvedSolver> Resolved(const EvalOptions& options, const Model& model, double t_eps) {
+std::vector<ResolvedSolver> Resolved(const EvalOptions& options, const Model& model) {
   std::vector<ResolvedSolver> resolved;
   for (const int64_t nfe : options.counts) {
     for (const std::string& solver : options.solvers) {
-      resolved.push_back(ResolveSolver(solver, options.grid, nfe, model, t_eps));
+      resolved.push_back(ChosenSolver(solver, options.grid, nfe).On(model, options.on_difference));
       if (IsSolverFile(solver)) resolved.back().label += " (" + solver + ")";
     }
   }
@@ -82,13 +81,16 @@ std::optional<FeatureModel> FeaturesOf(const ModelCard& card) {
 EvalRecord Evaluate(const TeacherData& data, const Model& model, const EvalOptions& options) {
   GAS_CHECK(data.size() >= 2 * options.blocks, Errc::kBadOption, "eval.blocks = ", options.blocks,
             ", must be at most half of the ", data.size(), " samples");
-  const std::vector<ResolvedSolver> solvers = Resolved(options, model, data.spec().t_eps);
+  const std::vector<ResolvedSolver> solvers = Resolved(options, model);
   std::vector<int64_t> all(data.size());
   std::iota(all.begin(), all.end(), int64_t{0});
   const Samples teacher = data.Read(all);
   const Tensor reference = ImagesOf(model, teacher.images);
 
   EvalRecord record{.samples = data.size(), .blocks = options.blocks, .guidance = data.spec().guidance};
+  for (const ResolvedSolver& solver : solvers) {
+    record.remarks.insert(record.remarks.end(), solver.differences.begin(), solver.differences.end());
+  }
   const std::optional<FeatureModel> features = FeaturesOf(model);
   const FeatureModel* used = features && features->network->Fits(reference) ? &*features : nullptr;
   QualityOptions quality{.blocks = options.blocks};

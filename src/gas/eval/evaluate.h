@@ -10,6 +10,7 @@
 
 #include "gas/eval/quality.h"
 #include "gas/models/model.h"
+#include "gas/teacher/solver_choice.h"
 #include "gas/teacher/teacher.h"
 
 namespace gas {
@@ -21,10 +22,11 @@ struct RealImages {
 };
 
 struct EvalOptions {
-  std::vector<std::string> solvers;  // names, and solver files
-  std::string grid;                  // of the named ones; "": each one's own
-  std::vector<int64_t> counts;       // network evaluations per sample
-  int64_t blocks = 1;                // equal parts of the samples, to measure apart
+  std::vector<std::string> solvers;                  // names, and solver files
+  std::string grid;                                  // of the named ones; "": each one's own
+  OnDifference on_difference = OnDifference::kFail;  // of solver files; kTell: in the remarks
+  std::vector<int64_t> counts;                       // network evaluations per sample
+  int64_t blocks = 1;                                // equal parts of the samples, to measure apart
   std::optional<RealImages> real = {};
   int64_t batch = 64;
   // Called after each solver.
@@ -35,13 +37,13 @@ struct EvalRecord {
   int64_t samples = 0, blocks = 1;
   double guidance = 1;
   std::vector<Quality> rows;         // the teacher first, then by count, then by solver
-  std::vector<std::string> remarks;  // what was left out, and why, a sentence each
+  std::vector<std::string> remarks;  // what was left out or differs, and why, a sentence each
 };
 
 // Runs each solver on the seeds of `data`, teacher data that `model` made. Features are those that the
 // model's card names; without them, or where the samples do not fit them, only distances to the teacher are
 // measured. Solvers are resolved before anything runs, so that a wrong name costs no time. Throws
-// Error(kBadOption) for blocks of less than two samples, and what ResolveSolver and the readers throw.
+// Error(kBadOption) for blocks of less than two samples, and what ChosenSolver and the readers throw.
 EvalRecord Evaluate(const TeacherData& data, const Model& model, const EvalOptions& options);
 
 }  // namespace gas

@@ -88,7 +88,7 @@ class FreeDenoiser : public Denoiser {
 double SolverStepSeconds(const Model& model, const SpeedOptions& options) {
   constexpr int64_t kSteps = 10;
   const torch::NoGradGuard no_grad;
-  const StepTable table = MakeSolverTable("dpmpp-3m", *model.schedule, "", kSteps, kDefaultTEps);
+  const StepTable table = MakeSolverTable("dpmpp-3m", *model.schedule, "", kSteps, model.t_eps);
   const Tensor noise = NoiseFor(SeedRange(0, options.batch), model.shape).to(model.device);
   return MedianSeconds(options.seconds, model.device, [&] { RunTable(table, FreeDenoiser(), noise, {}); }) /
          kSteps;

@@ -134,12 +134,20 @@ class RowFitter {
     std::vector<Tensor> columns = {state};
     columns.insert(columns.end(), predictions.rbegin(), predictions.rend());
     for (Tensor& column : columns) {
-      GAS_CHECK(column.isfinite().all().item<bool>(), Errc::kNumeric, "fit: states or predictions of step ",
-                n, " are not finite");
+      if (!column.isfinite().all().item<bool>()) FailNotFinite(n, piece, column);
       column = groups_.Flatten(column);
     }
     const Tensor target = groups_.Flatten(Double(part.state(table_.t[n + 1].item<double>())));
     return {torch::stack(columns, 2), target, Weights(part), state.sizes().vec()};
+  }
+
+  [[noreturn]] void FailNotFinite(int64_t n, int64_t piece, const Tensor& column) const {
+    int64_t trajectory = 0;
+    for (int64_t i = 0; i < piece; ++i) trajectory += source_.sizes[i];
+    const Tensor finite = column.isfinite().flatten(1).all(1);
+    for (int64_t i = 0; finite[i].item<bool>(); ++i) ++trajectory;
+    Fail(Errc::kNumeric, "fit: states or predictions of trajectory ", trajectory, " up to step ", n,
+         " are not finite");
   }
 
   // Runs rows 0 .. n on a piece. Network outputs are kept for later rows as long as there is room.

@@ -78,7 +78,7 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
   return problem;
 }
 
-FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open, double t_eps,
+FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open,
                           const std::vector<double>& guidance, const FitSizes& asked,
                           const SamplesDone& progress) {
   const int64_t scales = static_cast<int64_t>(guidance.size());
@@ -86,12 +86,12 @@ FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open, dou
   FitSizes sizes{share(asked.training), share(asked.held_out), share(asked.search), asked.batch};
   sizes.search = std::min(sizes.search, sizes.training);
   const int64_t count = sizes.training + sizes.held_out;
-  FitProblem problem{.models = {}, .guidance = guidance, .t_eps = t_eps, .sources = {}};
+  FitProblem problem{.models = {}, .guidance = guidance, .sources = {}};
   std::vector<FitSources> sources;
   for (int64_t i = 0; i < scales; ++i) {
     const Model model = open(guidance[i]);
     const StepTable table =
-        MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, t_eps);
+        MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, model.t_eps);
     const std::vector<Seed> seeds = SeedRange(static_cast<Seed>(i * count), count);
     sources.push_back(MadeNow(model, table, seeds, sizes, [&](int64_t done) {
       if (progress) progress(i * count + done, count * scales);
@@ -99,12 +99,13 @@ FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open, dou
     problem.models.push_back(model);
   }
   problem.sources = Joined(sources);
+  problem.t_eps = problem.models[0].t_eps;
   problem.teacher_evaluations = kTeacherNfe * count * scales;
   problem.teacher = {{"model", problem.models[0].name},
                      {"solver", kTeacherSolver},
                      {"grid", kTeacherGrid},
                      {"nfe", kTeacherNfe},
-                     {"t_eps", t_eps},
+                     {"t_eps", problem.t_eps},
                      {"guidance", guidance},
                      {"trajectories", count * scales}};
   return problem;

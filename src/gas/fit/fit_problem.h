@@ -40,8 +40,8 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
                           const Model& model, const FitSizes& sizes, const SamplesDone& progress = {});
 
 // Trajectories of seeds from 0 up by the usual teacher (teacher.h), shared out among the guidance scales.
-// `open` gives the model with one of them.
-FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open, double t_eps,
+// `open` gives the model with one of them; trajectories end where the model says.
+FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open,
                           const std::vector<double>& guidance, const FitSizes& sizes,
                           const SamplesDone& progress = {});
 

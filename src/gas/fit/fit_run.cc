@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "gas/core/memory.h"
+#include "gas/fit/fit_file.h"
 
 namespace gas {
 namespace {
@@ -11,7 +12,7 @@ using Json = nlohmann::json;
 
 FitProblem ProblemOf(const FitRunOptions& o, const SamplesDone& progress) {
   if (const auto* now = std::get_if<MadeByTheRun>(&o.trajectories)) {
-    return MakeFitProblem(now->open_model, now->t_eps, now->guidance, o.sizes, progress);
+    return MakeFitProblem(now->open_model, now->guidance, o.sizes, progress);
   }
   const auto& from = std::get<FromTeacherFolder>(o.trajectories);
   const auto data = std::make_shared<const TeacherData>(from.folder);
@@ -30,6 +31,57 @@ FitSolverOptions SolverOptions(const FitRunOptions& o, const FitProblem& problem
     solver.fit.statistics = statistics;
   }
   return solver;
+}
+
+Json StartToJson(const FitSolverOptions& o) {
+  if (o.search_start) return "auto";
+  return o.start ? Json(*o.start) : Json();
+}
+
+// All that decides tables, besides the trajectories and the number of evaluations.
+Json DecidingOptions(const FitRunOptions& o) {
+  return {{"fit.trajectories", o.sizes.training},
+          {"fit.held_out", o.sizes.held_out},
+          {"fit.search_samples", o.solver.budget > 0 ? Json(o.sizes.search) : Json()},
+          {"fit.batch", o.sizes.batch},
+          {"fit.bands", o.bands},
+          {"fit.start", StartToJson(o.solver)},
+          {"fit.budget", o.solver.budget},
+          {"fit.history", o.solver.fit.history},
+          {"fit.preserve_constant", o.solver.fit.preserve_constant},
+          {"fit.equal_trajectories", o.solver.fit.equal_trajectories},
+          {"fit.loss", o.loss},
+          {"student.grid", o.solver.grid},
+          {"run.dtype", o.dtype}};
+}
+
+// A folder's spec says how its samples were made, the hash which they are.
+Json TeacherOf(const FitProblem& problem) {
+  Json teacher = problem.teacher;
+  if (problem.data != nullptr) teacher["data_sha256"] = problem.data->sha256();
+  return teacher;
+}
+
+// The file of the run as far as the problem decides it, without tables.
+SolverFile FileOf(const FitProblem& problem) {
+  const Model& model = problem.models[0];
+  const std::vector<double>& scales = problem.guidance;
+  SolverFile file{.schedule = model.schedule,
+                  .prediction = model.denoiser->prediction_type(),
+                  .guidance = scales[scales.size() / 2],
+                  .model = model.name,
+                  .model_sha256 = model.sha256,
+                  .entries = {}};
+  if (scales.size() > 1) file.guidance_range = {scales.front(), scales.back()};
+  return file;
+}
+
+void CheckBudgets(const FitRunOptions& o) {
+  if (!std::holds_alternative<MadeByTheRun>(o.trajectories))
+    return;  // how many a folder has is not known yet
+  for (const int64_t nfe : o.nfe) {
+    CheckSearchBudget(o.solver.budget, nfe, std::min(o.sizes.search, o.sizes.training));
+  }
 }
 
 Json RowsToJson(const std::vector<FitRow>& rows) {
@@ -53,13 +105,14 @@ Json StagesToJson(const std::vector<SearchStage>& stages) {
   return json;
 }
 
-SolverEntry EntryOf(const FitRunPart& part, const FitProblem& problem, const Json& record) {
+SolverEntry EntryOf(const FitRunPart& part, const FitProblem& problem, const FitRunOptions& options) {
   const FittedSolver& found = part.solver;
   SolverEntry entry;
   entry.table = found.fit.table;
   entry.t_eps = problem.t_eps;
-  entry.provenance = {{"teacher", problem.teacher},
-                      {"options", record},
+  entry.provenance = {{kFitTeacher, TeacherOf(problem)},
+                      {kFitDecides, DecidingOptions(options)},
+                      {"options", options.record},
                       {"rows", RowsToJson(found.fit.rows)},
                       {"held_out_distance", found.held_out},
                       {"held_out_distance_dpmpp_3m", found.base_held_out},
@@ -90,21 +143,21 @@ FitRunPart FitOne(int64_t nfe, FitSolverOptions solver, const FitProblem& proble
 }  // namespace
 
 FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks) {
-  const FitProblem problem = ProblemOf(options, hooks.samples);
-  if (hooks.fitting) hooks.fitting();
-  const FitSolverOptions solver = SolverOptions(options, problem);
-  const Model& model = problem.models[0];
+  CheckBudgets(options);
   FitRunResult result;
   result.path = options.folder / "solver.gas.json";
-  result.file = {.schedule = model.schedule,
-                 .prediction = model.denoiser->prediction_type(),
-                 .guidance = problem.guidance[problem.guidance.size() / 2],
-                 .model = model.name,
-                 .model_sha256 = model.sha256,
-                 .entries = {}};
+  const std::optional<SolverFile> earlier = FileToGoOnWith(result.path, DecidingOptions(options));
+  const FitProblem problem = ProblemOf(options, hooks.samples);
+  result.file = FileOf(problem);
+  if (earlier) {
+    CheckSameFit(*earlier, result.file, TeacherOf(problem));
+    result.file.entries = earlier->entries;
+  }
+  if (hooks.fitting) hooks.fitting();
+  const FitSolverOptions solver = SolverOptions(options, problem);
   for (const int64_t nfe : options.nfe) {
     result.parts.push_back(FitOne(nfe, solver, problem, hooks));
-    result.file.entries[nfe] = EntryOf(result.parts.back(), problem, options.record);
+    result.file.entries[nfe] = EntryOf(result.parts.back(), problem, options);
     WriteSolverFile(result.path, result.file);
     if (hooks.fitted) hooks.fitted(result.parts.back());
     result.interrupted = hooks.interrupted && hooks.interrupted();

@@ -27,7 +27,6 @@ struct FromTeacherFolder {
 // Trajectories that the run makes itself, shared out among guidance scales.
 struct MadeByTheRun {
   std::function<Model(double guidance)> open_model;
-  double t_eps = kDefaultTEps;  // for which the models are opened
   std::vector<double> guidance = {1};
 };
 
@@ -41,8 +40,11 @@ struct FitRunOptions {
   FitSolverOptions solver;
   // What the last row minimises with this model; empty, or null for a model: the squared error.
   std::function<ObjectivePtr(const ModelCard& card)> objective_of;
-  std::filesystem::path folder;  // exists once fits begin; solver.gas.json is written there after each nfe
-  nlohmann::json record;         // stands in the provenance as "options"
+  std::string loss = "l2", dtype = "float32";  // names of that objective and of the model's products
+  // Exists once fits begin; solver.gas.json is written there after each nfe. Tables that are there already
+  // and were made in the same way stay (fit/fit_file.h).
+  std::filesystem::path folder;
+  nlohmann::json record;  // stands in the provenance as "options"
 };
 
 // One number of evaluations, fitted and written.
@@ -69,7 +71,8 @@ struct FitRunResult {
   bool interrupted = false;
 };
 
-// Throws what FitProblemFrom, MakeFitProblem and FitSolver throw.
+// Throws what FitProblemFrom, MakeFitProblem, FitSolver and FileToGoOnWith throw, the last of them and what a
+// budget is refused for before anything is computed, and changes nothing in the folder then.
 FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks = {});
 
 }  // namespace gas

@@ -6,6 +6,7 @@
 #include "gas/fit/time_search.h"
 #include "gas/grid/time_grid.h"
 #include "gas/solver/dpm_multistep.h"
+#include "gas/solver/not_finite.h"
 
 namespace gas {
 namespace {
@@ -20,9 +21,27 @@ constexpr int64_t kGrowth = 4;
 // Rounds go on while they gain this share of the error; on a part that is not the last, as long as they gain
 // much.
 constexpr double kLeastGain = 1e-3, kLeastGainOfPart = 0.05;
+// Runs of the search part that no search can do without: a candidate, its rows, and its last row anew.
+constexpr int64_t kLeastRuns = 3;
 constexpr const char* kSearchGrids[] = {"logsnr", "edm", "uniform"};
 
 bool IsListOfTimes(const std::string& grid) { return grid.find(',') != grid.npos; }
+
+// Names the first of the trajectories whose sample by `table` is not finite, and its step.
+[[noreturn]] void FailNotFinite(const StepTable& table, const TrajectorySource& source) {
+  const std::string what = "fit: " + table.method + ", nfe = " + std::to_string(table.nfe()) +
+                           ": the distance to the teacher on held-out trajectories is not finite";
+  int64_t before = 0;  // trajectories of earlier pieces
+  for (int64_t piece = 0; piece < source.pieces(); ++piece) {
+    const Trajectories part = source.read(piece);
+    const std::optional<NotFinite> found = FindNotFinite(table, *part.denoiser, part.noise, part.condition);
+    if (found) {
+      Fail(Errc::kNumeric, what, ", first in ", found->place, " of trajectory ", before + found->row);
+    }
+    before += source.sizes[piece];
+  }
+  Fail(Errc::kNumeric, what);
+}
 
 class SolverFitter {
  public:
@@ -30,6 +49,7 @@ class SolverFitter {
       : o_(options), schedule_(std::move(schedule)), sources_(sources) {
     GAS_CHECK(o_.nfe >= 1 && o_.nfe <= 1000, Errc::kBadOption, "fit.nfe = ", o_.nfe,
               ", must be in [1, 1000]");
+    CheckSearchBudget(o_.budget, o_.nfe, sources_.search.count());
     GAS_CHECK(!o_.start || !o_.search_start, Errc::kInternal,
               "fit: a start is given and to be searched, must be one of these");
     if (o_.start) {
@@ -41,10 +61,12 @@ class SolverFitter {
   FittedSolver Run() {
     const Tensor grid = MakeGrid(o_.grid, *schedule_, o_.nfe, o_.t_eps);
     const DpmMultistepOptions base{.order = 3, .lower_order_final = false};
-    best_.base_held_out = ErrorOn(DpmMultistepTable(base, *schedule_, grid), sources_.held_out);
+    best_.base_held_out = BaseHeldOut(DpmMultistepTable(base, *schedule_, grid));
     const std::vector<FitTimes> on_grid = Starts(o_.grid);
     for (const FitTimes& times : on_grid) Consider(OnTraining(times), /*searched=*/false);
     if (o_.budget > 0) Search(on_grid);
+    GAS_CHECK(std::isfinite(best_.held_out), Errc::kNumeric, "fit: samples of held-out trajectories by ",
+              o_.nfe, " evaluations are not finite with any fit that was tried");
     best_.evaluations = evaluations_;
     return best_;
   }
@@ -81,12 +103,21 @@ class SolverFitter {
     return fit;
   }
 
-  double HeldOut(const FitResult& fit) const { return ErrorOn(fit.table, sources_.held_out); }
+  double HeldOut(const StepTable& table) {
+    evaluations_ += table.nfe() * sources_.held_out.count();
+    return ErrorOn(table, sources_.held_out);
+  }
+
+  double BaseHeldOut(const StepTable& base) {
+    const double error = HeldOut(base);
+    if (!std::isfinite(error)) FailNotFinite(base, sources_.held_out);
+    return error;
+  }
 
   // Keeps `fit` if it is the best so far on the held-out part; returns its error there.
   double Consider(const FitResult& fit, bool searched) {
-    const double error = HeldOut(fit);
-    const bool first = !best_.fit.table.t.defined();
+    const double error = HeldOut(fit.table);
+    const bool first = !best_.fit.table.t.defined() || !std::isfinite(best_.held_out);
     if (first || error < best_.held_out) {
       best_.fit = fit;
       best_.held_out = error;
@@ -181,7 +212,7 @@ class SolverFitter {
            .rounds = refined.rounds,
            .evaluations = refined.fit.evaluations,
            .error = refined.fit.rows.back().error,
-           .held_out = complete ? Consider(refined.fit, /*searched=*/true) : HeldOut(refined.fit)});
+           .held_out = complete ? Consider(refined.fit, /*searched=*/true) : HeldOut(refined.fit.table)});
       best_.interrupted = refined.stopped;
       if (refined.stopped) break;
     }
@@ -212,6 +243,15 @@ class SolverFitter {
 };
 
 }  // namespace
+
+int64_t LeastSearchBudget(int64_t nfe, int64_t trajectories) { return kLeastRuns * nfe * trajectories; }
+
+void CheckSearchBudget(int64_t budget, int64_t nfe, int64_t trajectories) {
+  const int64_t least = LeastSearchBudget(nfe, trajectories);
+  GAS_CHECK(budget == 0 || budget >= least, Errc::kBadOption, "fit.budget = ", budget,
+            ", must be 0, or at least ", least, " to search for ", nfe, " evaluations with ", trajectories,
+            " trajectories");
+}
 
 FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources) {
   return SolverFitter(options, std::move(schedule), sources).Run();

@@ -21,7 +21,9 @@ struct FitSolverOptions {
   std::optional<double> start = {};
   // Try several starts and pure noise, and keep what has the least held-out error. Not together with `start`.
   bool search_start = false;
-  int64_t budget = 0;  // network evaluations that the time search may spend, each of one sample; 0: no search
+  // Network evaluations, each of one sample, that the time search may spend, at least LeastSearchBudget; 0:
+  // no search. Fits to all trajectories and held-out errors come on top.
+  int64_t budget = 0;
   FitOptions fit = {};        // its basis is the bands; a start needs basis and statistics
   double step = kSingleStep;  // of differences, RefineOptions::step
   // Called during the search; false ends it with the best so far.
@@ -49,9 +51,14 @@ struct FittedSolver {
   bool interrupted = false;
   double held_out = 0;       // mean squared distance to the teacher on held-out trajectories
   double base_held_out = 0;  // of DPM-Solver++(3M) on the grid
-  int64_t evaluations = 0;   // of all that was tried
+  int64_t evaluations = 0;   // of all that was tried, held-out errors and DPM-Solver++'s among them
   std::vector<SearchStage> stages;
 };
+
+// The least that a search spends that begins with so many trajectories.
+int64_t LeastSearchBudget(int64_t nfe, int64_t trajectories);
+// Throws Error(kBadOption) for a budget between 0 and that.
+void CheckSearchBudget(int64_t budget, int64_t nfe, int64_t trajectories);
 
 // Candidates are: pure noise and, as the options say, spectral starts, each on the grid; with a budget also
 // times searched from several grids over the cross-validated error of the last row on the search part, and
@@ -59,8 +66,9 @@ struct FittedSolver {
 // far as the budget goes. Each is fitted to the training part; what a refinement of a part ended with is a
 // candidate as it is, too, if the objective is the squared error. The least held-out error wins, so that the
 // result is no worse there than anything else that the run has seen. Throws Error(kBadOption) for unknown
-// grids, a grid that begins later than the schedule without a spectral start, and a start outside (t_eps,
-// schedule start].
+// grids, a grid that begins later than the schedule without a spectral start, a start outside (t_eps,
+// schedule start], and what CheckSearchBudget refuses; Error(kNumeric) if DPM-Solver++'s samples of the
+// held-out trajectories are not finite.
 FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources);
 
 }  // namespace gas

@@ -26,6 +26,7 @@ Tensor GitsGrid(const NoiseSchedule& schedule, int64_t steps) {
   const double first = grid[0].item<double>(), bound = schedule.t_start() * (1 + kGitsSlack);
   GAS_CHECK(first <= bound, Errc::kBadOption, "grid gits: its first noise level ", sigma[0].item<double>(),
             " lies at time ", first, " of this schedule, must be at most ", bound);
+  CheckGrid(grid);
   return grid;
 }
 
@@ -54,6 +55,7 @@ Tensor ParseGrid(std::string_view list, const NoiseSchedule& schedule, int64_t s
   CheckGrid(grid);
   GAS_CHECK(times[0] <= schedule.t_start(), Errc::kBadOption, "grid: first time ", times[0],
             ", must be at most ", schedule.t_start(), ", where the schedule starts");
+  EndOfSampling(schedule, times.back());
   return grid;
 }
 
@@ -126,8 +128,9 @@ void CheckGrid(const Tensor& grid) {
 Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_from,
                        double t_to) {
   CheckSteps(steps);
-  GAS_CHECK(t_to > 0 && t_to < t_from && std::isfinite(t_from), Errc::kBadOption, "grid: t_eps = ", t_to,
-            ", must be in (0, ", t_from, ")");
+  EndOfSampling(schedule, t_to);
+  GAS_CHECK(t_to < t_from && std::isfinite(t_from), Errc::kBadOption, "grid: t_eps = ", t_to,
+            ", must be below ", t_from, ", the first time");
   if (name == "uniform") return PolynomialGrid(1, steps, t_from, t_to);
   if (name == "quadratic") return PolynomialGrid(2, steps, t_from, t_to);
   if (name == "logsnr") return LogSnrGrid(schedule, steps, t_from, t_to);

@@ -26,11 +26,11 @@ const std::vector<GridInfo>& ListGrids();
 //   edm        equal steps in (sigma / alpha)^(1/7) (Karras et al. 2022, eq. 5)
 //   gits       the noise levels of GITS (Chen et al. 2024) for 5 to 8 steps; they bring their own ends
 // or a list "1,0.6,0.2,0.001" of steps + 1 times, used as it is. Throws Error(kBadOption) naming the value
-// and its bound for an unknown name (with the nearest known one), steps outside [1, 10000], t_eps outside (0,
-// t_start), and lists that are not finite, descending and in (0, t_start].
+// and its bound for an unknown name (with the nearest known one), steps outside [1, 10000], ends that
+// EndOfSampling refuses, and lists that are not finite and descending from t_start at most.
 Tensor MakeGrid(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_eps);
 
-// The same between two times of the schedule, t_from > t_to > 0; not for gits and lists.
+// The same between two times of the schedule, t_from > t_to; not for gits and lists.
 Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_from,
                        double t_to);
 

@@ -40,6 +40,8 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
     model.name = files.path().stem().string();
   }
   ApplyGuidance(model, options.guidance);
+  model.guidance = options.guidance;
+  model.t_eps = EndOfSampling(*model.schedule, options.t_eps);
   return model;
 }
 

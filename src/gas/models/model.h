@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,10 @@
 namespace gas {
 
 struct ModelOptions {
-  double t_eps = kDefaultTEps;  // the end of sampling; EDM networks' schedule depends on it
-  double guidance = 1.0;        // classifier-free guidance scale; 1: none, the conditional network alone
-  bool bfloat16 = false;        // convolutions and matrix products in bfloat16
+  // The end of sampling, on which an EDM network's schedule depends; none: the schedule's own.
+  std::optional<double> t_eps = {};
+  double guidance = 1.0;  // classifier-free guidance scale; 1: none, the conditional network alone
+  bool bfloat16 = false;  // convolutions and matrix products in bfloat16
   torch::Device device = torch::kCPU;
 };
 
@@ -37,6 +39,8 @@ struct ModelCard {
 };
 
 struct Model : ModelCard {
+  double guidance = 1.0;                     // for which it was opened
+  double t_eps = kDefaultTEps;               // where sampling ends: as asked for, or the schedule's own end
   std::shared_ptr<const Denoiser> denoiser;  // with guidance applied
   std::shared_ptr<const Conditioner> conditioner;
   std::shared_ptr<const ImageCodec> codec;         // null: states are images
@@ -45,9 +49,10 @@ struct Model : ModelCard {
 };
 
 // name: an embedded model ("fashion"), a path, or "exec:COMMAND" for a network in another process. Throws
-// Error(kBadOption) for an unknown name (with the nearest), for guidance without an unconditional side and
-// for options that the family cannot follow, Error(kBadFile) for files of no known family and damaged ones,
-// Error(kUnavailable) for a process that ends before it has said what it is.
+// Error(kBadOption) for an unknown name (with the nearest), for guidance without an unconditional side, for
+// an end of sampling outside the schedule and for options that the family cannot follow, Error(kBadFile) for
+// files of no known family and damaged ones, Error(kUnavailable) for a process that ends before it has said
+// what it is.
 Model OpenModel(const std::string& name, const ModelOptions& options = {});
 
 // Images [B,C,H,W] of states, decoded where the model has a codec.

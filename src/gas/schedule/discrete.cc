@@ -39,6 +39,8 @@ class Discrete : public NoiseSchedule {
   }
 
   double t_end() const override { return t_eps_; }
+  double t_least() const override { return std::min(t_eps_, 1 / static_cast<double>(t_.size(0))); }
+  std::optional<int64_t> timesteps() const override { return t_.size(0); }
   nlohmann::json ToJson() const override {
     const double* first = alphas_cumprod_.data_ptr<double>();
     return {{"kind", "discrete"},
@@ -56,7 +58,7 @@ class Discrete : public NoiseSchedule {
 
 }  // namespace
 
-SchedulePtr DiscreteSchedule(const Tensor& alphas_cumprod, double t_eps) {
+SchedulePtr DiscreteSchedule(const Tensor& alphas_cumprod, std::optional<double> t_eps) {
   GAS_CHECK(alphas_cumprod.dim() == 1 && alphas_cumprod.size(0) >= 2, Errc::kBadOption,
             "schedule discrete: alphas_cumprod has ", alphas_cumprod.numel(), " entries in ",
             alphas_cumprod.dim(), " dimensions, must be a list of at least 2");
@@ -67,9 +69,9 @@ SchedulePtr DiscreteSchedule(const Tensor& alphas_cumprod, double t_eps) {
     GAS_CHECK(value[i] > 0 && value[i] < above, Errc::kBadOption, "schedule discrete: alphas_cumprod[", i,
               "] = ", value[i], ", must be in (0, ", above, "), the list falls from below 1");
   }
-  GAS_CHECK(t_eps > 0 && t_eps < 1, Errc::kBadOption, "schedule discrete: t_eps = ", t_eps,
-            ", must be in (0, 1)");
-  return std::make_shared<Discrete>(table, t_eps);
+  const double end = t_eps.value_or(1 / static_cast<double>(table.size(0)));
+  GAS_CHECK(end > 0 && end < 1, Errc::kBadOption, "schedule discrete: t_eps = ", end, ", must be in (0, 1)");
+  return std::make_shared<Discrete>(table, end);
 }
 
 Tensor ScaledLinearAlphasCumprod(double beta_start, double beta_end, int64_t steps) {

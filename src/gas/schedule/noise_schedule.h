@@ -3,6 +3,7 @@
 #define GAS_SCHEDULE_NOISE_SCHEDULE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -28,6 +29,11 @@ class NoiseSchedule {
   virtual double t_start() const { return 1.0; }
   // The default end of sampling.
   virtual double t_end() const { return kDefaultTEps; }
+  // The earliest time at which sampling may end, where the noise levels that the schedule is made of end; 0:
+  // any time above 0. Alpha and Sigma go on below it, for the times that a trained solver shows its network.
+  virtual double t_least() const { return 0; }
+  // The timesteps T that the network was trained on, at times (k + 1) / T; nothing for continuous time.
+  virtual std::optional<int64_t> timesteps() const { return {}; }
   // Standard deviation of the initial state at time t: 1 for variance-preserving schedules, sigma(t) for VE.
   virtual double PriorStd(double t) const { return 1.0; }
   // {"kind": ..., parameters}; ScheduleFromJson gives the same schedule back.
@@ -41,6 +47,10 @@ class NoiseSchedule {
 
 using SchedulePtr = std::shared_ptr<const NoiseSchedule>;
 
+// Where sampling ends: at the time asked for, or else at the schedule's own end. Throws Error(kBadOption),
+// which names the time and the bounds, for a time outside [t_least(), t_start()).
+double EndOfSampling(const NoiseSchedule& schedule, std::optional<double> asked);
+
 // Continuous variance-preserving schedule, log alpha(t) = -t^2 (beta_1 - beta_0) / 4 - t beta_0 / 2, t in (0,
 // 1].
 SchedulePtr VpLinearSchedule(double beta_0 = 0.1, double beta_1 = 20.0, double t_eps = kDefaultTEps);
@@ -50,8 +60,9 @@ SchedulePtr VpLinearSchedule(double beta_0 = 0.1, double beta_1 = 20.0, double t
 SchedulePtr EdmAsVpSchedule(double t_eps, double net_sigma_min, double net_sigma_max);
 
 // Discrete schedule of a network trained on T steps: log alpha linear between the knots t_i = (i + 1) / T,
-// extended linearly beyond them. alphas_cumprod [T] float64, decreasing, in (0, 1).
-SchedulePtr DiscreteSchedule(const Tensor& alphas_cumprod, double t_eps = kDefaultTEps);
+// extended linearly beyond them. alphas_cumprod [T] float64, decreasing, in (0, 1). Sampling ends at t_eps,
+// by default at the first knot, and at no earlier time than the earlier of the two.
+SchedulePtr DiscreteSchedule(const Tensor& alphas_cumprod, std::optional<double> t_eps = {});
 
 // alphas_cumprod [steps] float64 for betas interpolated linearly in their square roots (LDM, Stable
 // Diffusion).

@@ -30,6 +30,7 @@ class ScaledSigma : public NoiseSchedule {
 
   double t_start() const override { return NoiseSchedule::TimeOfHalfLogSnr(-std::log(o_.sigma_max)); }
   double t_end() const override { return NoiseSchedule::TimeOfHalfLogSnr(-std::log(o_.sigma_min)); }
+  double t_least() const override { return t_end(); }
   double PriorStd(double t) const override { return NoiseSchedule::Sigma(t); }
 
   nlohmann::json ToJson() const override {

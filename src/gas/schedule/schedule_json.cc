@@ -39,7 +39,8 @@ SchedulePtr ReadDiscrete(const json& j) {
               "] is not a number");
     values.push_back(value.get<double>());
   }
-  return DiscreteSchedule(torch::tensor(values, torch::kFloat64), Number(j, "t_eps"));
+  const std::optional<double> t_eps = j.contains("t_eps") ? std::optional(Number(j, "t_eps")) : std::nullopt;
+  return DiscreteSchedule(torch::tensor(values, torch::kFloat64), t_eps);
 }
 
 SchedulePtr ReadVe(const json& j) { return VeSchedule(Number(j, "sigma_min"), Number(j, "sigma_max")); }

@@ -17,6 +17,7 @@ class Ve : public NoiseSchedule {
 
   double t_start() const override { return sigma_max_; }
   double t_end() const override { return sigma_min_; }
+  double t_least() const override { return sigma_min_; }
   double PriorStd(double t) const override { return t; }
   nlohmann::json ToJson() const override {
     return {{"kind", "ve"}, {"sigma_min", sigma_min_}, {"sigma_max", sigma_max_}};

@@ -60,6 +60,10 @@ SchedulePtr EdmAsVpSchedule(double t_eps, double net_sigma_min, double net_sigma
             "], the range that the network supports");
   // The betas for which sigma / alpha is sigma_min at t_eps and sigma_max at 1 (docs/math/schedules.md (5)).
   const double log_min = std::log1p(sigma_min * sigma_min), log_max = std::log1p(sigma_max * sigma_max);
+  // Earlier, the betas that lead to sigma_min would fall with time.
+  const double least = log_min / log_max;
+  GAS_CHECK(t_eps >= least, Errc::kBadOption, "schedule of an EDM network: t_eps = ", t_eps,
+            ", must be at least ", least, ", which its least noise level ", sigma_min, " allows");
   const double beta_d = 2 * (log_min / t_eps - log_max) / (t_eps - 1);
   const double beta_min = log_max - beta_d / 2;
   return VpLinearSchedule(beta_min, beta_min + beta_d, t_eps);

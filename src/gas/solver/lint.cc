@@ -135,10 +135,13 @@ double ReferenceNoiseGain(const StepTable& table, const NoiseSchedule& schedule)
   return PredictionWeights(c, StateGains(c.a)).norm().item<double>();
 }
 
+int64_t LintTimesteps(const NoiseSchedule& schedule) { return schedule.timesteps().value_or(kLintTimesteps); }
+
 // Of evaluation n. The step is that to the next other time: Heun's samplers evaluate twice at one.
 double TimestepShift(const StepTable& table, const NoiseSchedule& schedule, int64_t n) {
   if (schedule.t_start() > 1) return std::numeric_limits<double>::quiet_NaN();
-  const double seen = Value(table.t_eval, n), t = Value(table.t, n), count = kLintTimesteps;
+  const double seen = Value(table.t_eval, n), t = Value(table.t, n);
+  const double count = static_cast<double>(LintTimesteps(schedule));
   const double whole = std::clamp(std::round(seen * count), 1.0, count) / count;
   const double shift = std::abs(schedule.HalfLogSnr(whole) - schedule.HalfLogSnr(seen));
   if (!(shift > 0)) return 0;
@@ -239,7 +242,7 @@ class Findings {
     }
     if (report_.timestep_shift > kLintTimestepShift) {
       Add(LintVerdict::kSafe,
-          "at whole timesteps of {} evaluation {} moves by {:.3g} % of its step in lambda", kLintTimesteps,
+          "at whole timesteps of {} evaluation {} moves by {:.3g} % of its step in lambda", report_.timesteps,
           report_.timestep_row, 100 * report_.timestep_shift);
     }
   }
@@ -278,6 +281,7 @@ LintReport LintTable(const StepTable& traced, const NoiseSchedule& schedule) {
   report.reference_noise_gain = ReferenceNoiseGain(table, schedule);
   report.start_noise = Largest(gains[0].abs() * StartDeviation(table), c.bands);
   report.half_error = Largest(HalfError(c), c.bands);
+  report.timesteps = LintTimesteps(schedule);
   for (size_t n = 0; n < report.rows.size(); ++n) {
     if (n > 0 && !(report.rows[n].timestep_shift > report.timestep_shift)) continue;
     report.timestep_shift = report.rows[n].timestep_shift;

@@ -57,6 +57,7 @@ struct LintReport {
   // Bound on the sample's error when coefficients and states are float16, for Gaussian data of variance 1/4
   // and over the deviation of its samples.
   LintValue half_error;
+  int64_t timesteps = 0;      // of the schedule, or kLintTimesteps
   double timestep_shift = 0;  // the largest of the rows
   int64_t timestep_row = 0;
   std::vector<LintFinding> findings;
@@ -69,7 +70,8 @@ inline constexpr double kLintNoiseGain = 4;      // times that of dpmpp-3m
 inline constexpr double kLintStartNoise = 0.1;   // beyond sigma at the sample's time
 inline constexpr double kLintHalfError = 0.1;
 inline constexpr double kLintTimestepShift = 0.1;  // beyond it a remark
-inline constexpr int64_t kLintTimesteps = 1000;    // t = (k + 1) / 1000
+// Whole timesteps t = (k + 1) / T of schedules in continuous time: hosts round to these.
+inline constexpr int64_t kLintTimesteps = 1000;
 
 // " (component C, band K)" for a spectral table, "" for a scalar one.
 std::string LintPlace(const LintReport& report, const LintValue& at);

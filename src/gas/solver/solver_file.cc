@@ -1,5 +1,7 @@
 #include "gas/solver/solver_file.h"
 
+#include <fmt/format.h>
+
 #include "gas/core/error.h"
 #include "gas/io/file.h"
 #include "gas/io/json.h"
@@ -124,6 +126,16 @@ SolverEntry EntryFromJson(const Json& json) {
 
 }  // namespace
 
+bool SolverFile::Serves(double scale) const {
+  if (!guidance_range) return scale == guidance;
+  return scale >= guidance_range->first && scale <= guidance_range->second;
+}
+
+std::string SolverFile::GuidanceText() const {
+  if (!guidance_range) return fmt::format("{}", guidance);
+  return fmt::format("{}..{}", guidance_range->first, guidance_range->second);
+}
+
 const SolverEntry& SolverFile::at(int64_t nfe) const {
   const auto found = entries.find(nfe);
   if (found != entries.end()) return found->second;
@@ -146,6 +158,11 @@ SolverFile ParseSolverFile(const std::string& name, const std::string& text) {
     file.schedule = ScheduleFromJson(json.at("schedule"));
     file.prediction = kPredictionTypeNames.FromName(json.at("prediction").get<std::string>());
     file.guidance = json.at("guidance").get<double>();
+    if (json.contains("guidance_range")) {
+      file.guidance_range = json["guidance_range"].get<std::pair<double, double>>();
+      GAS_CHECK(file.Serves(file.guidance), Errc::kBadFile, "guidance = ", file.guidance,
+                ", must be in the range of ", Shown(json["guidance_range"]));
+    }
     file.model = json.value("model", "");
     file.model_sha256 = json.value("model_sha256", "");
     for (const Json& item : json.at("tables")) {
@@ -181,6 +198,7 @@ std::string FormatSolverFile(const SolverFile& file) {
                {"model", file.model},
                {"model_sha256", file.model_sha256},
                {"tables", Json::array()}};
+  if (file.guidance_range) json["guidance_range"] = *file.guidance_range;
   for (const auto& [nfe, entry] : file.entries) json["tables"].push_back(EntryToJson(entry));
   return json.dump(1) + "\n";
 }

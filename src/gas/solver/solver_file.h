@@ -38,10 +38,15 @@ struct SolverFile {
   SchedulePtr schedule;
   PredictionType prediction = PredictionType::kData;
   double guidance = 1.0;
+  // The scales that it serves, ends included, where it was made for all of a range; none: `guidance` alone.
+  std::optional<std::pair<double, double>> guidance_range = {};
   std::string model;                       // name, for people
   std::string model_sha256;                // "" if unknown
   std::map<int64_t, SolverEntry> entries;  // by network evaluations
   std::string name = "solver file";        // for messages: the file's path
+
+  bool Serves(double scale) const;
+  std::string GuidanceText() const;  // "2", or "1..3" for a range
 
   // Throws Error(kBadOption) that names the numbers the file has.
   const SolverEntry& at(int64_t nfe) const;

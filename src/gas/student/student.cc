@@ -3,6 +3,7 @@
 #include "gas/core/error.h"
 #include "gas/grid/time_grid.h"
 #include "gas/grid/trainable_grid.h"
+#include "gas/solver/schedule_match.h"
 
 namespace gas {
 namespace {
@@ -193,6 +194,10 @@ Student Student::FromTable(const StepTable& table, SchedulePtr schedule, Student
             "a student that begins as a table must be of parametrization theory");
   GAS_CHECK(!config.per_band || table.spectral(), Errc::kBadOption,
             "corrections per band need a spectral table, this one has a single band");
+  const double difference = DifferenceFromSchedule(table, *schedule);
+  GAS_CHECK(difference <= kScheduleTolerance, Errc::kBadOption,
+            "student: alpha and sigma of the table differ by up to ", difference,
+            " from the schedule's, must be at most ", kScheduleTolerance);
   Student student(config, schedule, table.t, table.t[0].item<double>());
   torch::NoGradGuard no_grad;
   const Tensor grid = StickBreakingGrid(student.parameters_.at("theta"), config.t_eps, student.t_first_);

@@ -51,8 +51,9 @@ class Student {
 
   // A student whose table is `table`, to 1e-10 of its largest coefficient: times and offsets carry over,
   // corrections are set to what the base solver lacks. A spectral table keeps its bands and its start. config
-  // gives order and base; its steps and t_eps are the table's. Throws Error(kBadOption) if a row uses more
-  // history than config.order, the student is not kTheory, or per_band is asked of a scalar table.
+  // gives order and base; its steps and t_eps are the table's. Throws Error(kBadOption) if the table's alpha
+  // and sigma are not the schedule's (solver/schedule_match.h), a row uses more history than config.order,
+  // the student is not kTheory, or per_band is asked of a scalar table.
   static Student FromTable(const StepTable& table, SchedulePtr schedule, StudentConfig config = {});
 
   // The student of an entry of a solver file, as Record() left it. Throws Error(kBadFile) for an entry

@@ -2,35 +2,98 @@
 
 #include "gas/core/error.h"
 #include "gas/solver/registry.h"
-#include "gas/solver/solver_file.h"
+#include "gas/solver/schedule_match.h"
 
 namespace gas {
+namespace {
+
+// Compares a model with what a solver file was made for.
+class Comparison {
+ public:
+  Comparison(const std::string& file, OnDifference on_difference)
+      : file_(file), on_difference_(on_difference) {}
+
+  template <class... Parts>
+  void Check(bool same, Errc code, const Parts&... parts) {
+    if (same) return;
+    std::ostringstream text;
+    text.precision(10);
+    text << file_ << ": ";
+    (text << ... << parts);
+    GAS_CHECK(on_difference_ == OnDifference::kTell, code, text.str());
+    differences_.push_back(text.str());
+  }
+
+  const std::vector<std::string>& differences() const { return differences_; }
+
+ private:
+  const std::string& file_;
+  OnDifference on_difference_;
+  std::vector<std::string> differences_;
+};
+
+std::vector<std::string> Differences(const SolverFile& file, const SolverEntry& entry, const Model& model,
+                                     OnDifference on_difference) {
+  Comparison compare(file.name, on_difference);
+  compare.Check(file.model_sha256.empty() || file.model_sha256 == model.sha256, Errc::kBadFile,
+                "made for model ", file.model, " with SHA-256 ", file.model_sha256, ", not for ", model.name,
+                " with ", model.sha256);
+  const PredictionType prediction = model.denoiser->prediction_type();
+  compare.Check(file.prediction == prediction, Errc::kBadFile, "made for ",
+                kPredictionTypeNames.NameOf(file.prediction), " prediction, the model predicts ",
+                kPredictionTypeNames.NameOf(prediction));
+  compare.Check(file.Serves(model.guidance), Errc::kBadOption, "made for guidance ", file.GuidanceText(),
+                ", not for ", model.guidance);
+  compare.Check(entry.t_eps == model.t_eps, Errc::kBadOption, "its table of ", entry.table.nfe(),
+                " evaluations ends at t_eps = ", entry.t_eps, ", not at ", model.t_eps);
+  const double difference = DifferenceFromSchedule(entry.table, *model.schedule);
+  compare.Check(difference <= kScheduleTolerance, Errc::kBadFile, "alpha and sigma of its table of ",
+                entry.table.nfe(), " evaluations differ by up to ", difference,
+                " from those of the model's schedule, must be at most ", kScheduleTolerance);
+  return compare.differences();
+}
+
+}  // namespace
 
 bool IsSolverFile(const std::string& solver) {
   return solver.find('/') != solver.npos || solver.ends_with(".json");
 }
 
-ResolvedSolver ResolveSolver(const std::string& solver, const std::string& grid, int64_t nfe,
-                             const Model& model, double t_eps) {
-  if (!IsSolverFile(solver)) {
-    return {MakeSolverTable(solver, *model.schedule, grid, nfe, t_eps),
-            solver + "-" + std::to_string(nfe),
-            t_eps,
-            {}};
-  }
-  const SolverFile file = ReadSolverFile(solver);
-  GAS_CHECK(file.model_sha256.empty() || file.model_sha256 == model.sha256, Errc::kBadFile, solver,
-            ": made for model ", file.model, " with SHA-256 ", file.model_sha256, ", not for ", model.name,
-            " with ", model.sha256);
-  GAS_CHECK(file.prediction == model.denoiser->prediction_type(), Errc::kBadFile, solver, ": made for ",
-            kPredictionTypeNames.NameOf(file.prediction), " prediction, the model predicts ",
-            kPredictionTypeNames.NameOf(model.denoiser->prediction_type()));
-  const SolverEntry& entry = file.at(nfe);
-  return {entry.table, entry.table.method + "-" + std::to_string(nfe), entry.t_eps, entry.provenance};
+ChosenSolver::ChosenSolver(const std::string& solver, const std::string& grid, int64_t nfe)
+    : solver_(solver), grid_(grid), nfe_(nfe) {
+  if (!IsSolverFile(solver)) return;
+  file_ = ReadSolverFile(solver);
+  file_->at(nfe);
 }
 
+double ChosenSolver::Guidance(std::optional<double> asked) const {
+  return asked.value_or(file_ ? file_->guidance : 1.0);
+}
+
+std::optional<double> ChosenSolver::EndTime(std::optional<double> asked) const {
+  if (asked || !file_) return asked;
+  return file_->at(nfe_).t_eps;
+}
+
+ResolvedSolver ChosenSolver::On(const Model& model, OnDifference on_difference) const {
+  if (!file_) {
+    return {.table = MakeSolverTable(solver_, *model.schedule, grid_, nfe_, model.t_eps),
+            .label = solver_ + "-" + std::to_string(nfe_),
+            .t_eps = model.t_eps,
+            .provenance = {},
+            .differences = {}};
+  }
+  const SolverEntry& entry = file_->at(nfe_);
+  return {.table = entry.table,
+          .label = entry.table.method + "-" + std::to_string(nfe_),
+          .t_eps = entry.t_eps,
+          .provenance = entry.provenance,
+          .differences = Differences(*file_, entry, model, on_difference)};
+}
+
+// What may differ from the model has been judged when the data were made.
 StepTable TeacherTableOf(const TeacherSpec& spec, const Model& model) {
-  return ResolveSolver(spec.solver, spec.grid, spec.nfe, model, spec.t_eps).table;
+  return ChosenSolver(spec.solver, spec.grid, spec.nfe).On(model, OnDifference::kTell).table;
 }
 
 }  // namespace gas

@@ -11,7 +11,6 @@
 #include "gas/io/file.h"
 #include "gas/solver/sampler.h"
 #include "gas/solver/solver_file.h"
-#include "gas/teacher/solver_choice.h"
 #include "gas/train/training_log.h"
 
 namespace gas {
@@ -47,14 +46,25 @@ Problem OpenProblem(const TrainSolversOptions& o) {
 }
 
 // A fit to the trajectories that training will see, on its grid.
-StepTable FittedTable(const TrainSolversOptions& o, int64_t nfe, const Problem& problem) {
+StepTable FittedTable(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
+                      const TrainSolversHooks& hooks) {
   const FitProblem fit =
       FitProblemFrom(problem.data, o.teacher.string(), problem.model, {.held_out = o.held_out});
   const FitSolverOptions options{.nfe = nfe, .grid = o.grid, .t_eps = problem.data->spec().t_eps};
-  return FitSolver(options, problem.model.schedule, fit.sources).fit.table;
+  const InitialFit found = FitToTrainFrom(options, problem.model.schedule, fit.sources);
+  if (hooks.begins_from_fit) hooks.begins_from_fit(nfe, found);
+  return found.table;
 }
 
-Student StartOf(const TrainSolversOptions& o, int64_t nfe, const Problem& problem) {
+StepTable InitialTable(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
+                       const TrainSolversHooks& hooks) {
+  const ResolvedSolver solver = ChosenSolver(o.init, "", nfe).On(problem.model, o.on_difference);
+  if (hooks.begins_from) hooks.begins_from(solver);
+  return solver.table;
+}
+
+Student StartOf(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
+                const TrainSolversHooks& hooks) {
   StudentConfig config = o.student;
   config.steps = nfe;
   config.t_eps = problem.data->spec().t_eps;
@@ -62,9 +72,8 @@ Student StartOf(const TrainSolversOptions& o, int64_t nfe, const Problem& proble
   if (o.init.empty()) {
     return Student(config, schedule, MakeGrid(o.grid, *schedule, nfe, config.t_eps));
   }
-  const StepTable table = o.init == kInitFit
-                              ? FittedTable(o, nfe, problem)
-                              : ResolveSolver(o.init, "", nfe, problem.model, config.t_eps).table;
+  const StepTable table =
+      o.init == kInitFit ? FittedTable(o, nfe, problem, hooks) : InitialTable(o, nfe, problem, hooks);
   return Student::FromTable(table, schedule, config);
 }
 
@@ -195,7 +204,7 @@ TrainSolversResult TrainSolvers(const TrainSolversOptions& o, const TrainSolvers
   std::vector<Student> students;
   std::vector<TrainingRunOptions> runs;
   for (const int64_t nfe : o.nfe) {
-    students.push_back(StartOf(o, nfe, problem));
+    students.push_back(StartOf(o, nfe, problem, hooks));
     runs.push_back(RunOptionsFor(o, nfe, problem));
     CheckCheckpoint(o, students.back(), runs.back(), problem.training.size());
   }

@@ -15,8 +15,10 @@
 
 #include "gas/features/lpips.h"
 #include "gas/models/model.h"
+#include "gas/teacher/solver_choice.h"
 #include "gas/teacher/teacher_data.h"
 #include "gas/train/activation_plan.h"
+#include "gas/train/initial_fit.h"
 #include "gas/train/make_adversary.h"
 #include "gas/train/training_run.h"
 
@@ -36,7 +38,8 @@ struct TrainSolversOptions {
   StudentConfig student;  // steps and t_eps are set for each number of evaluations
   // What training begins from: a solver by name or file, or kInitFit; empty: the base solver.
   std::string init;
-  std::string grid = "uniform";  // of the base solver and of the fit
+  std::string grid = "uniform";                      // of the base solver and of the fit
+  OnDifference on_difference = OnDifference::kFail;  // of a solver file to begin from; kTell: see begins_from
 
   std::string loss = "l2";  // MakeDistance
   LpipsFiles lpips;
@@ -63,6 +66,8 @@ struct TrainedSolver {
 struct TrainSolversHooks {
   std::function<void(const nlohmann::json& source)> loss_files;  // files that the loss was read from
   std::function<void(int64_t nfe, const ActivationPlan& plan)> activations;  // where it was measured
+  std::function<void(const ResolvedSolver& solver)> begins_from;             // a solver by name or file
+  std::function<void(int64_t nfe, const InitialFit& fit)> begins_from_fit;
   std::function<void(int64_t nfe)> begin;
   std::function<void(int64_t nfe, const GsStep& step)> step;
   std::function<void(const TrainedSolver& solver)> trained;

@@ -63,7 +63,7 @@ Model OpenEdm(const ModelFiles& files, const ModelOptions& options) {
   const UNetConfig& c = config.network;
   Model model;
   model.sha256 = Sha256OfFile(files.path());
-  model.schedule = EdmAsVpSchedule(options.t_eps, config.sigma_min, config.sigma_max);
+  model.schedule = EdmAsVpSchedule(options.t_eps.value_or(kDefaultTEps), config.sigma_min, config.sigma_max);
   model.shape = {c.out_channels, c.img_resolution, c.img_resolution};
   model.classes = c.label_dim;
   model.class_names = ClassNames(files);
