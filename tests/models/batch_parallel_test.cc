@@ -97,5 +97,23 @@ TEST(ParallelOverBatch, ANetworkGivesTheSameImagesWhateverTheThreads) {
   EXPECT_TRUE(Close(three, one, 1e-5, 0));
 }
 
+// 2 images on 16 threads: each operation has all threads, rather than two threads an image each.
+TEST(ParallelOverBatch, FewImagesAreNotDividedAmongManyThreads) {
+  EXPECT_TRUE(IsSplit(2, 2));
+  EXPECT_TRUE(IsSplit(2, 3));
+  EXPECT_FALSE(IsSplit(2, 4));
+  EXPECT_FALSE(IsSplit(2, 16));
+  EXPECT_TRUE(IsSplit(9, 16));
+  EXPECT_FALSE(IsSplit(1, 2));
+  const Threads threads(16);
+  std::atomic<int64_t> calls = 0;
+  const auto count = [&](const Tensor& images, const Tensor& shared, int64_t begin, int64_t end) {
+    ++calls;
+    return Wave(images, shared, begin, end);
+  };
+  ParallelOverBatch(torch::zeros({2, 1, 1, 1}, torch::kFloat64), Scalar(1), count);
+  EXPECT_EQ(calls, 1);
+}
+
 }  // namespace
 }  // namespace gas

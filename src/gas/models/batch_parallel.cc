@@ -86,9 +86,11 @@ class Function : public torch::autograd::Function<Function> {
 
 }  // namespace
 
+bool IsSplit(int64_t batch, int64_t threads) { return batch >= 2 && threads >= 2 && 2 * batch > threads; }
+
 Tensor ParallelOverBatch(const Tensor& images, const Tensor& shared, const BatchFunction& f) {
   const int64_t batch = images.size(0);
-  if (!images.is_cpu() || batch < 2 || torch::get_num_threads() < 2 || at::in_parallel_region()) {
+  if (!images.is_cpu() || at::in_parallel_region() || !IsSplit(batch, torch::get_num_threads())) {
     return f(images, shared, 0, batch);
   }
   if (torch::GradMode::is_enabled() && (images.requires_grad() || shared.requires_grad())) {

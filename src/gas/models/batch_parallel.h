@@ -13,6 +13,10 @@ namespace gas {
 using BatchFunction =
     std::function<Tensor(const Tensor& images, const Tensor& shared, int64_t begin, int64_t end)>;
 
+// Whether a batch is divided among threads: not if half of them or more would have no image. Then each
+// operation is divided instead, whose parts are smaller than images.
+bool IsSplit(int64_t batch, int64_t threads);
+
 // f(images, shared, 0, B). On a CPU with several threads each thread computes a part of the batch, where one
 // operation after the other on the whole batch would keep all threads waiting for the slowest and gain little
 // from their number. Differentiable once in images and shared, as f is; the graph of each part is followed by

@@ -327,7 +327,9 @@ class Function : public torch::autograd::Function<Function> {
 }  // namespace
 
 bool CanFuseGroupNorm(const Tensor& x, const Tensor& weight) {
-  return x.is_cpu() && x.dim() == 4 &&
+  // A thread takes a whole image here; LibTorch's own kernel divides images.
+  const bool most_threads_idle = !at::in_parallel_region() && 4 * x.size(0) <= at::get_num_threads();
+  return !most_threads_idle && x.is_cpu() && x.dim() == 4 &&
          (x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16) &&
          weight.scalar_type() == torch::kFloat32 && x.numel() > 0 &&
          x.is_contiguous(torch::MemoryFormat::ChannelsLast);

@@ -6,8 +6,8 @@
 
 namespace gas::nn {
 
-// Whether FusedGroupNorm takes this input: CPU, float32 or bfloat16, [B,C,H,W] laid out channels last;
-// weights float32.
+// Whether FusedGroupNorm takes this input and is the fastest for it: CPU, float32 or bfloat16, [B,C,H,W] laid
+// out channels last, weights float32, and images for a quarter of the threads at least.
 bool CanFuseGroupNorm(const Tensor& x, const Tensor& weight);
 
 // y = silu?(weight * (x - mean_g) / sqrt(var_g + eps) + bias) with statistics over each group of C / groups
