@@ -18,7 +18,7 @@ else
   LIBTORCH_FOLDER := $(abspath $(LIBTORCH))
 endif
 
-.PHONY: all build demo test check fast bench model emoji packages wheel clean
+.PHONY: all build demo test check fast kill-test bench model emoji packages wheel clean
 
 all: $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target gas
@@ -36,6 +36,10 @@ test: build
 
 fast: build
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -L fast
+
+# Kills and breaks each kind of run at 50 random moments, lets it finish and compares; the suite does so at a few.
+kill-test: build
+	GAS_KILLS=50 ctest --test-dir $(BUILD) --output-on-failure -R '^resume/' --timeout 14400
 
 # What a change must pass besides the suite, about 50 minutes on two cores: format, clang-tidy, sanitizers, fuzz targets,
 # other processors, PyTorch's wheel. `tools/check.sh STEP...` runs single steps.

@@ -1,9 +1,6 @@
 #include "gas/io/file.h"
 
-#include <sys/resource.h>
 #include <sys/stat.h>
-
-#include <csignal>
 
 #include "io/helpers.h"
 #include "support/expect.h"
@@ -23,26 +20,6 @@ std::string Text(const fs::path& path) {
 size_t FilesIn(const fs::path& directory) {
   return static_cast<size_t>(std::distance(fs::directory_iterator(directory), fs::directory_iterator()));
 }
-
-// Lets no file of this process grow past `bytes`: to WriteFile it looks like a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
 
 TEST(WriteFile, RoundTripsAndReplaces) {
   const TempDir dir;
@@ -99,7 +76,7 @@ TEST(WriteFile, AFullDiskLeavesTheOldFileAndNothingElse) {
   WriteFile(path, "old"sv);
   const std::string big(1 << 20, 'x');
   {
-    const FileSizeLimit limit(4096);
+    const testing::FileSizeLimit limit(4096);
     EXPECT_ERROR((WriteFile(path, big), 0), Errc::kIo, "cannot write it: File too large");
     EXPECT_ERROR((WriteFile(path, big), 0), Errc::kIo, path.string());
   }
@@ -112,6 +89,33 @@ TEST(WriteFile, RefusesMissingFoldersAndWhatIsNoFile) {
   EXPECT_ERROR((WriteFile(dir / "no/file", "x"sv), 0), Errc::kIo, "cannot create it: No such file");
   EXPECT_ERROR((WriteFile(dir.path(), "x"sv), 0), Errc::kIo, "exists and is not a regular file");
   EXPECT_ERROR((WriteFile("/dev/null", "x"sv), 0), Errc::kIo, "exists and is not a regular file");
+}
+
+TEST(WriteFile, FollowsSymbolicLinks) {
+  const TempDir dir;
+  fs::create_directory(dir / "disk");
+  WriteFile(dir / "disk/file", "old"sv);
+  fs::create_symlink("disk/file", dir / "link");
+  fs::create_symlink(dir / "link", dir / "second");
+  WriteFile(dir / "second", "new"sv);
+  EXPECT_TRUE(fs::is_symlink(dir / "second"));
+  EXPECT_TRUE(fs::is_symlink(dir / "link"));
+  EXPECT_EQ(Text(dir / "disk/file"), "new");
+}
+
+TEST(WriteFile, MakesTheFileThatALinkLeadsTo) {
+  const TempDir dir;
+  fs::create_symlink("later", dir / "link");
+  WriteFile(dir / "link", "x"sv);
+  EXPECT_TRUE(fs::is_symlink(dir / "link"));
+  EXPECT_EQ(Text(dir / "later"), "x");
+}
+
+TEST(WriteFile, RefusesLinksThatLeadInACircle) {
+  const TempDir dir;
+  fs::create_symlink("b", dir / "a");
+  fs::create_symlink("a", dir / "b");
+  EXPECT_ERROR((WriteFile(dir / "a", "x"sv), 0), Errc::kIo, "more than 40 symbolic links");
 }
 
 TEST(WriteFile, RefusesAReadOnlyFolder) {

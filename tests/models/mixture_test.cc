@@ -119,6 +119,12 @@ TEST(Mixture, WhatIsWrongInAFileIsSaid) {
   json = good;
   json["covariances"][0][0][1] = "x";
   expect(json, "covariances holds \"x\", must hold numbers");
+  json = good;
+  json["shape"][0] = json["shape"][0].get<double>() + 0.6;
+  expect(json, ".6, must be a whole number in [1, 4096]");
+  json = good;
+  json["gas_mixture"] = 1.0;
+  expect(json, "gas_mixture = 1.0, must be 1");
 }
 
 TEST(Mixture, AFileIsToldFromASolverFile) {

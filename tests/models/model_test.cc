@@ -1,6 +1,7 @@
 #include "gas/models/model.h"
 
 #include "gas/io/file.h"
+#include "gas/io/safetensors.h"
 #include "gas/models/edm/edm_family.h"
 #include "gas/models/families.h"
 #include "gas/models/guidance.h"
@@ -67,6 +68,22 @@ TEST_F(ModelFile, GuidanceCombinesBothPredictions) {
   EXPECT_TRUE(
       testing::Close(guided.denoiser->Predict(x, at, {labels}), without + 2.5 * (with - without), 1e-5, 0));
   EXPECT_ERROR(guided.denoiser->Predict(x, at, {}), Errc::kBadOption, "guidance = 2.5");
+}
+
+TEST_F(ModelFile, ValuesOfTheWrongKindAreNamed) {
+  const auto refused = [&](const char* key, const nlohmann::json& value, const std::string& message) {
+    std::map<std::string, std::string> metadata = {{"gas_model", "edm-1"}, {"class_name", "EDMPrecond"}};
+    nlohmann::json kwargs = edm::InitKwargs(config_);
+    kwargs[key] = value;
+    metadata["init_kwargs"] = kwargs.dump();
+    WriteSafetensors(path_, {{"w", torch::zeros({1})}}, metadata);
+    EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile, message);
+  };
+  refused("model_channels", 1.9, "init_kwargs.model_channels = 1.9, must be a whole number");
+  refused("num_blocks", true, "init_kwargs.num_blocks = true, must be a whole number");
+  refused("channel_mult", {1, "x"}, "init_kwargs.channel_mult = \"x\", must be a whole number");
+  refused("dropout", 7, "init_kwargs.dropout = 7, must be in [0, 1]");
+  refused("sigma_data", "x", "init_kwargs.sigma_data = \"x\", must be a number");
 }
 
 TEST_F(ModelFile, RefusesWhatDoesNotFit) {

@@ -65,5 +65,18 @@ TEST(OpenModel, PeakMemoryStaysBelowOnePointTwoTimesTheTensors) {
   EXPECT_LT(peak, 1.2 * tensors);
 }
 
+// Metadata of 60 billion parameters over one tensor: names are compared before anything is allocated.
+TEST(OpenModel, MetadataOfAHugeNetworkAllocateNothing) {
+  const testing::TempFolder folder("open_huge");
+  const auto path = folder.path() / "huge.safetensors";
+  edm::PrecondConfig config = Large();
+  config.network.model_channels = 8192;
+  edm::WriteEdmModel(path, config, {{"w", torch::zeros({1})}}, {});
+  if (!ResetPeak()) GTEST_SKIP() << "the peak of resident memory cannot be reset here";
+  const double before = StatusBytes("VmRSS");
+  EXPECT_ERROR(OpenModel(path.string()), Errc::kBadFile, path.string());
+  EXPECT_LT(StatusBytes("VmHWM") - before, 64e6);
+}
+
 }  // namespace
 }  // namespace gas

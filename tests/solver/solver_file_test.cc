@@ -105,6 +105,13 @@ TEST(SolverFile, RefusesWhatItCannotTrust) {
   };
   refused([](auto& j) { j.erase("gas_solver"); }, "no entry gas_solver");
   refused([](auto& j) { j["gas_solver"] = 99; }, "format 99, this program reads 1 to 2");
+  refused([](auto& j) { j["gas_solver"] = 4294967297; }, "format 4294967297, this program reads 1 to 2");
+  refused([](auto& j) { j["gas_solver"] = 1.9; }, "format 1.9, this program reads 1 to 2");
+  refused([](auto& j) { j["gas_solver"] = true; }, "format true, this program reads 1 to 2");
+  refused([](auto& j) { j["guidance"] = true; }, "guidance = true, must be a number");
+  refused([](auto& j) { j["tables"][0]["nfe"] = 3.7; }, "nfe = 3.7, must be a whole number");
+  refused([](auto& j) { std::reverse(j["tables"][0]["t"].begin(), j["tables"][0]["t"].end()); },
+          "must descend");
   refused([](auto& j) { j["tables"][0]["A"][0][1] = 0.5; }, "x.gas.json");
   refused([](auto& j) { j["tables"][0]["A"][0] = {1.0}; }, "x.gas.json");
   refused([](auto& j) { j["tables"][0]["B"][0][0] = "one"; }, "x.gas.json");
@@ -117,6 +124,8 @@ TEST(SolverFile, RefusesWhatItCannotTrust) {
   refused([](auto& j) { j["tables"][0]["student"].erase("parameters"); }, "x.gas.json");
   refused([](auto& j) { j["tables"][0]["student"] = "a student"; }, "x.gas.json");
   refused([](auto& j) { j["tables"][0]["student"]["parameters"]["c"][0].erase(0); }, "must be equal");
+  EXPECT_ERROR(ParseSolverFile("x", R"({"gas_solver": 1, "gas_solver": 2})"), Errc::kBadFile,
+               R"(the key "gas_solver" appears twice)");
   EXPECT_ERROR(ParseSolverFile("x", "[1, 2]"), Errc::kBadFile, "not a JSON object");
   EXPECT_ERROR(ParseSolverFile("x", "[1, 2"), Errc::kBadFile, "x: not JSON at byte 6");
   EXPECT_ERROR(ParseSolverFile("x", std::string(100000, '[') + std::string(100000, ']')), Errc::kBadFile,

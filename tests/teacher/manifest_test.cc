@@ -34,7 +34,7 @@ TEST_F(ManifestFile, RefusesOtherFormatsAndOtherFiles) {
   Put("manifest.json", R"({"gas_teacher": "2"})");
   EXPECT_ERROR(Read(), Errc::kBadFile, "format \"2\"");
   Put("manifest.json", R"({"gas_teacher": 2, "spec": {}, "shard_size": 0})");
-  EXPECT_ERROR(Read(), Errc::kBadFile, "shard_size = 0, must be in [1, 1048576]");
+  EXPECT_ERROR(Read(), Errc::kBadFile, "shard_size = 0, must be a whole number in [1, 1048576]");
   Put("manifest.json", "[]");
   EXPECT_ERROR(Read(), Errc::kBadFile, "no entry gas_teacher");
 }

@@ -5,8 +5,9 @@
 #include <fstream>
 #include <thread>
 
+#include "gas/io/lock_file.h"
 #include "gas/solver/registry.h"
-#include "gas/teacher/range_claim.h"
+#include "gas/teacher/shard.h"
 #include "gas/teacher/teacher.h"
 #include "support/expect.h"
 #include "support/gmm.h"
@@ -43,6 +44,10 @@ class SeveralWriters : public ::testing::Test {
     const TeacherSpec spec{
         .model = "gaussian", .model_sha256 = "00", .solver = "ddim", .shape = model_.shape};
     return WriteTeacherData(folder_.path(), spec, model_, table_, ParseSeeds(seeds), options_);
+  }
+
+  std::optional<LockFile> Claim(Seed first) const {
+    return LockFile::Take(RangeLock(folder_.path(), first), "test");
   }
 
   // Both at once, from two threads; what each of them made.
@@ -107,19 +112,19 @@ TEST_F(SeveralWriters, TheClaimOfADeadProcessIsTakenOver) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    auto claim = RangeClaim::Take(folder_.path(), 0);
+    auto claim = Claim(0);
     ::_exit(claim ? 0 : 1);  // without destructors: the lock stays
   }
   int status = 0;
   ::waitpid(child, &status, 0);
   ASSERT_EQ(status, 0);
-  ASSERT_TRUE(std::filesystem::exists(RangeClaim::LockOf(folder_.path(), 0)));
+  ASSERT_TRUE(std::filesystem::exists(RangeLock(folder_.path(), 0)));
   EXPECT_EQ(Write("0-7"), 8);
   ExpectHolds("0-7");
 }
 
 TEST_F(SeveralWriters, AProcessThatWasGivenTheNumberOfADeadOneIsToldApart) {
-  ClaimOwner owner = ClaimOwner::ThisProcess();
+  LockOwner owner = LockOwner::ThisProcess("test");
   EXPECT_TRUE(owner.MayBeAlive());
   owner.started = "1";
   EXPECT_FALSE(owner.MayBeAlive());
@@ -128,18 +133,18 @@ TEST_F(SeveralWriters, AProcessThatWasGivenTheNumberOfADeadOneIsToldApart) {
 }
 
 TEST_F(SeveralWriters, AClaimIsHeldByOneAndGivenBack) {
-  std::optional<RangeClaim> claim = RangeClaim::Take(folder_.path(), 8);
+  std::optional<LockFile> claim = Claim(8);
   ASSERT_TRUE(claim);
-  EXPECT_FALSE(RangeClaim::Take(folder_.path(), 8));
-  EXPECT_TRUE(RangeClaim::Take(folder_.path(), 12));
+  EXPECT_FALSE(Claim(8));
+  EXPECT_TRUE(Claim(12));
   claim.reset();
-  EXPECT_TRUE(RangeClaim::Take(folder_.path(), 8));
+  EXPECT_TRUE(Claim(8));
 }
 
 TEST_F(SeveralWriters, WhoIsWaitedForIsSaid) {
   std::vector<std::string> messages;
   options_.message = [&](const std::string& text) { messages.push_back(text); };
-  std::optional<RangeClaim> claim = RangeClaim::Take(folder_.path(), 0);
+  std::optional<LockFile> claim = Claim(0);
   std::thread owner([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     claim.reset();
@@ -147,7 +152,7 @@ TEST_F(SeveralWriters, WhoIsWaitedForIsSaid) {
   EXPECT_EQ(Write("0-3"), 4);
   owner.join();
   ASSERT_EQ(messages.size(), 1u);
-  EXPECT_THAT(messages[0], ::testing::HasSubstr("waiting for pid " + std::to_string(::getpid())));
+  EXPECT_THAT(messages[0], ::testing::HasSubstr("waiting for test (pid " + std::to_string(::getpid())));
 }
 
 }  // namespace

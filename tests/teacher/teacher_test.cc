@@ -1,11 +1,14 @@
 #include "gas/teacher/teacher.h"
 
 #include <fstream>
+#include <thread>
 
 #include <fmt/format.h>
 
+#include "gas/io/file.h"
 #include "gas/solver/registry.h"
-#include "gas/teacher/range_claim.h"
+#include "gas/teacher/shard.h"
+#include "gas/teacher/shard_size.h"
 #include "gas/teacher/table_hash.h"
 #include "support/expect.h"
 #include "support/formats.h"
@@ -173,7 +176,7 @@ TEST_F(Teacher, OrderIsThatOfTheSeedsWhoeverCameFirst) {
 TEST_F(Teacher, SamplesThatAreNotFiniteNameTheirSeedAndLeaveNoLock) {
   model_.denoiser = std::make_shared<NanDenoiser>();
   EXPECT_ERROR(Write(ParseSeeds("5-7")), Errc::kNumeric, "the sample of seed 5 has entries");
-  EXPECT_FALSE(std::filesystem::exists(RangeClaim::LockOf(folder_.path(), 4)));
+  EXPECT_FALSE(std::filesystem::exists(RangeLock(folder_.path(), 4)));
 }
 
 TEST_F(Teacher, StatesOfAnyRank) {
@@ -213,6 +216,68 @@ TEST_F(Teacher, DoesNotExtendFoldersOfFormat1) {
   EXPECT_EQ(WriteTeacherData(copy.path(), spec, mixture, table, ParseSeeds("3-9")), 0);
   EXPECT_ERROR(WriteTeacherData(copy.path(), spec, mixture, table, {10}), Errc::kBadFile,
                "has no sample of seed 10, and data of format 1 are read but not extended");
+}
+
+// As another program, or a hand, could leave them.
+TEST_F(Teacher, ShardsWhoseTensorsAreNotWhatTheSpecSaysAreNamed) {
+  const std::vector<Seed> seeds = {0, 1};
+  Write(seeds, /*states=*/true);
+  const auto refused = [&](const std::function<void(Samples&)>& change, const std::string& message) {
+    Samples samples = TeacherData(folder_.path()).Read({0, 1});
+    Samples changed = samples;
+    change(changed);
+    WriteShard(folder_.path(), seeds, changed);
+    EXPECT_ERROR(TeacherData(folder_.path()).Read({0, 1}), Errc::kBadFile, message);
+    WriteShard(folder_.path(), seeds, samples);
+  };
+  const std::string name = ShardOf(0).string();
+  refused([](Samples& s) { s.images = s.images.flatten(1); },
+          name + ": tensor images has shape [2, 16], must be");
+  refused([](Samples& s) { s.noise = s.noise.slice(0, 0, 1); }, "tensor noise has shape [1, 1, 4, 4]");
+  refused([](Samples& s) { s.labels = Tensor(); }, name + ": tensor labels is missing");
+  refused([](Samples& s) { s.states = s.states.slice(1, 0, 4); }, "tensor states has shape [2, 4, 1, 4, 4]");
+}
+
+TEST_F(Teacher, AManifestsNumbersAreWhole) {
+  Write({0});
+  const auto path = Manifest::PathIn(folder_.path());
+  const Bytes bytes = ReadFile(path);
+  const nlohmann::json good = nlohmann::json::parse(bytes);
+  const auto refused = [&](const std::function<void(nlohmann::json&)>& change, const std::string& message) {
+    nlohmann::json json = good;
+    change(json);
+    WriteFile(path, json.dump());
+    EXPECT_ERROR(TeacherData(folder_.path()), Errc::kBadFile, message);
+  };
+  refused([](auto& j) { j["gas_teacher"] = 4294967298; }, "format 4294967298");
+  refused([](auto& j) { j["gas_teacher"] = 2.0; }, "format 2.0");
+  refused([](auto& j) { j["shard_size"] = 1.9; }, "shard_size = 1.9, must be a whole number");
+  refused([](auto& j) { j["spec"]["nfe"] = 4.7; }, "nfe = 4.7, must be a whole number");
+  refused([](auto& j) { j["spec"]["shape"][1] = 4.5; }, "shape = 4.5, must be a whole number");
+}
+
+TEST(ShardSize, IsSuchThatAnInterruptionCostsAMinuteAtMost) {
+  EXPECT_EQ(ShardSizeFor(1e-6), 256);
+  EXPECT_EQ(ShardSizeFor(0.2), 256);
+  EXPECT_EQ(ShardSizeFor(0.5), 64);
+  EXPECT_EQ(ShardSizeFor(20), 2);
+  EXPECT_EQ(ShardSizeFor(3600), 1);
+}
+
+TEST_F(Teacher, ANewFoldersShardsFollowTheSpeedOfTheModel) {
+  class Slow : public testing::GaussianDenoiser {
+   public:
+    Slow() : GaussianDenoiser(0.2, 0.5) {}
+    Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      return GaussianDenoiser::Predict(x, at, condition);
+    }
+  };
+  model_.denoiser = std::make_shared<Slow>();
+  WriteTeacherData(folder_.path(), SpecOf(model_), model_, table_, {0}, {});
+  // 0.1 s and a little for each of 5 evaluations.
+  EXPECT_LE(Manifest::Read(folder_.path()).shard_size, 64);
+  EXPECT_GE(Manifest::Read(folder_.path()).shard_size, 8);
 }
 
 }  // namespace

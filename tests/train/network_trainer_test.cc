@@ -2,7 +2,10 @@
 
 #include <csignal>
 
+#include "gas/core/interrupt.h"
 #include "gas/features/classifier.h"
+#include "gas/io/checkpoint.h"
+#include "gas/io/file.h"
 #include "gas/models/edm/edm_trainable.h"
 #include "gas/train/pretrain.h"
 #include "support/expect.h"
@@ -39,7 +42,10 @@ edm::PrecondConfig TinyDenoiser() {
 struct TinyRun {
   std::filesystem::path folder;
   int64_t images = 240, stop_after = 0, threads = 1;
+  int64_t signal_at = 0;  // the step in which the signal comes
+  int signal = SIGINT;
   bool bfloat16 = false;
+  double lr = 2e-3, cooldown = 0, checkpoint_seconds = 0;
   ImageSet data = Stripes();
   NetworkTrainHooks hooks = {.report = [](const NetworkTrainReport&) {}};
 };
@@ -50,16 +56,18 @@ NamedTensors Train(const TinyRun& run) {
   const NetworkTrainOptions options{.run_folder = run.folder,
                                     .images = run.images,
                                     .batch = 20,
-                                    .lr = 2e-3,
+                                    .lr = run.lr,
                                     .warmup_steps = 5,
-                                    .cooldown = 0.0,
+                                    .cooldown = run.cooldown,
                                     .ema_decay = 0.9,
                                     .bfloat16 = run.bfloat16,
-                                    .checkpoint_seconds = 0};
+                                    .checkpoint_seconds = run.checkpoint_seconds};
   NetworkTask task = DenoisingTask(denoiser, {}, 0.1, {.shift = 0.1, .flip = {1}});
   int64_t steps = 0;
   task.prepare = [&, inner = task.prepare](const Tensor& images, const Tensor& labels, uint64_t seed) {
-    if (run.stop_after > 0 && ++steps > run.stop_after) Fail(Errc::kInterrupted, "stopped");
+    ++steps;
+    if (run.stop_after > 0 && steps > run.stop_after) Fail(Errc::kInterrupted, "stopped");
+    if (steps == run.signal_at) std::raise(run.signal);
     return inner(images, labels, seed);
   };
   const int before = torch::get_num_threads();
@@ -136,19 +144,24 @@ TEST(NetworkTrainer, SavesTheAverageAtEachCheckpoint) {
   EXPECT_GT(LargestDifference(saved.front(), result), 0);
 }
 
-TEST(NetworkTrainer, AnInterruptKeepsWhatThereIs) {
-  const testing::TempFolder whole("net_uninterrupted"), folder("net_interrupted");
-  const NamedTensors expected = Train({.folder = whole.path()});
-  TinyRun run{.folder = folder.path()};
-  int checkpoints = 0;
-  run.hooks.save = [&](const NamedTensors&) {
-    if (++checkpoints == 2) std::raise(SIGINT);
-  };
-  const NamedTensors stopped = Train(run);
-  EXPECT_EQ(checkpoints, 3) << "two steps, and the end";
-  EXPECT_GT(LargestDifference(stopped, expected), 0);
-  run.hooks.save = [](const NamedTensors&) {};
-  EXPECT_EQ(LargestDifference(Train(run), expected), 0);
+// Between checkpoints: the usual 120 seconds are far away.
+TEST(NetworkTrainer, AnInterruptWritesACheckpointAndIsContinuedToTheSameBits) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const testing::TempFolder whole("net_uninterrupted"), folder("net_interrupted");
+    const NamedTensors expected = Train({.folder = whole.path()});
+    TinyRun run{.folder = folder.path(), .checkpoint_seconds = 1000};
+    int saved = 0;
+    run.hooks.save = [&](const NamedTensors&) { ++saved; };
+    run.signal_at = 3;
+    run.signal = signal;
+    const InterruptGuard guard;
+    EXPECT_ERROR(Train(run), signal == SIGINT ? Errc::kInterrupted : Errc::kTerminated, "interrupted by SIG");
+    EXPECT_EQ(saved, 1);
+    EXPECT_EQ(Checkpoint(folder.path() / "checkpoint.safetensors").Int("step"), 3);
+    AnswerInterrupt();
+    run.signal_at = 0;
+    EXPECT_EQ(LargestDifference(Train(run), expected), 0);
+  }
 }
 
 TEST(NetworkTrainer, OtherImagesAreNotTheRuns) {
@@ -156,7 +169,54 @@ TEST(NetworkTrainer, OtherImagesAreNotTheRuns) {
   TinyRun run{.folder = folder.path(), .images = 60};
   Train(run);
   run.data.labels = 1 - run.data.labels;
-  EXPECT_ERROR(Train(run), Errc::kBadFile, "was made on other images than these");
+  EXPECT_ERROR(Train(run), Errc::kBadFile, "was made with pretrain.data = ");
+}
+
+TEST(NetworkTrainer, ACheckpointIsContinuedByTheSameRunAlone) {
+  const testing::TempFolder folder("net_fingerprint");
+  TinyRun run{.folder = folder.path(), .images = 60};
+  Train(run);
+  const std::string before = Sha256OfFile(folder.path() / "checkpoint.safetensors");
+  bool begun = false;
+  run.hooks.begin = [&] { begun = true; };
+  run.images = 120;
+  run.lr = 3e-3;
+  EXPECT_ERROR(Train(run), Errc::kBadFile, "was made with pretrain.lr = 0.002, this run has 0.003");
+  run = {.folder = folder.path(), .images = 120, .bfloat16 = true, .hooks = run.hooks};
+  EXPECT_ERROR(Train(run), Errc::kBadFile, R"(run.dtype = "float32", this run has "bfloat16")");
+  run = {.folder = folder.path(), .images = 40, .hooks = run.hooks};
+  EXPECT_ERROR(Train(run), Errc::kBadFile, "has made 3 steps, must be in [0, 2]");
+  EXPECT_FALSE(begun);
+  EXPECT_EQ(Sha256OfFile(folder.path() / "checkpoint.safetensors"), before);
+}
+
+TEST(NetworkTrainer, MoreImagesMayBeAskedForUnlessTheStepSizeCoolsDown) {
+  const testing::TempFolder constant("net_more"), cooling("net_cooling");
+  Train({.folder = constant.path(), .images = 60});
+  Train({.folder = constant.path(), .images = 120});
+  Train({.folder = cooling.path(), .images = 60, .cooldown = 0.5});
+  EXPECT_ERROR(Train({.folder = cooling.path(), .images = 120, .cooldown = 0.5}), Errc::kBadFile,
+               "was made with pretrain.images = 60, this run has 120");
+}
+
+TEST(NetworkTrainer, ACheckpointWithoutItsAverageIsRefusedByName) {
+  const testing::TempFolder folder("net_average");
+  Train({.folder = folder.path(), .images = 60});
+  const auto path = folder.path() / "checkpoint.safetensors";
+  const Checkpoint whole(path);
+  for (const bool reshaped : {false, true}) {
+    Checkpoint broken;
+    for (const char* group : {"net", "adam"}) broken.Put(group, whole.Group(group));
+    NamedTensors average = whole.Group("ema");
+    const std::string name = average.begin()->first;
+    if (reshaped) average[name] = average[name].flatten().slice(0, 1);
+    if (!reshaped) average.erase(name);
+    broken.Put("ema", average);
+    for (const char* key : {"step", "fingerprint"}) broken.PutText(key, whole.Text(key));
+    broken.Write(path);
+    EXPECT_ERROR(Train({.folder = folder.path(), .images = 60}), Errc::kBadFile,
+                 path.string() + ": the average of " + name);
+  }
 }
 
 TEST(NetworkTrainer, NotANumberStopsWithAMessage) {

@@ -55,7 +55,6 @@ TEST_F(PretrainRun, ADenoiserIsAModel) {
   const TempFolder run("pretrain_model");
   const PretrainResult result = PretrainDenoiser(Options(run), kQuiet);
   EXPECT_EQ(result.images, 40);
-  EXPECT_TRUE(result.finished);
   const Model model = OpenModel(result.out.string());
   EXPECT_EQ(model.shape, (std::vector<int64_t>{3, 8, 8}));
   EXPECT_EQ(model.class_names, (std::vector<std::string>{"bars", "squares"}));
@@ -126,6 +125,37 @@ TEST_F(PretrainRun, AFinishedRunGoesOnWhenMoreImagesAreAskedFor) {
   PretrainDenoiser(options, kQuiet);
   const Safetensors actual = ReadSafetensors(options.out);
   for (const auto& [name, tensor] : expected.tensors) EXPECT_TRUE(SameBits(actual.at(name), tensor)) << name;
+}
+
+TEST_F(PretrainRun, ARunOfAnotherRecipeIsRefusedAndOverwritesNothing) {
+  const TempFolder run("pretrain_recipe");
+  PretrainOptions options = Options(run);
+  options.record = {{"which", "first"}};
+  PretrainDenoiser(options, kQuiet);
+  const auto contents = [&] {
+    std::map<std::string, std::string> hashes;
+    for (const auto& entry : std::filesystem::directory_iterator(run.path())) {
+      hashes[entry.path().filename().string()] = Sha256OfFile(entry.path());
+    }
+    return hashes;
+  };
+  const auto before = contents();
+  EXPECT_THAT(before, ::testing::Contains(::testing::Key("options.json")));
+  EXPECT_THAT(before, ::testing::Contains(::testing::Key("log.jsonl")));
+  options.record = {{"which", "second"}};
+  PretrainOptions other = options;
+  other.noise.mean = -1;
+  EXPECT_ERROR(PretrainDenoiser(other, kQuiet), Errc::kBadFile,
+               "was made with pretrain.sigma_mean = -1.2, this run has -1.0");
+  other = options;
+  other.data.augment.hue = 20;
+  EXPECT_ERROR(PretrainDenoiser(other, kQuiet), Errc::kBadFile, "was made with augment.hue = 10.0");
+  other = options;
+  other.sizes.width = 16;
+  EXPECT_ERROR(PretrainDenoiser(other, kQuiet), Errc::kBadFile, "was made with pretrain.width = 8");
+  EXPECT_ERROR(PretrainClassifier(options, kQuiet), Errc::kBadFile,
+               R"(pretrain.what = "denoiser", this run has "classifier")");
+  EXPECT_EQ(contents(), before);
 }
 
 TEST_F(PretrainRun, AClassifierSaysHowOftenItIsRight) {

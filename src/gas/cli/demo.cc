@@ -5,7 +5,6 @@
 #include "gas/cli/model_options.h"
 #include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
-#include "gas/cli/run_folder.h"
 #include "gas/cli/text.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
@@ -13,6 +12,7 @@
 #include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
 #include "gas/io/png.h"
+#include "gas/io/run_folder.h"
 #include "gas/models/feature_discriminator.h"
 #include "gas/report/image_grid.h"
 #include "gas/solver/registry.h"
@@ -233,10 +233,11 @@ DemoResult Measure(const DemoSettings& s, const Model& model, const FeatureModel
 }
 
 void RunDemo(const DemoSettings& s, const Options& o) {
-  PrepareRunFolder(s.out.string(), o);
+  const RunFolder folder(s.out, "gas demo");
+  folder.WriteOptions(o.ToJson());
   const Model model = s.model.Open();
   CheckTrainable(model);
-  const FeatureModel features = ReadFeatureModel(FeatureFileOf(model));
+  const FeatureModel features = ReadFeatureModelFor(FeatureFileOf(model), model.shape);
   Progress whole("demo", "steps", 1);
 
   const DemoData data = MakeData(s, model);

@@ -4,10 +4,8 @@
 
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
-#include "gas/cli/run_folder.h"
 #include "gas/cli/text.h"
 #include "gas/core/error.h"
-#include "gas/core/interrupt.h"
 #include "gas/core/progress.h"
 #include "gas/features/classifier.h"
 #include "gas/fit/fit_run.h"
@@ -150,7 +148,8 @@ ObjectivePtr MakeObjective(FitLoss loss, const ModelCard& card) {
     case FitLoss::kHuber: return HuberObjective(kHuberDelta);
     case FitLoss::kFeatures: break;
   }
-  const std::shared_ptr<FeatureNetwork> network = ReadFeatureModel(FeatureFileOf(card)).network;
+  const std::shared_ptr<FeatureNetwork> network =
+      ReadFeatureModelFor(FeatureFileOf(card), card.shape).network;
   network->To(torch::kCPU, torch::kFloat64);
   return EmbeddingObjective([network](const Tensor& images) { return network->Embedding(images); });
 }
@@ -271,14 +270,9 @@ void Print(const FitRunPart& part, const std::string& grid) {
 
 void RunAndPrint(FitRunOptions run, const Options& o) {
   run.record = o.ToJson();
-  std::optional<InterruptGuard> interrupt;  // before the fits begin there is nothing to keep
   FitProgress progress;
   FitRunHooks hooks;
   hooks.samples = [&](int64_t done, int64_t total) { progress.Samples(done, total); };
-  hooks.fitting = [&] {
-    PrepareRunFolder(run.folder.string(), o);
-    interrupt.emplace();
-  };
   hooks.search = [&](int64_t nfe, int64_t spent, double best) {
     progress.Search(nfe, spent, run.solver.budget, best);
   };
@@ -286,7 +280,6 @@ void RunAndPrint(FitRunOptions run, const Options& o) {
     progress.End();
     Print(part, run.solver.grid);
   };
-  hooks.interrupted = [&] { return interrupt && interrupt->Requested(); };
   std::cout << RunFit(run, hooks).path.string() << '\n';
 }
 
@@ -297,9 +290,12 @@ Work PlanFit(const Options& o) {
 }  // namespace
 
 Verb FitVerb() {
-  return {"fit", "Fits a solver in closed form: seconds, no backpropagation, any network that can be called.",
-          "gas fit --model fashion --nfe 3,4,5,6,8,10 --bands 25 --start auto --out runs/fit", FitRows(),
-          PlanFit};
+  return {"fit",
+          "Fits a solver in closed form: seconds, no backpropagation, any network that can be called.",
+          "gas fit --model fashion --nfe 3,4,5,6,8,10 --bands 25 --start auto --out runs/fit",
+          FitRows(),
+          PlanFit,
+          kSameCommandGoesOn};
 }
 
 }  // namespace gas::cli

@@ -3,9 +3,12 @@
 
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/core/torch.h"
 
 int main(int argc, char** argv) try {
+  // It never ends: a signal that comes while the program takes itself down changes nothing any more.
+  [[maybe_unused]] static const auto* const signals = new gas::InterruptGuard;
   return gas::cli::Run(argc, argv);
 } catch (const gas::Error& e) {  // bad input or our bug: the code says which, and is the exit status
   std::cerr << "gas: " << e.what() << '\n';

@@ -78,6 +78,7 @@ const OptionRow& Options::Row(std::string_view key) const {
 
 void Options::Set(const std::string& key, const std::string& text, const std::string& origin) {
   const OptionRow& row = Row(key);
+  GAS_CHECK(IsUtf8(text), Errc::kBadOption, key, " = ", Quoted(text), ", must be UTF-8, as run records are");
   switch (row.type) {
     case OptType::kInt:
       CheckBounds(row, static_cast<double>(ParseNumber<int64_t>(key, text, "a whole number")), text);
@@ -123,6 +124,11 @@ bool Options::Flag(std::string_view key) const { return Text(key) == "true"; }
 
 int64_t Options::Int(std::string_view key) const {
   return ParseNumber<int64_t>(key, Text(key), "a whole number");
+}
+
+std::optional<int64_t> Options::OptionalInt(std::string_view key) const {
+  if (Text(key).empty()) return std::nullopt;
+  return Int(key);
 }
 
 double Options::Real(std::string_view key) const { return ParseNumber<double>(key, Text(key), "a number"); }

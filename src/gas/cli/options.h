@@ -57,6 +57,7 @@ class Options {
   // Each notes that the run uses this option.
   const std::string& Text(std::string_view key) const;
   int64_t Int(std::string_view key) const;
+  std::optional<int64_t> OptionalInt(std::string_view key) const;  // of a row whose default is ""
   double Real(std::string_view key) const;
   std::optional<double> RealIfGiven(std::string_view key) const;  // of a row without a default
   bool Flag(std::string_view key) const;
@@ -98,7 +99,12 @@ struct Verb {
   // Reads every option that this run uses and returns the work; writes nothing and computes nothing. An
   // option that was given and is not read here is an error before the work begins, and --dry-run ends here.
   std::function<Work(const Options&)> plan;
+  // Said after an interrupt, "" for nothing: what is kept.
+  const char* when_interrupted = "";
 };
+
+// Of verbs that go on from what they have left.
+inline constexpr const char* kSameCommandGoesOn = "what is finished is kept, and the same command goes on";
 
 }  // namespace gas::cli
 

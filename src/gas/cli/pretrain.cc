@@ -1,4 +1,3 @@
-#include <fstream>
 #include <iostream>
 
 #include <fmt/format.h>
@@ -6,7 +5,6 @@
 #include "gas/cli/image_data_options.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
-#include "gas/cli/run_folder.h"
 #include "gas/core/progress.h"
 #include "gas/train/pretrain_run.h"
 
@@ -253,41 +251,20 @@ PretrainSettings ReadPretrainSettings(const Options& o) {
   return s;
 }
 
-// Shows progress and appends one JSON line per report to the run's log.
-class Reporter {
- public:
-  explicit Reporter(const NetworkTrainOptions& options)
-      : progress_("pretrain", "images", options.images),
-        log_(options.run_folder / "log.jsonl", std::ios::app) {}
-  void operator()(const NetworkTrainReport& r) {
-    progress_.Update(r.images, fmt::format("loss {:.4f}, {:.0f} images/s now", r.loss, r.images_per_second));
-    log_ << nlohmann::json{{"step", r.step},
-                           {"images", r.images},
-                           {"loss", r.loss},
-                           {"images_per_second", r.images_per_second}}
-                .dump()
-         << '\n'
-         << std::flush;
-  }
-
- private:
-  Progress progress_;
-  std::ofstream log_;
-};
-
 void Print(const PretrainResult& r) {
   if (r.test_accuracy) {
     std::cout << fmt::format("test accuracy {:.2f} %, Fréchet distance of the test images {:.3f}\n",
                              *r.test_accuracy * 100, *r.test_frechet_distance);
   }
-  if (!r.finished) std::cout << "interrupted after " << r.images << " images; the same command goes on\n";
   std::cout << r.out.string() << '\n';
 }
 
-void RunPretrain(const PretrainSettings& s, const Options& o) {
-  PrepareRunFolder(s.options.train.run_folder.string(), o);
-  Reporter reporter(s.options.train);
-  const PretrainReportFunction report = [&](const NetworkTrainReport& r) { reporter(r); };
+void RunPretrain(PretrainSettings s, const Options& o) {
+  s.options.record = o.ToJson();
+  Progress progress("pretrain", "images", s.options.train.images);
+  const PretrainReportFunction report = [&](const NetworkTrainReport& r) {
+    progress.Update(r.images, fmt::format("loss {:.4f}", r.loss));
+  };
   Print(s.target == Target::kDenoiser ? PretrainDenoiser(s.options, report)
                                       : PretrainClassifier(s.options, report));
 }
@@ -299,8 +276,12 @@ Work PlanPretrain(const Options& o) {
 }  // namespace
 
 Verb PretrainVerb() {
-  return {"pretrain", "Trains a denoiser, or the classifier that measures it, on labelled images.",
-          "gas pretrain --run runs/fashion --out model.safetensors", PretrainRows(), PlanPretrain};
+  return {"pretrain",
+          "Trains a denoiser, or the classifier that measures it, on labelled images.",
+          "gas pretrain --run runs/fashion --out model.safetensors",
+          PretrainRows(),
+          PlanPretrain,
+          kSameCommandGoesOn};
 }
 
 }  // namespace gas::cli

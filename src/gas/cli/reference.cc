@@ -49,7 +49,8 @@ constexpr ExitStatus kExitStatus[] = {
     {static_cast<int>(Errc::kIo), "the system refused to read or write"},
     {static_cast<int>(Errc::kNumeric), "NaN or infinity where a finite number must be"},
     {static_cast<int>(Errc::kUnavailable), "something that this machine lacks"},
-    {static_cast<int>(Errc::kInterrupted), "interrupted"},
+    {static_cast<int>(Errc::kInterrupted), "interrupted by SIGINT"},
+    {static_cast<int>(Errc::kTerminated), "interrupted by SIGTERM"},
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "gas/cli/option_text.h"
 #include "gas/cli/reference.h"
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/core/nearest.h"
 #include "gas/core/torch.h"
 
@@ -76,6 +77,17 @@ std::optional<int64_t> ReadThreads(const Verb& verb, const Options& options) {
   return std::nullopt;
 }
 
+// Does the work. SIGINT and SIGTERM end it where nothing is lost, in an error with a status of their own.
+void Do(const Work& work, const Verb& verb) {
+  try {
+    work();
+    CheckNeverInterrupted();
+  } catch (const Error& error) {
+    if (!IsInterrupt(error) || verb.when_interrupted[0] == '\0') throw;
+    Fail(error.code(), error.what(), "; ", verb.when_interrupted);
+  }
+}
+
 void RunVerb(const Verb& verb, int argc, char** argv) {
   CLI::App app(verb.summary, std::string("gas ") + verb.name);
   Parsed parsed;
@@ -100,7 +112,7 @@ void RunVerb(const Verb& verb, int argc, char** argv) {
     PrepareMachine();
     SetThreads(*threads);
   }
-  work();
+  Do(work, verb);
 }
 
 const Verb& VerbNamed(const std::string& name, const std::vector<Verb>& verbs) {

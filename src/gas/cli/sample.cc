@@ -16,8 +16,6 @@
 namespace gas::cli {
 namespace {
 
-constexpr int64_t kDrawnClass = -2;
-
 enum class SampleFormat { kPng, kGrid, kSafetensors };
 constexpr auto kSampleFormatNames =
     NamesOf<SampleFormat>("sample.format", {{SampleFormat::kPng, "png", "a file per seed"},
@@ -62,10 +60,10 @@ std::vector<OptionRow> SampleRows() {
       {.key = "sample.class",
        .flag = "--class",
        .type = OptType::kInt,
-       .def = "-2",
-       .min = -2,
+       .def = "",
+       .min = -1,
        .max = 1e9,
-       .help = "class of every sample; -1 for none, -2 for one drawn per seed"},
+       .help = "class of every sample, -1 for none [one drawn for each seed]"},
       {.key = "sample.out",
        .flag = "--out",
        .type = OptType::kText,
@@ -106,7 +104,7 @@ struct SampleSettings {
   OnDifference on_difference = OnDifference::kFail;
   int64_t nfe = 0;
   std::vector<Seed> seeds;
-  int64_t label = 0;  // -1 for none, -2 for one drawn per seed
+  std::optional<int64_t> label;  // of every sample, -1 for none; nothing: one drawn for each seed
   std::filesystem::path out;
   SampleFormat format = SampleFormat::kPng;
   int64_t columns = 0, batch = 0;
@@ -126,7 +124,7 @@ SampleSettings ReadSampleSettings(const Options& o) {
                    .solver = o.Text("sample.solver"),
                    .nfe = o.Int("sample.nfe"),
                    .seeds = ParseSeeds(o.Text("sample.seeds")),
-                   .label = o.Int("sample.class"),
+                   .label = o.OptionalInt("sample.class"),
                    .format = o.Enum("sample.format", kSampleFormatNames),
                    .batch = o.Int("sample.batch")};
   s.out = o.Text("sample.out");
@@ -144,12 +142,12 @@ SampleSettings ReadSampleSettings(const Options& o) {
 
 // What is asked for each seed: the class of the option, or one that the seed draws.
 std::vector<Request> RequestsOf(const SampleSettings& s, const Model& model) {
-  GAS_CHECK(model.classes > 0 || s.label < 0, Errc::kBadOption, "sample.class = ", s.label,
+  GAS_CHECK(model.classes > 0 || s.label.value_or(-1) < 0, Errc::kBadOption, "sample.class = ", *s.label,
             ", must be -1 for a model without classes");
-  if (s.label == kDrawnClass || model.classes == 0) return RequestsFor(s.seeds);
-  GAS_CHECK(s.label < model.classes, Errc::kBadOption, "sample.class = ", s.label, ", must be in [-1, ",
+  if (!s.label || model.classes == 0) return RequestsFor(s.seeds);
+  GAS_CHECK(*s.label < model.classes, Errc::kBadOption, "sample.class = ", *s.label, ", must be in [-1, ",
             model.classes - 1, "]");
-  return RequestsFor(s.seeds, {.label = s.label});
+  return RequestsFor(s.seeds, {.label = *s.label});
 }
 
 void CheckShape(const SampleSettings& s, const Model& model) {

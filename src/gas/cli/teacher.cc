@@ -9,6 +9,7 @@
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
 #include "gas/solver/registry.h"
+#include "gas/teacher/shard_size.h"
 
 namespace gas::cli {
 namespace {
@@ -69,11 +70,13 @@ std::vector<OptionRow> TeacherRows() {
       {.key = "teacher.shard",
        .flag = "--shard",
        .type = OptType::kInt,
-       .def = "0",
-       .min = 0,
+       .def = "",
+       .min = 1,
        .max = 1 << 20,
-       .help = "seeds in a range, so at most that many samples per file; 0 for the folder's own, or 256 in a "
-               "new one"},
+       .help =
+           fmt::format("seeds in a range, so at most that many samples per file [the folder's own; in a new "
+                       "one at most {}, and no more than take a minute to make]",
+                       kMostInAShard)},
       DtypeRow(),
       DeviceRow(),
       ThreadsRow(),
@@ -99,7 +102,7 @@ TeacherSettings ReadTeacherSettings(const Options& o) {
                     .seeds = ParseSeeds(o.Text("teacher.seeds")),
                     .out = o.Text("teacher.out"),
                     .options = {.batch = o.Int("teacher.batch")}};
-  if (o.Int("teacher.shard") > 0) s.options.shard_size = o.Int("teacher.shard");
+  s.options.shard_size = o.OptionalInt("teacher.shard");
   s.model.guidance = o.RealIfGiven("model.guidance");
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   if (IsSolverFile(s.spec.solver)) {
@@ -136,8 +139,12 @@ Work PlanTeacher(const Options& o) {
 }  // namespace
 
 Verb TeacherVerb() {
-  return {"teacher", "Makes teacher data: noises, samples and labels of a long solver run.",
-          "gas teacher --model fashion --seeds 0-1399 --out runs/teacher", TeacherRows(), PlanTeacher};
+  return {"teacher",
+          "Makes teacher data: noises, samples and labels of a long solver run.",
+          "gas teacher --model fashion --seeds 0-1399 --out runs/teacher",
+          TeacherRows(),
+          PlanTeacher,
+          kSameCommandGoesOn};
 }
 
 }  // namespace gas::cli

@@ -334,8 +334,12 @@ Work PlanTrain(const Options& o) {
 }  // namespace
 
 Verb TrainVerb() {
-  return {"train", "Trains a solver on teacher data; the network stays frozen.",
-          "gas train --method gs --teacher runs/teacher --nfe 4 --out runs/gs4", TrainRows(), PlanTrain};
+  return {"train",
+          "Trains a solver on teacher data; the network stays frozen.",
+          "gas train --method gs --teacher runs/teacher --nfe 4 --out runs/gs4",
+          TrainRows(),
+          PlanTrain,
+          kSameCommandGoesOn};
 }
 
 }  // namespace gas::cli

@@ -9,13 +9,14 @@
 namespace gas {
 
 enum class Errc : int {
-  kInternal = 1,     // a bug of ours
-  kBadOption = 2,    // an option, name or combination that cannot be carried out
-  kBadFile = 3,      // a file that is unreadable, truncated, of the wrong kind, or that does not match
-  kIo = 4,           // the system refused to write or read (disk full, permission)
-  kNumeric = 5,      // NaN or infinity where a finite number must be
-  kUnavailable = 6,  // a device or data set that is not on this machine
-  kInterrupted = 130,
+  kInternal = 1,       // a bug of ours
+  kBadOption = 2,      // an option, name or combination that cannot be carried out
+  kBadFile = 3,        // a file that is unreadable, truncated, of the wrong kind, or that does not match
+  kIo = 4,             // the system refused to write or read (disk full, permission)
+  kNumeric = 5,        // NaN or infinity where a finite number must be
+  kUnavailable = 6,    // a device or data set that is not on this machine
+  kInterrupted = 130,  // by SIGINT; nothing that was finished is lost
+  kTerminated = 143,   // by SIGTERM, likewise
 };
 
 class Error : public std::runtime_error {

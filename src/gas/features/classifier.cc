@@ -113,6 +113,15 @@ FeatureModel ReadFeatureModel(const std::filesystem::path& path) {
   return model;
 }
 
+FeatureModel ReadFeatureModelFor(const std::filesystem::path& path, at::IntArrayRef shape) {
+  FeatureModel model = ReadFeatureModel(path);
+  const FeatureCard& card = model.network->card();
+  GAS_CHECK(shape == at::IntArrayRef({card.channels, card.resolution, card.resolution}), Errc::kBadFile,
+            path.string(), ": looks at images of shape [", card.channels, ", ", card.resolution, ", ",
+            card.resolution, "], the model's have ", shape);
+  return model;
+}
+
 void WriteClassifier(const std::filesystem::path& path, const Classifier& network, const Tensor& mean,
                      const Tensor& covariance, std::map<std::string, std::string> metadata) {
   auto tensors = StateDict(network);

@@ -71,6 +71,8 @@ struct FeatureModel {
 
 // Throws Error(kBadFile).
 FeatureModel ReadFeatureModel(const std::filesystem::path& path);
+// One that looks at images of `shape` [C,H,W]. Throws Error(kBadFile) for a network of others too.
+FeatureModel ReadFeatureModelFor(const std::filesystem::path& path, at::IntArrayRef shape);
 // mean [F], covariance [F,F]: of the training images.
 void WriteClassifier(const std::filesystem::path& path, const Classifier& network, const Tensor& mean,
                      const Tensor& covariance, std::map<std::string, std::string> metadata);

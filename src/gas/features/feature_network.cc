@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "gas/core/interrupt.h"
 #include "gas/io/image_set.h"
 #include "gas/io/png.h"
 
@@ -17,6 +18,7 @@ ImageFeatures FeaturesOfImages(const FeatureNetwork& network, const Tensor& imag
   torch::NoGradGuard no_grad;
   std::vector<Tensor> features, logits;
   for (int64_t begin = 0; begin < images.size(0); begin += batch) {
+    CheckInterrupt();
     const Tensor part = images.slice(0, begin, std::min(images.size(0), begin + batch));
     const ImageFeatures seen = network.Look(ToSigned(ToBytes(part)));
     features.push_back(seen.features);
@@ -30,6 +32,7 @@ double MeanPerceptualDistance(const FeatureNetwork& network, const Tensor& a, co
   torch::NoGradGuard no_grad;
   double sum = 0;
   for (int64_t begin = 0; begin < a.size(0); begin += batch) {
+    CheckInterrupt();
     const int64_t end = std::min(a.size(0), begin + batch);
     const Tensor difference =
         network.Embedding(a.slice(0, begin, end)) - network.Embedding(b.slice(0, begin, end));

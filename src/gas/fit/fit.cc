@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/fit/coefficient_groups.h"
 #include "gas/fit/least_squares.h"
 #include "gas/fit/replay_denoiser.h"
@@ -124,6 +125,7 @@ class RowFitter {
     std::vector<Tensor> predictions;  // m_oldest, ..., m_n
     SampleOptions hooks;
     hooks.on_state = [&](int64_t j, const Tensor& x) {
+      CheckInterrupt();
       if (j == n) state = Double(x);
     };
     hooks.on_data_prediction = [&](int64_t j, const Tensor& m) {
@@ -331,6 +333,7 @@ double ErrorOn(const StepTable& table, const TrajectorySource& source) {
   const torch::NoGradGuard no_grad;
   double sum = 0, entries = 0;
   for (int64_t piece = 0; piece < source.pieces(); ++piece) {
+    CheckInterrupt();
     const Trajectories part = source.read(piece);
     const Tensor sample = RunTable(table, *part.denoiser, part.noise, part.condition);
     const Tensor difference = (sample - part.state(table.t[-1].item<double>())).to(torch::kFloat64);

@@ -34,9 +34,11 @@ FitSources Joined(const std::vector<FitSources>& all) {
 }
 
 // The parts of samples in memory, [training, held out], that `table` made of these seeds.
-FitSources MadeNow(const Model& model, const StepTable& table, const std::vector<Seed>& seeds,
-                   const FitSizes& sizes, const std::function<void(int64_t done)>& progress) {
-  const Samples samples = RunTeacher(model, table, seeds, /*states=*/true, sizes.batch, progress);
+FitSources MadeNow(const Model& model, const TeacherSpec& spec, const StepTable& table,
+                   const std::vector<Seed>& seeds, const FitSizes& sizes, const MakeSamples& make,
+                   const std::function<void(int64_t done)>& progress) {
+  const Samples samples = make ? make(model, spec, table, seeds, progress)
+                               : RunTeacher(model, table, seeds, /*states=*/true, sizes.batch, progress);
   const auto source = [&](int64_t begin, int64_t end) {
     return SourceOf(samples, table, model, begin, end, sizes.batch);
   };
@@ -46,7 +48,8 @@ FitSources MadeNow(const Model& model, const StepTable& table, const std::vector
 }  // namespace
 
 FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder,
-                          const Model& model, const FitSizes& asked, const SamplesDone& progress) {
+                          const Model& model, const FitSizes& asked, const SamplesDone& progress,
+                          const MakeSamples& make) {
   FitSizes sizes = asked;
   sizes.training = std::min(sizes.training, data->size() - sizes.held_out);
   GAS_CHECK(sizes.training >= kLeastTrajectories, Errc::kBadOption, "fit.held_out = ", sizes.held_out,
@@ -71,7 +74,9 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
   seeds.erase(seeds.begin() + sizes.training, seeds.end() - sizes.held_out);
   const int64_t count = static_cast<int64_t>(seeds.size());
   const StepTable table = TeacherTableOf(spec, model);
-  problem.sources = MadeNow(model, table, seeds, sizes, [&](int64_t done) {
+  TeacherSpec with_states = spec;
+  with_states.states = true;
+  problem.sources = MadeNow(model, with_states, table, seeds, sizes, make, [&](int64_t done) {
     if (progress) progress(done, count);
   });
   problem.teacher_evaluations = table.nfe() * count;
@@ -80,7 +85,7 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
 
 FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open,
                           const std::vector<double>& guidance, const FitSizes& asked,
-                          const SamplesDone& progress) {
+                          const SamplesDone& progress, const MakeSamples& make) {
   const int64_t scales = static_cast<int64_t>(guidance.size());
   const auto share = [&](int64_t count) { return (count + scales - 1) / scales; };
   FitSizes sizes{share(asked.training), share(asked.held_out), share(asked.search), asked.batch};
@@ -93,7 +98,16 @@ FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open,
     const StepTable table =
         MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, model.t_eps);
     const std::vector<Seed> seeds = SeedRange(static_cast<Seed>(i * count), count);
-    sources.push_back(MadeNow(model, table, seeds, sizes, [&](int64_t done) {
+    const TeacherSpec spec{.model = model.name,
+                           .model_sha256 = model.sha256,
+                           .solver = kTeacherSolver,
+                           .grid = kTeacherGrid,
+                           .t_eps = model.t_eps,
+                           .guidance = guidance[i],
+                           .states = true,
+                           .shape = model.shape,
+                           .classes = model.classes};
+    sources.push_back(MadeNow(model, spec, table, seeds, sizes, make, [&](int64_t done) {
       if (progress) progress(i * count + done, count * scales);
     }));
     problem.models.push_back(model);

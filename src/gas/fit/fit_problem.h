@@ -34,16 +34,22 @@ struct FitProblem {
 // Called while trajectories are made.
 using SamplesDone = std::function<void(int64_t done, int64_t total)>;
 
+// Makes samples with their states of what the spec says; empty: RunTeacher, which keeps them in memory alone.
+using MakeSamples =
+    std::function<Samples(const Model& model, const TeacherSpec& spec, const StepTable& table,
+                          const std::vector<Seed>& seeds, const std::function<void(int64_t done)>& progress)>;
+
 // The first samples of the folder are fitted, the last are held out. Trajectories of data without states are
 // run again from the same noise. Throws Error(kBadOption) if fewer than 8 are left to fit.
 FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder,
-                          const Model& model, const FitSizes& sizes, const SamplesDone& progress = {});
+                          const Model& model, const FitSizes& sizes, const SamplesDone& progress = {},
+                          const MakeSamples& make = {});
 
 // Trajectories of seeds from 0 up by the usual teacher (teacher.h), shared out among the guidance scales.
 // `open` gives the model with one of them; trajectories end where the model says.
 FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open,
                           const std::vector<double>& guidance, const FitSizes& sizes,
-                          const SamplesDone& progress = {});
+                          const SamplesDone& progress = {}, const MakeSamples& make = {});
 
 // The spectrum of the training samples, which must have shape [C,H,W].
 SpectrumStatistics MeasureSpectrum(const FitProblem& problem);

@@ -4,21 +4,13 @@
 
 #include "gas/core/memory.h"
 #include "gas/fit/fit_file.h"
+#include "gas/fit/unfinished_fit.h"
+#include "gas/io/run_folder.h"
 
 namespace gas {
 namespace {
 
 using Json = nlohmann::json;
-
-FitProblem ProblemOf(const FitRunOptions& o, const SamplesDone& progress) {
-  if (const auto* now = std::get_if<MadeByTheRun>(&o.trajectories)) {
-    return MakeFitProblem(now->open_model, now->guidance, o.sizes, progress);
-  }
-  const auto& from = std::get<FromTeacherFolder>(o.trajectories);
-  const auto data = std::make_shared<const TeacherData>(from.folder);
-  const Model model = from.open_model(*data, from.folder);
-  return FitProblemFrom(data, from.folder, model, o.sizes, progress);
-}
 
 // The options of the fits, with what bands and spectral starts need of the data.
 FitSolverOptions SolverOptions(const FitRunOptions& o, const FitProblem& problem) {
@@ -53,6 +45,38 @@ Json DecidingOptions(const FitRunOptions& o) {
           {"fit.loss", o.loss},
           {"student.grid", o.solver.grid},
           {"run.dtype", o.dtype}};
+}
+
+// What an interrupted run must have in common with this one to be gone on with. `data`: null for trajectories
+// that the run makes.
+Fingerprint FingerprintOf(const FitRunOptions& o, const Model& model, const TeacherData* data) {
+  Fingerprint all = DecidingOptions(o);
+  all["model.sha256"] = model.sha256;
+  if (data != nullptr) {
+    all["fit.teacher"] = data->sha256();
+  } else {
+    all["fit.guidance"] = std::get<MadeByTheRun>(o.trajectories).guidance;
+    all["solver.t_eps"] = model.t_eps;
+  }
+  return all;
+}
+
+FitProblem ProblemOf(const FitRunOptions& o, const SamplesDone& progress, UnfinishedFit& unfinished) {
+  const auto making = [&](const TeacherData* data) {
+    return [&o, &unfinished, data](const Model& model, TeacherSpec spec, const StepTable& table,
+                                   const std::vector<Seed>& seeds, const auto& done) {
+      spec.dtype = o.dtype;
+      unfinished.Begin(FingerprintOf(o, model, data));
+      return unfinished.Make(model, spec, table, seeds, o.sizes.batch, done);
+    };
+  };
+  if (const auto* now = std::get_if<MadeByTheRun>(&o.trajectories)) {
+    return MakeFitProblem(now->open_model, now->guidance, o.sizes, progress, making(nullptr));
+  }
+  const auto& from = std::get<FromTeacherFolder>(o.trajectories);
+  const auto data = std::make_shared<const TeacherData>(from.folder);
+  const Model model = from.open_model(*data, from.folder);
+  return FitProblemFrom(data, from.folder, model, o.sizes, progress, making(data.get()));
 }
 
 // A folder's spec says how its samples were made, the hash which they are.
@@ -127,42 +151,76 @@ SolverEntry EntryOf(const FitRunPart& part, const FitProblem& problem, const Fit
   return entry;
 }
 
-FitRunPart FitOne(int64_t nfe, FitSolverOptions solver, const FitProblem& problem, const FitRunHooks& hooks) {
+// A part that an interrupted run had finished, from the entry that it kept.
+FitRunPart PartOf(int64_t nfe, const SolverEntry& entry) {
+  const Json& made = entry.provenance;
+  FitRunPart part{.nfe = nfe, .solver = {}, .seconds = made.at("seconds").get<double>()};
+  part.solver.fit.table = entry.table;
+  part.solver.searched = made.at("searched").get<bool>();
+  part.solver.held_out = made.at("held_out_distance").get<double>();
+  part.solver.base_held_out = made.at("held_out_distance_dpmpp_3m").get<double>();
+  part.solver.evaluations = made.at("network_evaluations").get<int64_t>();
+  return part;
+}
+
+FitRunPart FitOne(int64_t nfe, FitSolverOptions solver, const FitProblem& problem, const JournalPart& journal,
+                  const FitRunHooks& hooks) {
   const auto begin = std::chrono::steady_clock::now();
-  const auto interrupted = [&] { return hooks.interrupted && hooks.interrupted(); };
   solver.nfe = nfe;
+  solver.journal = journal;
   solver.report = [&](int64_t spent, double best) {
     if (hooks.search) hooks.search(nfe, spent, best);
-    return !interrupted();
+    return true;
   };
   FitRunPart part{.nfe = nfe, .solver = FitSolver(solver, problem.models[0].schedule, problem.sources)};
   part.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return part;
 }
 
+// One number of evaluations, fitted now unless an interrupted run had finished it, as an entry of the file.
+std::pair<FitRunPart, SolverEntry> EntryFor(int64_t nfe, const FitRunOptions& o,
+                                            const FitSolverOptions& solver, const FitProblem& problem,
+                                            const JournalPart& journal, const FitRunHooks& hooks) {
+  constexpr const char* kDone = "done";
+  if (const std::optional<Json> done = journal.Find(kDone)) {
+    SolverEntry entry = SolverEntryFromJson("journal of " + o.folder.string(), *done);
+    FitRunPart part = PartOf(nfe, entry);
+    return {std::move(part), std::move(entry)};
+  }
+  FitRunPart part = FitOne(nfe, solver, problem, journal, hooks);
+  SolverEntry entry = EntryOf(part, problem, o);
+  if (!part.solver.interrupted) journal.Keep(kDone, SolverEntryToJson(entry));
+  return {std::move(part), std::move(entry)};
+}
+
 }  // namespace
 
 FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks) {
   CheckBudgets(options);
+  const RunFolder folder(options.folder, "gas fit");
+  UnfinishedFit unfinished(options.folder);
   FitRunResult result;
   result.path = options.folder / "solver.gas.json";
   const std::optional<SolverFile> earlier = FileToGoOnWith(result.path, DecidingOptions(options));
-  const FitProblem problem = ProblemOf(options, hooks.samples);
+  const FitProblem problem = ProblemOf(options, hooks.samples, unfinished);
   result.file = FileOf(problem);
   if (earlier) {
     CheckSameFit(*earlier, result.file, TeacherOf(problem));
     result.file.entries = earlier->entries;
   }
-  if (hooks.fitting) hooks.fitting();
+  unfinished.Begin(FingerprintOf(options, problem.models[0], problem.data.get()));
+  folder.WriteOptions(options.record);
   const FitSolverOptions solver = SolverOptions(options, problem);
   for (const int64_t nfe : options.nfe) {
-    result.parts.push_back(FitOne(nfe, solver, problem, hooks));
-    result.file.entries[nfe] = EntryOf(result.parts.back(), problem, options);
+    auto [part, entry] = EntryFor(nfe, options, solver, problem, unfinished.Of(nfe), hooks);
+    result.interrupted = part.solver.interrupted;
+    result.file.entries[nfe] = std::move(entry);
     WriteSolverFile(result.path, result.file);
-    if (hooks.fitted) hooks.fitted(result.parts.back());
-    result.interrupted = hooks.interrupted && hooks.interrupted();
-    if (result.interrupted) break;
+    if (hooks.fitted) hooks.fitted(part);
+    result.parts.push_back(std::move(part));
+    if (result.interrupted) return result;
   }
+  unfinished.Remove();
   return result;
 }
 

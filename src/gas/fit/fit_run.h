@@ -56,23 +56,25 @@ struct FitRunPart {
 
 // What a run tells while it goes on; all may be empty.
 struct FitRunHooks {
-  SamplesDone samples;            // while trajectories are made
-  std::function<void()> fitting;  // once, when they are there
+  SamplesDone samples;  // while trajectories are made
   // Evaluations of the budget that the search of one nfe has spent, and the least error so far.
   std::function<void(int64_t nfe, int64_t spent, double best)> search;
   std::function<void(const FitRunPart& part)> fitted;  // after each nfe
-  std::function<bool()> interrupted;                   // true ends the run with the best so far
 };
 
 struct FitRunResult {
   SolverFile file;
   std::filesystem::path path;  // of the file
   std::vector<FitRunPart> parts;
-  bool interrupted = false;
+  bool interrupted = false;  // the last part is the best so far
 };
 
-// Throws what FitProblemFrom, MakeFitProblem, FitSolver and FileToGoOnWith throw, the last of them and what a
-// budget is refused for before anything is computed, and changes nothing in the folder then.
+// Goes on from what an interrupted run has left in the folder, to the same bits on a CPU. Before anything is
+// written that is compared with this run: Error(kBadFile) names what differs. SIGINT and SIGTERM
+// (core/interrupt.h) end it with the best so far in the file, or, before there is any, by what CheckInterrupt
+// throws. Throws what RunFolder, FitProblemFrom, MakeFitProblem, FitSolver and FileToGoOnWith throw, the last
+// of them and what a budget is refused for before anything is computed, and changes nothing in the folder
+// then.
 FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks = {});
 
 }  // namespace gas

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/fit/time_search.h"
 #include "gas/grid/time_grid.h"
 #include "gas/solver/dpm_multistep.h"
@@ -62,9 +63,16 @@ class SolverFitter {
     const Tensor grid = MakeGrid(o_.grid, *schedule_, o_.nfe, o_.t_eps);
     const DpmMultistepOptions base{.order = 3, .lower_order_final = false};
     best_.base_held_out = BaseHeldOut(DpmMultistepTable(base, *schedule_, grid));
-    const std::vector<FitTimes> on_grid = Starts(o_.grid);
-    for (const FitTimes& times : on_grid) Consider(OnTraining(times), /*searched=*/false);
-    if (o_.budget > 0) Search(on_grid);
+    try {
+      const std::vector<FitTimes> on_grid = Starts(o_.grid);
+      for (const FitTimes& times : on_grid) Consider(OnTraining(times), /*searched=*/false);
+      if (o_.budget > 0) Search(on_grid);
+    } catch (const Error& error) {
+      const bool any = best_.fit.table.t.defined();
+      if (!IsInterrupt(error) || !any) throw;
+      AnswerInterrupt();
+      best_.interrupted = true;
+    }
     GAS_CHECK(std::isfinite(best_.held_out), Errc::kNumeric, "fit: samples of held-out trajectories by ",
               o_.nfe, " evaluations are not finite with any fit that was tried");
     best_.evaluations = evaluations_;
@@ -164,10 +172,18 @@ class SolverFitter {
     }
     const int64_t each = o_.nfe * sources_.search.count();
     const FitOptions fit = SearchFit();
+    int64_t candidate = 0;
     const auto error_of = [&](const FitTimes& times) {
+      const std::string key = "candidate " + std::to_string(++candidate);
+      if (const std::optional<nlohmann::json> known = o_.journal.Find(key)) {
+        Spend(known->at("evaluations").get<int64_t>());
+        return known->at("error").get<double>();
+      }
       const FitResult result = FitTable(times, schedule_, sources_.search, fit);
+      const double error = result.rows.back().error;
       Spend(result.evaluations);
-      return result.rows.back().error;
+      o_.journal.Keep(key, {{"error", error}, {"evaluations", result.evaluations}});
+      return error;
     };
     const TimeSearchOptions search{.max_candidates = std::max<int64_t>(1, o_.budget / kSearchShare / each),
                                    .start = o_.search_start,
@@ -200,6 +216,7 @@ class SolverFitter {
           .fit = fit,
           .step = o_.step,
           .least_gain = later > 0 ? kLeastGainOfPart : kLeastGain,
+          .journal = o_.journal.Part("part of " + std::to_string(part.count())),
           .report = [&](int64_t spent, double best) { return Report(before + spent, best); }};
       const RefineResult refined = RefineTable(table, schedule_, part, options);
       Spend(refined.fit.evaluations);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gas/fit/fit.h"
+#include "gas/fit/fit_journal.h"
 #include "gas/fit/refine.h"
 
 namespace gas {
@@ -26,6 +27,7 @@ struct FitSolverOptions {
   int64_t budget = 0;
   FitOptions fit = {};        // its basis is the bands; a start needs basis and statistics
   double step = kSingleStep;  // of differences, RefineOptions::step
+  JournalPart journal = {};   // of an interrupted search, and for this one
   // Called during the search; false ends it with the best so far.
   std::function<bool(int64_t spent, double best)> report = {};
 };
@@ -47,8 +49,8 @@ struct SearchStage {
 
 struct FittedSolver {
   FitResult fit;
-  bool searched = false;  // whether searched times won on held-out trajectories
-  bool interrupted = false;
+  bool searched = false;     // whether searched times won on held-out trajectories
+  bool interrupted = false;  // the search was not finished, and this is its best so far
   double held_out = 0;       // mean squared distance to the teacher on held-out trajectories
   double base_held_out = 0;  // of DPM-Solver++(3M) on the grid
   int64_t evaluations = 0;   // of all that was tried, held-out errors and DPM-Solver++'s among them
@@ -68,7 +70,8 @@ void CheckSearchBudget(int64_t budget, int64_t nfe, int64_t trajectories);
 // result is no worse there than anything else that the run has seen. Throws Error(kBadOption) for unknown
 // grids, a grid that begins later than the schedule without a spectral start, a start outside (t_eps,
 // schedule start], and what CheckSearchBudget refuses; Error(kNumeric) if DPM-Solver++'s samples of the
-// held-out trajectories are not finite.
+// held-out trajectories are not finite; what CheckInterrupt throws before there is a candidate, and later
+// answers it (core/interrupt.h) and returns the best so far.
 FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources);
 
 }  // namespace gas

@@ -4,10 +4,12 @@
 #include <optional>
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/fit/least_squares.h"
 #include "gas/fit/replay_denoiser.h"
 #include "gas/fit/table_point.h"
 #include "gas/solver/sampler.h"
+#include "gas/solver/solver_file.h"
 
 namespace gas {
 namespace {
@@ -55,16 +57,13 @@ class Refiner {
     best_ = WithLastRow(given_);
     at_ = space_.PointOf(best_.fit.table);
     Report();
-    double damping = kFirstDamping;
-    int small_rounds = 0;
-    while (small_rounds < kMostSmallRounds && MayDifferentiate()) {
-      const double before = best_.error();
-      Differentiate();
-      ++result_.rounds;
-      Report();
-      damping = Descend(damping);
-      const bool small = best_.error() > (1 - o_.least_gain) * before;
-      small_rounds = small ? small_rounds + 1 : 0;
+    try {
+      while (small_rounds_ < kMostSmallRounds && MayDifferentiate()) NextRound();
+      CatchUp();
+    } catch (const Error& error) {
+      if (!IsInterrupt(error)) throw;
+      AnswerInterrupt();
+      result_.stopped = true;
     }
     result_.fit = best_.fit;
     result_.fit.evaluations = spent_;
@@ -77,6 +76,54 @@ class Refiner {
     return !result_.stopped && !space_.variables().empty() && spent_ + cost <= o_.budget;
   }
   bool MayTry() const { return !result_.stopped && spent_ + steps_ * source_.count() <= o_.budget; }
+
+  // From the journal, or made now.
+  void NextRound() {
+    const std::string key = "round " + std::to_string(result_.rounds + 1);
+    if (const std::optional<nlohmann::json> known = o_.journal.Find(key)) {
+      SetState(*known);
+      return;
+    }
+    CatchUp();
+    const double before = best_.error();
+    Differentiate();
+    ++result_.rounds;
+    Report();
+    damping_ = Descend(damping_);
+    const bool small = best_.error() > (1 - o_.least_gain) * before;
+    small_rounds_ = small ? small_rounds_ + 1 : 0;
+    if (!result_.stopped) o_.journal.Keep(key, State());
+  }
+
+  // What a round begins with.
+  nlohmann::json State() const {
+    SolverEntry entry;
+    entry.table = best_.fit.table;
+    return {{"entry", SolverEntryToJson(entry)},
+            {"damping", damping_},
+            {"small_rounds", small_rounds_},
+            {"spent", spent_}};
+  }
+  void SetState(const nlohmann::json& state) {
+    StepTable table = SolverEntryFromJson("journal of the fit", state.at("entry")).table;
+    table.basis = given_.basis;
+    table.start = given_.start;
+    recalled_ = std::move(table);
+    damping_ = state.at("damping").get<double>();
+    small_rounds_ = state.at("small_rounds").get<int>();
+    spent_ = state.at("spent").get<int64_t>();
+    ++result_.rounds;
+  }
+
+  // Makes of the table of the last round that was recalled what the next one needs. It was counted before.
+  void CatchUp() {
+    if (!recalled_) return;
+    const int64_t counted = spent_;
+    best_ = WithLastRow(*recalled_);
+    spent_ = counted;
+    at_ = space_.PointOf(best_.fit.table);
+    recalled_.reset();
+  }
 
   // Steps with the derivatives at hand until they lead no further; returns the damping for the next ones.
   double Descend(double damping) {
@@ -164,6 +211,7 @@ class Refiner {
   // Runs a table whose first evaluations are known; the others are added to `outputs`.
   Tensor Sample(const StepTable& table, const Trajectories& part, std::vector<Tensor>& outputs,
                 const SampleOptions& hooks = {}) {
+    CheckInterrupt();
     const ReplayDenoiser network(part.denoiser, outputs);
     Tensor sample = RunTable(table, network, part.noise, part.condition, hooks);
     spent_ += network.evaluations();
@@ -267,7 +315,10 @@ class Refiner {
   TablePoint at_;                    // of best_
   std::vector<LinearPiece> pieces_;  // of best_; J as of the last differences and what was learnt since
   RefineResult result_;
+  double damping_ = kFirstDamping;
+  int small_rounds_ = 0;
   int64_t spent_ = 0;
+  std::optional<StepTable> recalled_;  // the best table, while best_ and at_ are those of an earlier round
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "gas/fit/fit.h"
+#include "gas/fit/fit_journal.h"
 
 namespace gas {
 
@@ -21,6 +22,8 @@ struct RefineOptions {
   double step = kSingleStep;
   // Two rounds in a row that gain less than this share of the error end the refinement.
   double least_gain = 1e-3;
+  // Of an interrupted refinement, and for this one: the table after each round.
+  JournalPart journal = {};
   // Called after each trial; false ends the refinement with the best so far.
   std::function<bool(int64_t spent, double best)> report = {};
 };
@@ -28,7 +31,7 @@ struct RefineOptions {
 struct RefineResult {
   FitResult fit;         // the table, its last row's error, and all evaluations spent
   int64_t rounds = 0;    // derivatives taken
-  bool stopped = false;  // by report
+  bool stopped = false;  // by report, or by an interrupt, which is answered
 };
 
 // Evaluations, of one sample each, that a round takes for each trajectory: derivatives and one trial.

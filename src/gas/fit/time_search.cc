@@ -6,6 +6,7 @@
 #include <nlopt.h>
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 
 namespace gas {
 namespace {
@@ -117,6 +118,12 @@ class Search {
     try {
       value = objective_(times);
     } catch (const Error& error) {
+      const bool any = result_.times.t.defined();
+      if (IsInterrupt(error) && any) {
+        AnswerInterrupt();
+        result_.stopped = true;
+        return kBad;
+      }
       if (error.code() != Errc::kNumeric) throw;
     }
     if (!std::isfinite(value)) value = kBad;

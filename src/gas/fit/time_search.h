@@ -23,7 +23,7 @@ struct TimeSearchResult {
   FitTimes times;  // of the least objective seen
   double objective = 0;
   int64_t candidates = 0;
-  bool stopped = false;  // by report
+  bool stopped = false;  // by report, or by an interrupt in the objective, which is answered
 };
 
 // Minimises `objective` over strictly descending times between the ends of `initial`. The best of

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 
 namespace gas {
 namespace {
@@ -89,7 +90,10 @@ bool Again() { return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK;
 
 // Waits until one of the two is ready; a descriptor of -1 is left out.
 void WaitFor(pollfd (&both)[2], const std::string& name) {
-  while (::poll(both, 2, -1) < 0) GAS_CHECK(Again(), Errc::kIo, name, ": poll: ", std::strerror(errno));
+  while (::poll(both, 2, -1) < 0) {
+    GAS_CHECK(Again(), Errc::kIo, name, ": poll: ", std::strerror(errno));
+    CheckInterrupt();
+  }
 }
 
 }  // namespace

@@ -91,6 +91,21 @@ class TemporaryFile {
   bool committed_ = false;
 };
 
+// The file that a symbolic link leads to, which need not exist: a rename would replace the link.
+fs::path BehindLinks(const fs::path& path) {
+  constexpr int kMostLinks = 40;  // as Linux allows
+  fs::path target = path;
+  std::error_code ignored;
+  for (int i = 0; i < kMostLinks; ++i) {
+    if (!fs::is_symlink(target, ignored)) return target;
+    std::error_code error;
+    const fs::path next = fs::read_symlink(target, error);
+    GAS_CHECK(!error, Errc::kIo, target.string(), ": cannot read the symbolic link: ", error.message());
+    target = target.parent_path() / next;  // `next` itself if it is absolute
+  }
+  Fail(Errc::kIo, path.string(), ": cannot write it: more than ", kMostLinks, " symbolic links");
+}
+
 // A rename would replace a device such as /dev/null by a file.
 void CheckReplaceable(const fs::path& path) {
   std::error_code ignored;
@@ -128,7 +143,7 @@ Bytes ReadFile(const fs::path& path, uint64_t max_bytes) {
 void WriteFile(const fs::path& path,
                const std::function<void(const std::function<void(std::span<const char>)>& append)>& produce) {
   CheckReplaceable(path);
-  TemporaryFile file(path);
+  TemporaryFile file(BehindLinks(path));
   produce([&file](std::span<const char> bytes) { file.Append(bytes); });
   file.Commit();
 }

@@ -23,7 +23,7 @@ bool LooksLikeFile(std::string_view text);
 Bytes ReadFile(const std::filesystem::path& path, uint64_t max_bytes = kMaxFileBytes);
 
 // Writes to a temporary name beside `path`, syncs, renames. On failure (Error(kIo), naming path and cause,
-// such as a full disk) `path` is as before and the temporary file is gone.
+// such as a full disk) `path` is as before and the temporary file is gone. A symbolic link is followed.
 void WriteFile(const std::filesystem::path& path, std::span<const char> bytes);
 
 // Like WriteFile for a producer that writes in pieces: `produce` gets a function that appends bytes.

@@ -26,7 +26,7 @@ void AppendNumbers(const Json& json, size_t level, std::vector<int64_t>& shape,
                    std::vector<double>& numbers) {
   if (!json.is_array()) {
     GAS_CHECK(level == shape.size(), Errc::kBadFile, "a list mixes numbers and lists");
-    numbers.push_back(json.get<double>());
+    numbers.push_back(RealNumber("an entry of a list", json));
     return;
   }
   if (level == shape.size()) {
@@ -101,7 +101,7 @@ SolverEntry EntryFromJson(const Json& json) {
   SolverEntry entry;
   StepTable& t = entry.table;
   t.method = json.at("method").get<std::string>();
-  t.prior_std = json.at("prior_std").get<double>();
+  t.prior_std = RealNumber("prior_std", json.at("prior_std"));
   t.t = FromJson(json.at("t"));
   t.t_eval = FromJson(json.at("t_eval"));
   t.alpha = FromJson(json.at("alpha"));
@@ -115,11 +115,13 @@ SolverEntry EntryFromJson(const Json& json) {
     t.start = std::make_shared<SpectralStart>(
         SpectralStart{FromJson(json["start"].at("gain")), FromJson(json["start"].at("offset"))});
   }
-  entry.t_eps = json.at("t_eps").get<double>();
+  entry.t_eps = RealNumber("t_eps", json.at("t_eps"));
   entry.provenance = json.value("provenance", Json::object());
   ValidateTable(t);
-  GAS_CHECK(json.at("nfe").get<int64_t>() == t.nfe(), Errc::kBadFile, "nfe = ", Shown(json.at("nfe")),
+  GAS_CHECK(WholeNumber("nfe", json.at("nfe")) == t.nfe(), Errc::kBadFile, "nfe = ", Shown(json.at("nfe")),
             ", but the table has ", t.nfe(), " rows");
+  GAS_CHECK((t.t.diff() < 0).all().item<bool>(), Errc::kBadFile, "t = ", Shown(json.at("t")),
+            ", must descend");
   if (json.contains("student")) entry.student = StudentFromJson(json["student"]);
   return entry;
 }
@@ -136,6 +138,18 @@ std::string SolverFile::GuidanceText() const {
   return fmt::format("{}..{}", guidance_range->first, guidance_range->second);
 }
 
+Json SolverEntryToJson(const SolverEntry& entry) { return EntryToJson(entry); }
+
+SolverEntry SolverEntryFromJson(const std::string& name, const Json& json) {
+  try {
+    return EntryFromJson(json);
+  } catch (const Json::exception& e) {
+    Fail(Errc::kBadFile, name, ": ", e.what());
+  } catch (const Error& e) {
+    Fail(Errc::kBadFile, name, ": ", e.what());
+  }
+}
+
 const SolverEntry& SolverFile::at(int64_t nfe) const {
   const auto found = entries.find(nfe);
   if (found != entries.end()) return found->second;
@@ -150,14 +164,14 @@ SolverFile ParseSolverFile(const std::string& name, const std::string& text) {
   try {
     GAS_CHECK(json.contains("gas_solver"), Errc::kBadFile, name,
               ": no entry gas_solver, so not a solver file");
-    const int format = json.at("gas_solver").get<int>();
-    GAS_CHECK(format >= 1 && format <= kSpectralFormat, Errc::kBadFile, name, ": format ", format,
-              ", this program reads 1 to ", kSpectralFormat);
+    const Json& format = json.at("gas_solver");
+    GAS_CHECK(format.is_number_integer() && format >= 1 && format <= kSpectralFormat, Errc::kBadFile, name,
+              ": format ", Shown(format), ", this program reads 1 to ", kSpectralFormat);
     SolverFile file;
     file.name = name;
     file.schedule = ScheduleFromJson(json.at("schedule"));
     file.prediction = kPredictionTypeNames.FromName(json.at("prediction").get<std::string>());
-    file.guidance = json.at("guidance").get<double>();
+    file.guidance = RealNumber("guidance", json.at("guidance"));
     if (json.contains("guidance_range")) {
       file.guidance_range = json["guidance_range"].get<std::pair<double, double>>();
       GAS_CHECK(file.Serves(file.guidance), Errc::kBadFile, "guidance = ", file.guidance,

@@ -57,6 +57,11 @@ struct SolverFile {
 SolverFile ReadSolverFile(const std::filesystem::path& path);
 SolverFile ParseSolverFile(const std::string& name, const std::string& text);
 
+// An entry as it stands in a file, and back with the same bits. Reading throws Error(kBadFile), which begins
+// with `name`.
+nlohmann::json SolverEntryToJson(const SolverEntry& entry);
+SolverEntry SolverEntryFromJson(const std::string& name, const nlohmann::json& json);
+
 // Numbers are written so that reading gives the same bits. Atomic (io/file.h).
 void WriteSolverFile(const std::filesystem::path& path, const SolverFile& file);
 std::string FormatSolverFile(const SolverFile& file);

@@ -3,6 +3,7 @@
 #include "gas/core/error.h"
 #include "gas/grid/time_grid.h"
 #include "gas/grid/trainable_grid.h"
+#include "gas/io/json.h"
 #include "gas/solver/schedule_match.h"
 
 namespace gas {
@@ -47,10 +48,10 @@ nlohmann::json StudentConfig::ToJson() const {
 StudentConfig StudentConfig::FromJson(const nlohmann::json& json) {
   try {
     StudentConfig config;
-    config.steps = json.at("steps").get<int64_t>();
-    config.order = json.at("order").get<int64_t>();
-    config.t_eps = json.at("t_eps").get<double>();
-    config.per_band = json.value("per_band", false);
+    config.steps = WholeNumber("student: steps", json.at("steps"));
+    config.order = WholeNumber("student: order", json.at("order"));
+    config.t_eps = RealNumber("student: t_eps", json.at("t_eps"));
+    if (json.contains("per_band")) config.per_band = TruthValue("student: per_band", json["per_band"]);
     config.parametrization =
         kParametrizationNames.FromName(json.at("parametrization").get<std::string>(), Errc::kBadFile);
     config.base = kThirdOrderBaseNames.FromName(json.at("base").get<std::string>(), Errc::kBadFile);

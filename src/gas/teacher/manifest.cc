@@ -50,8 +50,8 @@ Manifest Manifest::Read(const std::filesystem::path& folder) {
             ": no entry gas_teacher, so not the manifest of teacher data");
   try {
     const Json& format = json.at("gas_teacher");
-    GAS_CHECK(format == 1 || format == 2, Errc::kBadFile, name, ": format ", Shown(format),
-              ", this program reads 1 and 2");
+    GAS_CHECK(format.is_number_integer() && (format == 1 || format == 2), Errc::kBadFile, name, ": format ",
+              Shown(format), ", this program reads 1 and 2");
     Manifest manifest;
     manifest.format = format.get<int>();
     manifest.spec = json.at("spec");
@@ -59,9 +59,7 @@ Manifest Manifest::Read(const std::filesystem::path& folder) {
       manifest.format1_shards = ShardsOfFormat1(name, json.at("shards"));
       return manifest;
     }
-    manifest.shard_size = json.at("shard_size").get<int64_t>();
-    GAS_CHECK(manifest.shard_size >= 1 && manifest.shard_size <= kMaxShardSize, Errc::kBadFile, name,
-              ": shard_size = ", manifest.shard_size, ", must be in [1, ", kMaxShardSize, "]");
+    manifest.shard_size = WholeNumber(name + ": shard_size", json.at("shard_size"), 1, kMaxShardSize);
     return manifest;
   } catch (const Json::exception& e) {
     Fail(Errc::kBadFile, name, ": ", e.what());

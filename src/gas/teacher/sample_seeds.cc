@@ -1,6 +1,7 @@
 #include "gas/teacher/sample_seeds.h"
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/solver/not_finite.h"
 #include "gas/solver/sampler.h"
 
@@ -27,10 +28,11 @@ Samples SampleOneBatch(const StepTable& table, const Denoiser& denoiser, torch::
                        const SampleInputs& inputs, bool keep_states) {
   std::vector<Tensor> states, predictions;
   SampleOptions options;
+  options.on_state = [&](int64_t n, const Tensor& x) {
+    CheckInterrupt();
+    if (keep_states && n < table.nfe()) states.push_back(x.cpu());
+  };
   if (keep_states) {
-    options.on_state = [&](int64_t n, const Tensor& x) {
-      if (n < table.nfe()) states.push_back(x.cpu());
-    };
     options.on_data_prediction = [&](int64_t, const Tensor& m) { predictions.push_back(m.cpu()); };
   }
   Samples samples;

@@ -42,7 +42,8 @@ struct SampleBatch {
 // Draws `count` samples. `inputs(begin, end)` gives noise and condition of rows [begin, end), which are moved
 // to `device`; `use` gets each batch as it is finished, and nothing of it is kept. Records no gradients.
 // Throws Error(kNumeric) that names the first seed (or row) of a batch whose sample is not finite, and the
-// step at which it began; `use` has not had that batch then.
+// step at which it began; `use` has not had that batch then, and what CheckInterrupt throws, which
+// is asked at every step.
 void SampleInBatches(const StepTable& table, const Denoiser& denoiser, torch::Device device, int64_t count,
                      const std::function<SampleInputs(int64_t begin, int64_t end)>& inputs,
                      const SamplingOptions& options, const std::function<void(const SampleBatch&)>& use);

@@ -51,14 +51,6 @@ Shard ReadSidecar(const fs::path& path, Seed first) {
   return shard;
 }
 
-void CheckRows(const std::string& name, const Safetensors& file, size_t rows) {
-  for (const char* key : {"noise", "images"}) {
-    const Tensor& tensor = file.at(key);
-    GAS_CHECK(tensor.dim() >= 2 && tensor.size(0) == static_cast<int64_t>(rows), Errc::kBadFile, name,
-              ": tensor ", key, " has shape ", tensor.sizes(), ", must be [", rows, ", ...]");
-  }
-}
-
 }  // namespace
 
 SeedRangeBounds RangeOf(Seed seed, int64_t size) {
@@ -66,6 +58,8 @@ SeedRangeBounds RangeOf(Seed seed, int64_t size) {
   const Seed largest = std::numeric_limits<Seed>::max();
   return {first, first > largest - (width - 1) ? largest : first + (width - 1)};
 }
+
+fs::path RangeLock(const fs::path& folder, Seed first) { return folder / NameOf(first, ".lock"); }
 
 std::vector<Shard> ReadSidecars(const fs::path& folder) {
   return ReadSidecars(folder, {0, std::numeric_limits<Seed>::max()});
@@ -120,7 +114,6 @@ std::map<std::string, Tensor> ReadShard(const fs::path& folder, const Shard& sha
               shard.sha256, "; gas teacher with the same options makes the shard again");
   }
   Safetensors file = ParseSafetensors(path.string(), bytes);
-  CheckRows(path.string(), file, shard.seeds.size());
   return std::move(file.tensors);
 }
 

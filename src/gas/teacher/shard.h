@@ -20,6 +20,9 @@ struct SeedRangeBounds {
 // The range of `size` seeds that `seed` lies in.
 SeedRangeBounds RangeOf(Seed seed, int64_t size);
 
+// The lock of who writes the shards of the range that begins with seed `first`: shard-FIRSTSEED.lock.
+std::filesystem::path RangeLock(const std::filesystem::path& folder, Seed first);
+
 // The sidecars in the folder, ascending by first seed; a shard without one is not complete, and is passed
 // over. Throws Error(kBadFile) for a sidecar that is damaged.
 std::vector<Shard> ReadSidecars(const std::filesystem::path& folder);
@@ -42,7 +45,7 @@ enum class ShardCheck {
 };
 
 // The tensors of a shard: noise, images [B,...] and what else it has. Throws Error(kBadFile) if the file is
-// missing, does not match its hash, or has other shapes than its seeds ask for.
+// missing or does not match its hash.
 std::map<std::string, Tensor> ReadShard(const std::filesystem::path& folder, const Shard& shard,
                                         ShardCheck check = ShardCheck::kHash);
 

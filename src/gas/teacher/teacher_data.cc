@@ -57,6 +57,26 @@ class ShardCache {
   std::list<Entry> entries_;  // most recently used first
 };
 
+// A shard has the tensors that the spec says, of the shape that it says.
+void CheckShapes(const std::string& name, const ShardTensors& tensors, const TeacherSpec& spec,
+                 int64_t rows) {
+  const auto check = [&](const char* key, std::vector<int64_t> shape) {
+    const auto found = tensors.find(key);
+    GAS_CHECK(found != tensors.end(), Errc::kBadFile, name, ": tensor ", key, " is missing");
+    shape.insert(shape.begin(), rows);
+    GAS_CHECK(found->second.sizes() == at::IntArrayRef(shape), Errc::kBadFile, name, ": tensor ", key,
+              " has shape ", found->second.sizes(), ", must be ", at::IntArrayRef(shape));
+  };
+  check("noise", spec.shape);
+  check("images", spec.shape);
+  if (spec.classes > 0) check("labels", {});
+  if (!spec.states) return;
+  std::vector<int64_t> states = spec.shape;
+  states.insert(states.begin(), spec.nfe);
+  check("states", states);
+  check("data_predictions", states);
+}
+
 // Where a sample is.
 struct Place {
   Seed seed;
@@ -94,8 +114,11 @@ struct TeacherData::Impl {
   const ShardTensors& Load(size_t shard) const {
     if (const ShardTensors* known = cache.Find(shard)) return *known;
     const bool first_time = compared.insert(shard).second;
-    return cache.Add(shard,
-                     ReadShard(folder, shards[shard], first_time ? ShardCheck::kHash : ShardCheck::kShape));
+    ShardTensors tensors =
+        ReadShard(folder, shards[shard], first_time ? ShardCheck::kHash : ShardCheck::kShape);
+    CheckShapes((folder / shards[shard].file).string(), tensors, spec,
+                static_cast<int64_t>(shards[shard].seeds.size()));
+    return cache.Add(shard, std::move(tensors));
   }
 };
 
@@ -108,6 +131,8 @@ TeacherData::TeacherData(const fs::path& folder, uint64_t cache_bytes)
     impl_->spec = TeacherSpec::FromJson(manifest.spec);
   } catch (const nlohmann::json::exception& e) {
     Fail(Errc::kBadFile, Manifest::PathIn(folder).string(), ": spec: ", e.what());
+  } catch (const Error& e) {
+    Fail(e.code(), Manifest::PathIn(folder).string(), ": ", e.what());
   }
   impl_->shards = ListShards(folder, manifest);
   GAS_CHECK(!impl_->shards.empty(), Errc::kBadFile, folder.string(), ": no samples");

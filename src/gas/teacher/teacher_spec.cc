@@ -1,6 +1,7 @@
 #include "gas/teacher/teacher_spec.h"
 
 #include "gas/core/error.h"
+#include "gas/io/json.h"
 #include "gas/solver/registry.h"
 #include "gas/teacher/table_hash.h"
 
@@ -41,12 +42,12 @@ TeacherSpec TeacherSpec::FromJson(const nlohmann::json& json) {
   json.at("model_sha256").get_to(spec.model_sha256);
   json.at("solver").get_to(spec.solver);
   json.at("grid").get_to(spec.grid);
-  json.at("nfe").get_to(spec.nfe);
-  json.at("t_eps").get_to(spec.t_eps);
-  json.at("guidance").get_to(spec.guidance);
-  json.at("states").get_to(spec.states);
-  json.at("shape").get_to(spec.shape);
-  json.at("classes").get_to(spec.classes);
+  spec.nfe = WholeNumber("spec.nfe", json.at("nfe"));
+  spec.t_eps = RealNumber("spec.t_eps", json.at("t_eps"));
+  spec.guidance = RealNumber("spec.guidance", json.at("guidance"));
+  spec.states = TruthValue("spec.states", json.at("states"));
+  for (const auto& size : json.at("shape")) spec.shape.push_back(WholeNumber("spec.shape", size, 1));
+  spec.classes = WholeNumber("spec.classes", json.at("classes"), 0);
   spec.dtype = json.value("dtype", "");
   spec.table_sha256 = json.value("table_sha256", "");
   spec.times = json.value("times", std::vector<double>());

@@ -34,7 +34,7 @@ struct TeacherSpec {
   std::vector<double> network_times;  // [N]   that the network saw
 
   nlohmann::json ToJson() const;
-  // Throws nlohmann::json::exception.
+  // Throws nlohmann::json::exception, and Error(kBadFile) for a value of another kind.
   static TeacherSpec FromJson(const nlohmann::json& json);
 };
 

@@ -5,11 +5,13 @@
 #include <thread>
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/io/file.h"
+#include "gas/io/lock_file.h"
 #include "gas/teacher/manifest.h"
-#include "gas/teacher/range_claim.h"
 #include "gas/teacher/sample_seeds.h"
 #include "gas/teacher/shard.h"
+#include "gas/teacher/shard_size.h"
 
 namespace gas {
 namespace {
@@ -21,6 +23,8 @@ TeacherSpec SpecOf(const fs::path& folder, const Manifest& manifest) {
     return TeacherSpec::FromJson(manifest.spec);
   } catch (const nlohmann::json::exception& e) {
     Fail(Errc::kBadFile, Manifest::PathIn(folder).string(), ": spec: ", e.what());
+  } catch (const Error& e) {
+    Fail(e.code(), Manifest::PathIn(folder).string(), ": ", e.what());
   }
 }
 
@@ -45,11 +49,14 @@ void CheckFormat1HasAll(const fs::path& folder, const Manifest& manifest, const 
 }
 
 // The folder's manifest, which is written if there is none.
-Manifest OpenManifest(const fs::path& folder, const TeacherSpec& spec, std::optional<int64_t> shard_size) {
-  Manifest mine;
-  mine.spec = spec.ToJson();
-  mine.shard_size = shard_size.value_or(kDefaultShardSize);
-  if (!fs::exists(Manifest::PathIn(folder)) && mine.WriteIfAbsent(folder)) return mine;
+Manifest OpenManifest(const fs::path& folder, const TeacherSpec& spec, const Model& model,
+                      const StepTable& table, std::optional<int64_t> shard_size) {
+  if (!fs::exists(Manifest::PathIn(folder))) {
+    Manifest mine;
+    mine.spec = spec.ToJson();
+    mine.shard_size = shard_size ? *shard_size : MeasuredShardSize(model, table);
+    if (mine.WriteIfAbsent(folder)) return mine;
+  }
   Manifest manifest = Manifest::Read(folder);
   if (manifest.format == 1) return manifest;
   CheckSameSpec(folder.string(), SpecOf(folder, manifest), spec);
@@ -85,7 +92,7 @@ class FolderWriter {
   bool FillFreeRanges(std::map<Seed, std::set<Seed>>& pending) {
     bool any = false;
     for (auto range = pending.begin(); range != pending.end();) {
-      const std::optional<RangeClaim> claim = RangeClaim::Take(folder_, range->first);
+      const std::optional<LockFile> claim = LockFile::Take(RangeLock(folder_, range->first), "gas teacher");
       if (!claim) {
         ++range;
         continue;
@@ -126,11 +133,12 @@ class FolderWriter {
 
   void Wait(Seed first) {
     if (announced_.insert(first).second) {
-      const fs::path lock = RangeClaim::LockOf(folder_, first);
+      const fs::path lock = RangeLock(folder_, first);
       Say("waiting for " + DescribeOwner(lock) + ", which makes seeds from " + std::to_string(first) +
           " up; if that process has ended, remove " + lock.string());
     }
     std::this_thread::sleep_for(options_.poll);
+    CheckInterrupt();
   }
 
   void Say(const std::string& sentence) const {
@@ -158,7 +166,7 @@ int64_t WriteTeacherData(const fs::path& folder, const TeacherSpec& spec, const 
   MakeDirectory(folder);
   TeacherSpec full = spec;
   SetTable(full, table);
-  const Manifest manifest = OpenManifest(folder, full, options.shard_size);
+  const Manifest manifest = OpenManifest(folder, full, model, table, options.shard_size);
   if (manifest.format == 1) {
     CheckFormat1HasAll(folder, manifest, full, seeds);
     return 0;

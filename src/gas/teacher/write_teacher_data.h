@@ -16,12 +16,10 @@
 
 namespace gas {
 
-inline constexpr int64_t kDefaultShardSize = 256;
-
 struct TeacherOptions {
   int64_t batch = 64;
   // Seeds in a range, so at most that many samples in a file. A folder keeps the size that it began with:
-  // another one is an error; nothing is that size, or kDefaultShardSize in a new folder.
+  // another one is an error; nothing is that size, or MeasuredShardSize in a new folder.
   std::optional<int64_t> shard_size = {};
   // Samples of those asked for that the folder has, and how many were asked for.
   std::function<void(int64_t done, int64_t total)> progress = {};

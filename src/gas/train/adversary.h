@@ -10,9 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "gas/core/enum_names.h"
+#include "gas/io/checkpoint.h"
 #include "gas/models/discriminator.h"
 #include "gas/train/adversarial_loss.h"
-#include "gas/train/checkpoint.h"
 #include "gas/train/trouble_monitor.h"
 
 namespace gas {

@@ -3,10 +3,10 @@
 #include <torch/nn/utils/clip_grad.h>
 
 #include "gas/core/error.h"
+#include "gas/io/fingerprint.h"
 #include "gas/solver/sampler.h"
 #include "gas/train/adam_state.h"
 #include "gas/train/ema.h"
-#include "gas/train/fingerprint.h"
 
 namespace gas {
 namespace {
@@ -145,6 +145,13 @@ void GsTrainer::Load(const Checkpoint& file) {
   s.ema.Restore(file.Group("ema"), iteration, file.name());
   RestoreAdamState(s.adam, s.student.parameters(), moments, file.name());
   s.iteration = iteration;
+}
+
+int64_t CheckIterations(const Checkpoint& file, int64_t asked) {
+  const int64_t iterations = file.Int("iteration");
+  GAS_CHECK(iterations >= 0 && iterations <= asked, Errc::kBadFile, file.name(), ": has made ", iterations,
+            " iterations, must be in [0, train.iterations = ", asked, "]");
+  return iterations;
 }
 
 }  // namespace gas

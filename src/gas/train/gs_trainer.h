@@ -12,10 +12,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "gas/io/checkpoint.h"
 #include "gas/schedule/denoiser.h"
 #include "gas/student/student.h"
 #include "gas/train/adversary.h"
-#include "gas/train/checkpoint.h"
 #include "gas/train/distance.h"
 
 namespace gas {
@@ -101,6 +101,9 @@ class GsTrainer {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// How many iterations a checkpoint has made, at most `asked`. Throws Error(kBadFile) for any other number.
+int64_t CheckIterations(const Checkpoint& file, int64_t asked);
 
 }  // namespace gas
 

@@ -8,10 +8,10 @@
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/core/seeds.h"
+#include "gas/io/checkpoint.h"
 #include "gas/io/file.h"
 #include "gas/nn/state_dict.h"
 #include "gas/train/adam_state.h"
-#include "gas/train/checkpoint.h"
 #include "gas/train/ema.h"
 
 namespace gas {
@@ -46,26 +46,46 @@ std::string DataHash(const ImageSet& data) {
   return hash(images) + hash(labels);
 }
 
+// What decides the result of such a run on `data`.
+Fingerprint FingerprintOf(const NetworkTrainOptions& o, const ImageSet& data) {
+  Fingerprint all = o.fingerprint;
+  all["pretrain.data"] = DataHash(data);
+  all["pretrain.batch"] = o.batch;
+  all["pretrain.lr"] = o.lr;
+  all["pretrain.warmup_steps"] = o.warmup_steps;
+  all["pretrain.cooldown"] = o.cooldown;
+  // While it cools down every step size depends on how many there are; otherwise more may be asked for.
+  if (o.cooldown > 0) all["pretrain.images"] = o.images;
+  all["pretrain.ema"] = o.ema_decay;
+  all["pretrain.max_grad_norm"] = o.max_grad_norm;
+  all["pretrain.seed"] = o.seed;
+  all["run.dtype"] = o.bfloat16 ? "bfloat16" : "float32";
+  return all;
+}
+
 // Everything that a run must carry over: weights, average, Adam's moments, step.
 class State {
  public:
-  State(torch::nn::Module& network, const NetworkTrainOptions& options, std::string data_hash)
+  State(torch::nn::Module& network, const NetworkTrainOptions& options, const ImageSet& data)
       : network_(network),
         path_(options.run_folder / "checkpoint.safetensors"),
-        data_hash_(std::move(data_hash)),
+        fingerprint_(FingerprintOf(options, data)),
         parameters_(NamedParameters(network)),
         adam_(ValuesOf(parameters_), torch::optim::AdamOptions(options.lr)),
         ema_(StateDict(network), options.ema_decay) {}
 
-  void Load() {
+  // `steps`: as many as the run may have made.
+  void Load(int64_t steps) {
     if (!std::filesystem::exists(path_)) return;
     const Checkpoint file(path_);
-    GAS_CHECK(file.Text("data") == data_hash_, Errc::kBadFile, path_.string(),
-              ": was made on other images than these; use the same, or another run folder");
+    CheckSameFingerprint(file, fingerprint_);
+    const int64_t made = file.Int("step");
+    GAS_CHECK(made >= 0 && made <= steps, Errc::kBadFile, path_.string(), ": has made ", made,
+              " steps, must be in [0, ", steps, "], as pretrain.images asks for");
     LoadStateDict(network_, file.Group("net"), path_.string());
-    ema_.Restore(file.Group("ema"), file.Int("step"));
-    RestoreAdamState(adam_, parameters_, file.Group("adam"));
-    step = file.Int("step");
+    ema_.Restore(file.Group("ema"), made, path_.string());
+    RestoreAdamState(adam_, parameters_, file.Group("adam"), path_.string());
+    step = made;
   }
 
   void Save() const {
@@ -74,7 +94,7 @@ class State {
     file.Put("ema", ema_.average());
     file.Put("adam", AdamState(adam_, parameters_));
     file.PutText("step", std::to_string(step));
-    file.PutText("data", data_hash_);
+    file.PutText("fingerprint", fingerprint_.dump());
     file.Write(path_);
   }
 
@@ -96,7 +116,7 @@ class State {
  private:
   torch::nn::Module& network_;
   std::filesystem::path path_;
-  std::string data_hash_;
+  Fingerprint fingerprint_;
   std::map<std::string, Tensor> parameters_;
   torch::optim::Adam adam_;
   Ema ema_;
@@ -203,29 +223,33 @@ NetworkTrainResult TrainNetwork(torch::nn::Module& network, const ImageSet& data
   Validate(options, data);
   MakeDirectory(options.run_folder);
   network.train();
-  State state(network, options, DataHash(data));
-  state.Load();
   const int64_t steps = options.images / options.batch;
-  const InterruptGuard interrupt;
+  State state(network, options, data);
+  state.Load(steps);
+  hooks.begin();
   Reporting reporting(options, state.step, steps);
+  const auto save = [&] {
+    state.Save();
+    hooks.save(state.ema().average());
+  };
   auto last_save = Clock::now();
-  while (state.step < steps && !interrupt.Requested()) {
+  while (state.step < steps) {
     const Part part = Compute(task, Draw(data, task, options, state.step), state.parameters(), options);
     GAS_CHECK(std::isfinite(part.loss), Errc::kNumeric, "training: the loss is ", part.loss, " at step ",
               state.step, ", must be finite; the last checkpoint is kept, try a smaller learning rate than ",
               options.lr);
     state.Step(part.gradients, LearningRateAt(options, state.step, steps), options.max_grad_norm);
     reporting.Add(part.loss, state.step, hooks.report);
-    if (SecondsSince(last_save) > options.checkpoint_seconds) {
-      state.Save();
-      hooks.save(state.ema().average());
+    const bool stop = InterruptRequested();
+    if (stop || SecondsSince(last_save) > options.checkpoint_seconds) {
+      save();
       last_save = Clock::now();
     }
+    CheckInterrupt();
   }
-  state.Save();
-  hooks.save(state.ema().average());
+  save();
   network.eval();
-  return {state.ema().average(), state.step * options.batch, state.step >= steps};
+  return {state.ema().average(), state.step * options.batch};
 }
 
 }  // namespace gas

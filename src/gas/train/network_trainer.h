@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gas/core/torch.h"
+#include "gas/io/fingerprint.h"
 #include "gas/io/image_set.h"
 
 namespace gas {
@@ -27,6 +28,8 @@ struct NetworkTrainOptions {
   bool bfloat16 = true;  // convolutions and matrix products; weights and optimiser stay float32
   double checkpoint_seconds = 120;
   torch::Device device = torch::kCPU;
+  // What decides the result beside the options above and the images: the network, the task.
+  Fingerprint fingerprint = Fingerprint::object();
 };
 
 struct NetworkTrainReport {
@@ -50,6 +53,7 @@ struct NetworkTask {
 };
 
 struct NetworkTrainHooks {
+  std::function<void()> begin = [] {};                    // once nothing refuses the run any more
   std::function<void(const NetworkTrainReport&)> report;  // about twice a second
   // Gets the averaged weights at each checkpoint and at the end, to write a model that can be used meanwhile.
   std::function<void(const NamedTensors& average)> save = [](const NamedTensors&) {};
@@ -58,13 +62,14 @@ struct NetworkTrainHooks {
 struct NetworkTrainResult {
   NamedTensors average;  // averaged weights by state-dict name
   int64_t images = 0;    // seen in all, by earlier runs in the same folder too
-  bool finished = true;  // false after an interrupt
 };
 
 // Trains `network` in place, from the run folder's checkpoint if there is one, and otherwise from the weights
-// that it has. The first SIGINT ends it with what it has; the same call goes on from there. On a CPU each
-// thread computes a part of the batch. Throws Error(kNumeric) when the loss is not finite, Error(kBadFile)
-// for a checkpoint that was made on other data.
+// that it has. It may ask for more images than the run before, unless its step size cools down, which depends
+// on how many there are. After SIGINT or SIGTERM it writes a checkpoint and throws what CheckInterrupt
+// throws; the same call goes on from there. On a CPU each thread computes a part of the batch. Throws
+// Error(kNumeric) when the loss is not finite, Error(kBadFile) for the checkpoint of another run, which is
+// left as it is.
 NetworkTrainResult TrainNetwork(torch::nn::Module& network, const ImageSet& data, const NetworkTask& task,
                                 const NetworkTrainOptions& options, const NetworkTrainHooks& hooks);
 

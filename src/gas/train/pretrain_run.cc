@@ -4,13 +4,19 @@
 
 #include "gas/core/error.h"
 #include "gas/core/seeds.h"
+#include "gas/io/file.h"
+#include "gas/io/json_lines.h"
+#include "gas/io/run_folder.h"
 #include "gas/metrics/frechet.h"
 #include "gas/models/model_files.h"
 #include "gas/nn/state_dict.h"
 #include "gas/nn/weights.h"
+#include "gas/train/training_log.h"
 
 namespace gas {
 namespace {
+
+constexpr const char* kVerb = "gas pretrain";
 
 // What the data ask for. Their own deviation, measured on the training images, is rounded to one digit: EDM's
 // scalings assume it.
@@ -75,6 +81,62 @@ FeatureStatistics TrainingStatistics(const FeatureNetwork& network, const Traini
   return statistics.Finish();
 }
 
+// What decides the images that training sees, beside those of the data.
+void AddImages(Fingerprint& all, const TrainingImages& data) {
+  all["data.resolution"] = data.resolution;
+  all["augment.shift"] = data.augment.shift;
+  all["augment.scale"] = data.augment.scale;
+  all["augment.rotate"] = data.augment.rotate;
+  all["augment.hue"] = data.augment.hue;
+  all["augment.flip"] = data.augment.flip;
+}
+
+Fingerprint DenoiserFingerprint(const PretrainOptions& o, const TrainingImages& data) {
+  Fingerprint all = {{"pretrain.what", "denoiser"},
+                     {"pretrain.sigma_mean", o.noise.mean},
+                     {"pretrain.sigma_std", o.noise.std}};
+  AddImages(all, data);
+  if (!o.init.empty()) {
+    all["pretrain.init"] = Sha256OfFile(o.init);
+    return all;
+  }
+  all["pretrain.width"] = o.sizes.width;
+  all["pretrain.blocks"] = o.sizes.blocks;
+  all["pretrain.channel_mult"] = o.sizes.channel_mult;
+  all["pretrain.attention"] = o.sizes.attn_resolutions;
+  all["pretrain.label_dropout"] = o.sizes.label_dropout;
+  return all;
+}
+
+Fingerprint ClassifierFingerprint(const PretrainOptions& o, const TrainingImages& data) {
+  Fingerprint all = {{"pretrain.what", "classifier"}, {"pretrain.width", o.sizes.width}};
+  AddImages(all, data);
+  return all;
+}
+
+nlohmann::json LogLine(const NetworkTrainReport& r) {
+  return {
+      {"step", r.step}, {"images", r.images}, {"loss", r.loss}, {"images_per_second", r.images_per_second}};
+}
+
+// Trains in the run folder, which gets the options and a log.
+NetworkTrainResult TrainIn(const RunFolder& folder, torch::nn::Module& network, const TrainingImages& data,
+                           const NetworkTask& task, const PretrainOptions& o, const Fingerprint& fingerprint,
+                           NetworkTrainHooks hooks) {
+  NetworkTrainOptions train = o.train;
+  train.fingerprint = fingerprint;
+  std::optional<JsonLinesWriter> log;
+  hooks.begin = [&] {
+    folder.WriteOptions(o.record);
+    log.emplace(LogIn(train.run_folder));
+  };
+  hooks.report = [&, inner = hooks.report](const NetworkTrainReport& r) {
+    log->Add(LogLine(r));
+    if (inner) inner(r);
+  };
+  return TrainNetwork(network, data.set, task, train, hooks);
+}
+
 }  // namespace
 
 PretrainResult PretrainDenoiser(const PretrainOptions& options, const PretrainReportFunction& report) {
@@ -84,12 +146,11 @@ PretrainResult PretrainDenoiser(const PretrainOptions& options, const PretrainRe
   const auto save = [&](const NamedTensors& average) {
     denoiser->Write(options.out, As(options.store, average), Metadata(options, data));
   };
+  const RunFolder folder(options.train.run_folder, kVerb);
   const NetworkTrainResult run =
-      TrainNetwork(denoiser->module(), data.set, task, options.train, {.report = report, .save = save});
-  return {.out = options.out,
-          .images = run.images,
-          .parameters = nn::ParameterCount(denoiser->module()),
-          .finished = run.finished};
+      TrainIn(folder, denoiser->module(), data, task, options, DenoiserFingerprint(options, data),
+              {.report = report, .save = save});
+  return {.out = options.out, .images = run.images, .parameters = nn::ParameterCount(denoiser->module())};
 }
 
 PretrainResult PretrainClassifier(const PretrainOptions& options, const PretrainReportFunction& report) {
@@ -100,13 +161,11 @@ PretrainResult PretrainClassifier(const PretrainOptions& options, const Pretrain
                                                                      .classes = data.classes,
                                                                      .width = options.sizes.width});
   UseChannelsLast(*network);
-  const NetworkTrainResult run = TrainNetwork(*network, data.set, ClassificationTask(*network, data.augment),
-                                              options.train, {.report = report});
+  const RunFolder folder(options.train.run_folder, kVerb);
+  const NetworkTrainResult run = TrainIn(folder, *network, data, ClassificationTask(*network, data.augment),
+                                         options, ClassifierFingerprint(options, data), {.report = report});
   LoadStateDict(*network, run.average, "average");
-  PretrainResult result{.out = options.out,
-                        .images = run.images,
-                        .parameters = nn::ParameterCount(*network),
-                        .finished = run.finished};
+  PretrainResult result{.out = options.out, .images = run.images, .parameters = nn::ParameterCount(*network)};
   auto metadata = Metadata(options, data);
   const ClassifierFeatures features(network, "classifier", "");
   const FeatureStatistics statistics = TrainingStatistics(features, data, options.train.seed);

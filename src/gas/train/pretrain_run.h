@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "gas/train/pretrain.h"
 #include "gas/train/pretrain_data.h"
 
@@ -22,12 +24,12 @@ struct PretrainOptions {
   NoiseDistribution noise;
   torch::Dtype store = torch::kFloat32;         // of the weights in a denoiser's file
   std::map<std::string, std::string> metadata;  // added to the file's
+  nlohmann::json record;                        // the options as the user gave them, for options.json
 };
 
 struct PretrainResult {
   std::filesystem::path out;
   int64_t images = 0, parameters = 0;
-  bool finished = true;
   // Of a classifier whose data have a test split.
   std::optional<double> test_accuracy;
   std::optional<double> test_frechet_distance;  // between test and training images in its features
@@ -35,8 +37,10 @@ struct PretrainResult {
 
 using PretrainReportFunction = std::function<void(const NetworkTrainReport&)>;
 
-// Both go on from the run folder's checkpoint. Errors are those of ReadTrainingImages and TrainNetwork, and
-// Error(kBadFile) for an `init` of other sizes or classes than the data.
+// Both go on from the run folder's checkpoint, which must be of the same run: Error(kBadFile) names what
+// differs, and leaves the folder as it is. Other errors are those of ReadTrainingImages, RunFolder and
+// TrainNetwork, and Error(kBadFile) for an `init` of other sizes or classes than the data. `report` may be
+// empty.
 PretrainResult PretrainDenoiser(const PretrainOptions& options, const PretrainReportFunction& report);
 PretrainResult PretrainClassifier(const PretrainOptions& options, const PretrainReportFunction& report);
 

@@ -9,6 +9,8 @@
 #include "gas/fit/fit_problem.h"
 #include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
+#include "gas/io/json_lines.h"
+#include "gas/io/run_folder.h"
 #include "gas/solver/sampler.h"
 #include "gas/solver/solver_file.h"
 #include "gas/train/training_log.h"
@@ -27,11 +29,12 @@ struct Problem {
 };
 
 Distance DistanceFor(const TrainSolversOptions& o, const Model& model) {
-  return MakeDistance(o.loss, {.features = [&] { return ReadFeatureModel(FeatureFileOf(model)).network; },
-                               .encoder = model.encoder,
-                               .lpips = o.lpips,
-                               .device = model.device,
-                               .cache_bytes = o.loss_cache_bytes});
+  return MakeDistance(
+      o.loss, {.features = [&] { return ReadFeatureModelFor(FeatureFileOf(model), model.shape).network; },
+               .encoder = model.encoder,
+               .lpips = o.lpips,
+               .device = model.device,
+               .cache_bytes = o.loss_cache_bytes});
 }
 
 Problem OpenProblem(const TrainSolversOptions& o) {
@@ -174,12 +177,12 @@ std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, con
   GsTrainer trainer(student, problem.model.denoiser, problem.distance, trainer_options, adversary);
   TrainingRun run(trainer, run_options);
   MakeDirectory(run_options.folder);
-  TrainingLog log(run_options.folder);
+  JsonLinesWriter log(LogIn(run_options.folder));
   if (hooks.begin) hooks.begin(nfe);
   const auto start = std::chrono::steady_clock::now();
   run.Run(problem.training, problem.validation, [&](const GsStep& step) {
     if (step.validation) solver.held_out_distance = step.validation;
-    log.Add(step);
+    log.Add(LogLine(step));
     if (hooks.step) hooks.step(nfe, step);
   });
   solver.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -201,6 +204,7 @@ void CheckTrainable(const Model& model) {
 TrainSolversResult TrainSolvers(const TrainSolversOptions& o, const TrainSolversHooks& hooks) {
   const Problem problem = OpenProblem(o);
   if (hooks.loss_files && !problem.distance.source().is_null()) hooks.loss_files(problem.distance.source());
+  const RunFolder folder(o.run.folder, "gas train");
   std::vector<Student> students;
   std::vector<TrainingRunOptions> runs;
   for (const int64_t nfe : o.nfe) {
@@ -208,8 +212,7 @@ TrainSolversResult TrainSolvers(const TrainSolversOptions& o, const TrainSolvers
     runs.push_back(RunOptionsFor(o, nfe, problem));
     CheckCheckpoint(o, students.back(), runs.back(), problem.training.size());
   }
-  MakeDirectory(o.run.folder);
-  WriteFile(o.run.folder / "options.json", o.record.dump(1) + "\n");
+  folder.WriteOptions(o.record);
   SolverFile file{.schedule = problem.model.schedule,
                   .prediction = problem.model.denoiser->prediction_type(),
                   .guidance = problem.data->spec().guidance,

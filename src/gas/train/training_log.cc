@@ -1,7 +1,5 @@
 #include "gas/train/training_log.h"
 
-#include "gas/core/error.h"
-
 namespace gas {
 
 nlohmann::json LogLine(const GsStep& step) {
@@ -21,14 +19,6 @@ nlohmann::json LogLine(const GsStep& step) {
   return line;
 }
 
-TrainingLog::TrainingLog(const std::filesystem::path& folder)
-    : path_(folder / "log.jsonl"), file_(path_, std::ios::app) {
-  GAS_CHECK(file_.good(), Errc::kIo, path_.string(), ": cannot open it to write");
-}
-
-void TrainingLog::Add(const GsStep& step) {
-  file_ << LogLine(step).dump() << '\n' << std::flush;
-  GAS_CHECK(file_.good(), Errc::kIo, path_.string(), ": cannot write it");
-}
+std::filesystem::path LogIn(const std::filesystem::path& folder) { return folder / "log.jsonl"; }
 
 }  // namespace gas

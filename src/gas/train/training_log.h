@@ -3,7 +3,6 @@
 #define GAS_TRAIN_TRAINING_LOG_H_
 
 #include <filesystem>
-#include <fstream>
 
 #include <nlohmann/json.hpp>
 
@@ -15,16 +14,7 @@ namespace gas {
 nlohmann::json LogLine(const GsStep& step);
 
 // log.jsonl in the run folder; lines are added to those that are there.
-class TrainingLog {
- public:
-  explicit TrainingLog(const std::filesystem::path& folder);
-  // Throws Error(kIo) when the line cannot be written.
-  void Add(const GsStep& step);
-
- private:
-  std::filesystem::path path_;
-  std::ofstream file_;
-};
+std::filesystem::path LogIn(const std::filesystem::path& folder);
 
 }  // namespace gas
 

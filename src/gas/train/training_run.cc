@@ -1,6 +1,7 @@
 #include "gas/train/training_run.h"
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/core/seeds.h"
 #include "gas/io/file.h"
 #include "gas/teacher/table_hash.h"
@@ -68,6 +69,10 @@ void TrainingRun::Run(const TrainingPairs& training, const TrainingPairs& valida
     const bool rolled_back = trainer_.adversary() != nullptr && ActOnTrouble(step);
     if (save && !rolled_back) Save();
     if (report) report(step);
+    if (InterruptRequested() && trainer_.iteration() < trainer_.options().iterations) {
+      if (!save && !rolled_back) Save();
+      CheckInterrupt();
+    }
   }
 }
 

@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "gas/io/fingerprint.h"
 #include "gas/train/data_order.h"
-#include "gas/train/fingerprint.h"
 #include "gas/train/gs_trainer.h"
 #include "gas/train/training_pairs.h"
 #include "gas/train/trouble_policy.h"
@@ -57,7 +57,8 @@ class TrainingRun {
   // Runs to the trainer's number of iterations, from the checkpoint in the folder if there is one; it may ask
   // for more iterations than that run did. A killed run that is started again ends with the same bits on a
   // CPU. Validation never touches what training computes, unless trouble that it shows is to be acted on.
-  // Throws Error(kBadFile) for the checkpoint of another run, which is left as it is, and Error(kNumeric).
+  // Throws Error(kBadFile) for the checkpoint of another run, which is left as it is, Error(kNumeric), and,
+  // once a checkpoint is written, what CheckInterrupt throws.
   void Run(const TrainingPairs& training, const TrainingPairs& validation,
            const std::function<void(const GsStep&)>& report);
 

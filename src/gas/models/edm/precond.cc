@@ -1,6 +1,7 @@
 #include "gas/models/edm/precond.h"
 
 #include "gas/core/error.h"
+#include "gas/io/json.h"
 
 namespace gas::edm {
 namespace {
@@ -8,9 +9,9 @@ namespace {
 using Json = nlohmann::json;
 
 // The reference writes infinite bounds as the string "inf" in JSON, which has no infinity of its own.
-double Bound(const Json& value) {
+double Bound(const char* what, const Json& value) {
   if (value.is_string() && value == "inf") return std::numeric_limits<double>::infinity();
-  return value.get<double>();
+  return RealNumber(what, value);
 }
 
 double VpSigma(const PrecondConfig& c, double t) {
@@ -29,17 +30,21 @@ PrecondConfig PrecondConfigFromJson(const std::string& class_name, const Json& i
   config.class_name = class_name;
   config.network = UNetConfigFromJson(init_kwargs);
   try {
-    config.sigma_data = init_kwargs.value("sigma_data", config.sigma_data);
-    config.beta_d = init_kwargs.value("beta_d", config.beta_d);
-    config.beta_min = init_kwargs.value("beta_min", config.beta_min);
-    config.steps = init_kwargs.value("M", config.steps);
-    config.epsilon_t = init_kwargs.value("epsilon_t", config.epsilon_t);
+    for (const auto& [key, field] :
+         {std::pair{"sigma_data", &config.sigma_data}, std::pair{"beta_d", &config.beta_d},
+          std::pair{"beta_min", &config.beta_min}, std::pair{"M", &config.steps},
+          std::pair{"epsilon_t", &config.epsilon_t}}) {
+      const std::string what = std::string("network: init_kwargs.") + key;
+      if (init_kwargs.contains(key)) *field = RealNumber(what, init_kwargs[key]);
+    }
     if (class_name == "VPPrecond") {
       config.sigma_min = VpSigma(config, config.epsilon_t);
       config.sigma_max = VpSigma(config, 1.0);
     }
-    if (init_kwargs.contains("sigma_min")) config.sigma_min = Bound(init_kwargs["sigma_min"]);
-    if (init_kwargs.contains("sigma_max")) config.sigma_max = Bound(init_kwargs["sigma_max"]);
+    if (init_kwargs.contains("sigma_min"))
+      config.sigma_min = Bound("network: init_kwargs.sigma_min", init_kwargs["sigma_min"]);
+    if (init_kwargs.contains("sigma_max"))
+      config.sigma_max = Bound("network: init_kwargs.sigma_max", init_kwargs["sigma_max"]);
   } catch (const Json::exception& e) {
     Fail(Errc::kBadFile, "network: init_kwargs: ", e.what());
   }

@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
+#include "gas/io/json.h"
 #include "gas/models/edm/unet.h"
 
 namespace gas::edm {
@@ -48,21 +49,27 @@ UNetConfig DefaultsOf(const std::string& model_type) {
 
 UNetConfig UNetConfigFromJson(const Json& init_kwargs) {
   GAS_CHECK(init_kwargs.is_object(), Errc::kBadFile, "network: init_kwargs is not a JSON object");
+  const std::string where = "network: init_kwargs.";
   try {
     UNetConfig config = DefaultsOf(init_kwargs.value("model_type", "SongUNet"));
     // Arguments of the preconditioning around the network, read elsewhere.
     std::vector<std::string> known = {"img_channels", "use_fp16", "sigma_min", "sigma_max", "sigma_data",
                                       "beta_d",       "beta_min", "M",         "epsilon_t"};
     if (init_kwargs.contains("img_channels")) {
-      config.in_channels = config.out_channels = init_kwargs["img_channels"].get<int64_t>();
+      ReadField(where + "img_channels", init_kwargs["img_channels"], config.in_channels);
+      config.out_channels = config.in_channels;
     }
     VisitFields(config, [&](const char* key, auto& field) {
       known.emplace_back(key);
-      if (init_kwargs.contains(key)) init_kwargs[key].get_to(field);
+      if (init_kwargs.contains(key)) ReadField(where + key, init_kwargs[key], field);
     });
     for (const auto& [key, value] : init_kwargs.items()) {
       GAS_CHECK(std::find(known.begin(), known.end(), key) != known.end(), Errc::kBadFile,
                 "network: init_kwargs.", key, ": unknown key, did you mean ", NearestName(key, known), "?");
+    }
+    for (const auto& [key, share] :
+         {std::pair{"dropout", config.dropout}, std::pair{"label_dropout", config.label_dropout}}) {
+      GAS_CHECK(share >= 0 && share <= 1, Errc::kBadFile, where, key, " = ", share, ", must be in [0, 1]");
     }
     return config;
   } catch (const Json::exception& e) {

@@ -34,6 +34,15 @@ Tensor Numbers(const Json& json, const char* key, std::vector<int64_t> sizes, co
   return numbers;
 }
 
+std::vector<int64_t> ShapeOf(const Json& json, const std::string& where) {
+  GAS_CHECK(json.contains("shape"), Errc::kBadFile, where, ": entry shape is missing");
+  GAS_CHECK(json["shape"].is_array() && json["shape"].size() == 3, Errc::kBadFile, where,
+            ": entry shape must be a list of three numbers");
+  std::vector<int64_t> shape;
+  for (const Json& size : json["shape"]) shape.push_back(WholeNumber(where + ": shape", size, 1, kMost));
+  return shape;
+}
+
 }  // namespace
 
 GaussianMixture::GaussianMixture(const Json& mixture, const std::string& where) {
@@ -77,15 +86,12 @@ MixtureFile ParseMixtureFile(const std::string& name, std::string_view text) {
   const Json json = ParseJson(name, text);
   GAS_CHECK(json.is_object() && json.contains(kMixtureKey), Errc::kBadFile, name,
             ": is no JSON object with the entry gas_mixture, so this is not a model file of this program");
-  GAS_CHECK(json[kMixtureKey] == 1, Errc::kBadFile, name, ": gas_mixture = ", Shown(json[kMixtureKey]),
-            ", must be 1");
+  GAS_CHECK(json[kMixtureKey].is_number_integer() && json[kMixtureKey] == 1, Errc::kBadFile, name,
+            ": gas_mixture = ", Shown(json[kMixtureKey]), ", must be 1");
   MixtureFile file{GaussianMixture(json, name), {}, nullptr};
-  const Tensor shape = Numbers(json, "shape", {3}, name);
-  for (int64_t i = 0; i < 3; ++i) file.shape.push_back(shape[i].to(torch::kInt64).item<int64_t>());
-  GAS_CHECK(shape.min().item<double>() >= 1 &&
-                shape.prod().item<double>() == static_cast<double>(file.mixture.dimensions()),
-            Errc::kBadFile, name, ": shape ", Shown(json["shape"]), " must have ", file.mixture.dimensions(),
-            " entries");
+  file.shape = ShapeOf(json, name);
+  GAS_CHECK(file.shape[0] * file.shape[1] * file.shape[2] == file.mixture.dimensions(), Errc::kBadFile, name,
+            ": shape ", Shown(json["shape"]), " must have ", file.mixture.dimensions(), " entries");
   GAS_CHECK(json.contains("schedule"), Errc::kBadFile, name, ": entry schedule is missing");
   file.schedule = ScheduleFromJson(json["schedule"]);
   return file;

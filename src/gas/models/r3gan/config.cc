@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
+#include "gas/io/json.h"
 
 namespace gas::r3gan {
 namespace {
@@ -137,15 +138,18 @@ Config ConfigFor(int64_t channels, int64_t resolution, int64_t width, int64_t bl
 
 Config ConfigFromJson(const Json& init_kwargs) {
   GAS_CHECK(init_kwargs.is_object(), Errc::kBadFile, "discriminator: init_kwargs is not a JSON object");
+  const std::string where = "discriminator: init_kwargs.";
   try {
     Config config;
     std::vector<std::string> known;
     VisitFields(config, [&](const char* key, auto& field) {
       known.emplace_back(key);
-      if (init_kwargs.contains(key)) init_kwargs[key].get_to(field);
+      if (init_kwargs.contains(key)) ReadField(where + key, init_kwargs[key], field);
     });
     known.emplace_back("ConditionDimension");  // c_dim in the inner class of a snapshot
-    if (init_kwargs.contains("ConditionDimension")) init_kwargs["ConditionDimension"].get_to(config.classes);
+    if (init_kwargs.contains("ConditionDimension")) {
+      ReadField(where + "ConditionDimension", init_kwargs["ConditionDimension"], config.classes);
+    }
     for (const auto& [key, value] : init_kwargs.items()) {
       GAS_CHECK(std::find(known.begin(), known.end(), key) != known.end(), Errc::kBadFile,
                 "discriminator: init_kwargs.", key, ": unknown key, did you mean ", NearestName(key, known),

@@ -1,4 +1,4 @@
-#include "gas/train/checkpoint.h"
+#include "gas/io/checkpoint.h"
 
 #include <charconv>
 #include <span>

@@ -1,6 +1,6 @@
 // Checkpoints of training runs: groups of named tensors and text in one safetensors file.
-#ifndef GAS_TRAIN_CHECKPOINT_H_
-#define GAS_TRAIN_CHECKPOINT_H_
+#ifndef GAS_IO_CHECKPOINT_H_
+#define GAS_IO_CHECKPOINT_H_
 
 #include <filesystem>
 #include <map>
@@ -42,4 +42,4 @@ class Checkpoint {
 
 }  // namespace gas
 
-#endif  // GAS_TRAIN_CHECKPOINT_H_
+#endif  // GAS_IO_CHECKPOINT_H_

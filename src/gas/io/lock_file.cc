@@ -1,4 +1,4 @@
-#include "gas/teacher/range_claim.h"
+#include "gas/io/lock_file.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -47,7 +47,7 @@ std::string StartOf(int64_t pid) {
   return field;
 }
 
-std::optional<ClaimOwner> OwnerOf(const fs::path& lock) {
+std::optional<LockOwner> OwnerOf(const fs::path& lock) {
   Bytes bytes;
   try {
     bytes = ReadFile(lock, kMaxLockBytes);
@@ -57,15 +57,16 @@ std::optional<ClaimOwner> OwnerOf(const fs::path& lock) {
   const Json json = ParseJsonOrNone({bytes.data(), bytes.size()}).value_or(nullptr);
   const bool complete = json.is_object() && json.contains("host") && json["host"].is_string() &&
                         json.contains("pid") && json["pid"].is_number_integer() && json.contains("started") &&
-                        json["started"].is_string();
+                        json["started"].is_string() && (!json.contains("verb") || json["verb"].is_string());
   if (!complete) return std::nullopt;
-  return ClaimOwner{json["host"].get<std::string>(), json["pid"].get<int64_t>(),
-                    json["started"].get<std::string>()};
+  return LockOwner{json["host"].get<std::string>(), json["pid"].get<int64_t>(),
+                   json["started"].get<std::string>(), json.value("verb", "a process")};
 }
 
-bool CreateLock(const fs::path& lock) {
-  const ClaimOwner owner = ClaimOwner::ThisProcess();
-  const Json json = {{"host", owner.host}, {"pid", owner.pid}, {"started", owner.started}};
+bool CreateLock(const fs::path& lock, const std::string& verb) {
+  const LockOwner owner = LockOwner::ThisProcess(verb);
+  const Json json = {
+      {"host", owner.host}, {"pid", owner.pid}, {"started", owner.started}, {"verb", owner.verb}};
   return WriteNewFile(lock, json.dump() + "\n");
 }
 
@@ -80,47 +81,48 @@ void RemoveDeadLock(const fs::path& lock) {
   const bool same = ::fstat(fd.get(), &opened) == 0 && ::stat(lock.c_str(), &present) == 0 &&
                     opened.st_dev == present.st_dev && opened.st_ino == present.st_ino;
   if (!same) return;
-  const std::optional<ClaimOwner> owner = OwnerOf(lock);
+  const std::optional<LockOwner> owner = OwnerOf(lock);
   if (owner && !owner->MayBeAlive()) ::unlink(lock.c_str());
 }
 
 }  // namespace
 
-ClaimOwner ClaimOwner::ThisProcess() {
+LockOwner LockOwner::ThisProcess(const std::string& verb) {
   const int64_t pid = ::getpid();
-  return {HostName(), pid, StartOf(pid)};
+  return {HostName(), pid, StartOf(pid), verb};
 }
 
-bool ClaimOwner::MayBeAlive() const {
+bool LockOwner::MayBeAlive() const {
   if (host != HostName()) return true;
   if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return false;
   const std::string now = StartOf(pid);
   return now.empty() || started.empty() || now == started;
 }
 
-fs::path RangeClaim::LockOf(const fs::path& folder, Seed first) {
-  return folder / fmt::format("shard-{:08}.lock", first);
-}
-
-std::optional<RangeClaim> RangeClaim::Take(const fs::path& folder, Seed first) {
-  const fs::path lock = LockOf(folder, first);
-  if (CreateLock(lock)) return RangeClaim(lock);
-  const std::optional<ClaimOwner> owner = OwnerOf(lock);
+std::optional<LockFile> LockFile::Take(const fs::path& path, const std::string& verb) {
+  if (CreateLock(path, verb)) return LockFile(path);
+  const std::optional<LockOwner> owner = OwnerOf(path);
   if (!owner || owner->MayBeAlive()) return std::nullopt;
-  RemoveDeadLock(lock);
-  if (CreateLock(lock)) return RangeClaim(lock);
+  RemoveDeadLock(path);
+  if (CreateLock(path, verb)) return LockFile(path);
   return std::nullopt;  // another process was faster
 }
 
-RangeClaim::RangeClaim(RangeClaim&& other) noexcept : lock_(std::exchange(other.lock_, {})) {}
+LockFile::LockFile(LockFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
 
-RangeClaim::~RangeClaim() {
-  if (!lock_.empty()) ::unlink(lock_.c_str());
+LockFile& LockFile::operator=(LockFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  return *this;
+}
+
+LockFile::~LockFile() {
+  if (!path_.empty()) ::unlink(path_.c_str());
 }
 
 std::string DescribeOwner(const fs::path& lock) {
-  const std::optional<ClaimOwner> owner = OwnerOf(lock);
-  return owner ? fmt::format("pid {} on {}", owner->pid, owner->host) : "an unknown process";
+  const std::optional<LockOwner> owner = OwnerOf(lock);
+  return owner ? fmt::format("{} (pid {} on {})", owner->verb, owner->pid, owner->host)
+               : "an unknown process";
 }
 
 }  // namespace gas
