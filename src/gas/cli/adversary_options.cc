@@ -7,9 +7,11 @@
 
 namespace gas::cli {
 
-std::vector<OptionRow> AdversaryRows() {
-  const AdversaryOptions defaults;
-  std::vector<OptionRow> rows = {
+namespace {
+
+// What the discriminator is and minimises.
+std::vector<OptionRow> AdversaryLossRows() {
+  return {
       {.key = "adversary.discriminator",
        .flag = "--discriminator",
        .type = OptType::kText,
@@ -22,23 +24,29 @@ std::vector<OptionRow> AdversaryRows() {
       {.key = "adversary.weight",
        .flag = "--adversarial-weight",
        .type = OptType::kReal,
-       .def = DefaultOf(defaults.weight),
+       .def = DefaultOf(AdversaryOptions{}.weight),
        .min = 0,
        .max = 1e6,
        .help = "weight of the adversarial term, beside a distance of weight 1"},
       {.key = "adversary.loss",
        .flag = "--adversarial-loss",
        .type = OptType::kChoice,
-       .def = DefaultOf(kAdversarialKindNames.NameOf(defaults.loss.kind)),
+       .def = DefaultOf(kAdversarialKindNames.NameOf(AdversaryOptions{}.loss.kind)),
        .help = "how scores of real and fake samples are compared",
        .choices = kAdversarialKindNames.choices()},
       {.key = "adversary.gamma",
        .flag = "--gamma",
        .type = OptType::kReal,
-       .def = DefaultOf(defaults.loss.gamma),
+       .def = DefaultOf(AdversaryOptions{}.loss.gamma),
        .min = 0,
        .max = 1e6,
        .help = "weight of the discriminator's gradient penalties"},
+  };
+}
+
+// When it learns, and how fast.
+std::vector<OptionRow> AdversaryStepRows() {
+  return {
       {.key = "adversary.lr",
        .flag = "--discriminator-lr",
        .type = OptType::kReal,
@@ -51,21 +59,27 @@ std::vector<OptionRow> AdversaryRows() {
       {.key = "adversary.delay",
        .flag = "--adversarial-delay",
        .type = OptType::kInt,
-       .def = DefaultOf(defaults.delay),
+       .def = DefaultOf(AdversaryOptions{}.delay),
        .min = 0,
        .max = 1e9,
        .help = "iterations in which the discriminator learns alone"},
       {.key = "adversary.ramp",
        .flag = "--adversarial-ramp",
        .type = OptType::kInt,
-       .def = DefaultOf(defaults.ramp),
+       .def = DefaultOf(AdversaryOptions{}.ramp),
        .min = 0,
        .max = 1e9,
        .help = "iterations after the delay in which the weight rises to its value"},
+  };
+}
+
+// What helps it.
+std::vector<OptionRow> AdversaryHelpRows() {
+  return {
       {.key = "adversary.every",
        .flag = "--discriminator-every",
        .type = OptType::kInt,
-       .def = DefaultOf(defaults.every),
+       .def = DefaultOf(AdversaryOptions{}.every),
        .min = 1,
        .max = 1e9,
        .help = "iterations between steps of the discriminator"},
@@ -77,10 +91,16 @@ std::vector<OptionRow> AdversaryRows() {
       {.key = "adversary.on_trouble",
        .flag = "--on-trouble",
        .type = OptType::kChoice,
-       .def = DefaultOf(kOnTroubleNames.NameOf(defaults.on_trouble)),
+       .def = DefaultOf(kOnTroubleNames.NameOf(AdversaryOptions{}.on_trouble)),
        .help = "what to do at signs of trouble",
        .choices = kOnTroubleNames.choices()},
   };
+}
+
+}  // namespace
+
+std::vector<OptionRow> AdversaryRows() {
+  std::vector<OptionRow> rows = Joined({AdversaryLossRows(), AdversaryStepRows(), AdversaryHelpRows()});
   for (OptionRow& row : rows) row.only = "with --method gas";
   return rows;
 }

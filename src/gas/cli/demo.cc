@@ -23,7 +23,8 @@
 namespace gas::cli {
 namespace {
 
-std::vector<OptionRow> DemoRows() {
+// What is trained.
+std::vector<OptionRow> DemoTrainingRows() {
   return {
       ModelRow(),
       {.key = "demo.nfe",
@@ -54,6 +55,12 @@ std::vector<OptionRow> DemoRows() {
        .min = 1e-9,
        .max = 1,
        .help = "Adam step size, falling to zero along a cosine"},
+  };
+}
+
+// On what it is measured, and where that is written.
+std::vector<OptionRow> DemoDataRows() {
+  return {
       {.key = "demo.training",
        .flag = "--training",
        .type = OptType::kInt,
@@ -81,11 +88,10 @@ std::vector<OptionRow> DemoRows() {
        .value = "FOLDER"},
       NoDefault("the schedule's own", TEpsRow()),
       GuidanceRow(),
-      DtypeRow(),
-      DeviceRow(),
-      ThreadsRow(),
   };
 }
+
+std::vector<OptionRow> DemoRows() { return Joined({DemoTrainingRows(), DemoDataRows(), RunRows()}); }
 
 constexpr double kDemoAdversarialWeight = 0.01;
 constexpr Seed kTestSeed = 50000;  // apart from training seeds, as everywhere in this project

@@ -14,7 +14,8 @@
 namespace gas::cli {
 namespace {
 
-std::vector<OptionRow> EvalRows() {
+// What is compared.
+std::vector<OptionRow> EvalSolverRows() {
   return {
       ModelRow(),
       {.key = "eval.teacher",
@@ -46,6 +47,12 @@ std::vector<OptionRow> EvalRows() {
        .help = "network evaluations, such as 4,5",
        .value = "COUNTS",
        .group = "Solver"},
+  };
+}
+
+// How it is measured.
+std::vector<OptionRow> EvalMeasureRows() {
+  return {
       {.key = "eval.blocks",
        .flag = "--blocks",
        .type = OptType::kInt,
@@ -76,11 +83,10 @@ std::vector<OptionRow> EvalRows() {
        .min = 1,
        .max = 65536,
        .help = "samples at once"},
-      DtypeRow(),
-      DeviceRow(),
-      ThreadsRow(),
   };
 }
+
+std::vector<OptionRow> EvalRows() { return Joined({EvalSolverRows(), EvalMeasureRows(), RunRows()}); }
 
 std::vector<std::string> Split(const std::string& text) {
   std::vector<std::string> parts;

@@ -22,7 +22,8 @@ constexpr auto kFitLossNames = NamesOf<FitLoss>("fit.loss", {{FitLoss::kL2, "l2"
                                                              {FitLoss::kHuber, "huber"},
                                                              {FitLoss::kFeatures, "features"}});
 
-std::vector<OptionRow> FitRows() {
+// What is fitted to what.
+std::vector<OptionRow> FitProblemRows() {
   return {
       ModelRow(),
       {.key = "student.nfe",
@@ -52,6 +53,12 @@ std::vector<OptionRow> FitRows() {
        .min = 1,
        .max = 1e7,
        .help = "further trajectories: they choose between candidates, and their error is reported"},
+  };
+}
+
+// What the solver looks like.
+std::vector<OptionRow> FitSolverRows() {
+  return {
       {.key = "fit.guidance",
        .flag = "--guidance",
        .type = OptType::kText,
@@ -80,6 +87,12 @@ std::vector<OptionRow> FitRows() {
        .def = "1",
        .help = "time of the first evaluation, after a spectral jump from pure noise; 1 for no jump, or auto",
        .value = "TIME"},
+  };
+}
+
+// How its times are searched.
+std::vector<OptionRow> FitSearchRows() {
+  return {
       {.key = "fit.budget",
        .flag = "--budget",
        .type = OptType::kInt,
@@ -103,6 +116,12 @@ std::vector<OptionRow> FitRows() {
        .min = 0,
        .max = 1000,
        .help = "predictions that a row uses, 0 for all"},
+  };
+}
+
+// How its coefficients are found.
+std::vector<OptionRow> FitCoefficientRows() {
+  return {
       {.key = "fit.preserve_constant",
        .flag = "--preserve-constant",
        .type = OptType::kFlag,
@@ -132,10 +151,11 @@ std::vector<OptionRow> FitRows() {
        .def = "runs/fit",
        .help = "folder for solver.gas.json",
        .value = "FOLDER"},
-      DtypeRow(),
-      DeviceRow(),
-      ThreadsRow(),
   };
+}
+
+std::vector<OptionRow> FitRows() {
+  return Joined({FitProblemRows(), FitSolverRows(), FitSearchRows(), FitCoefficientRows(), RunRows()});
 }
 
 // The scale on which the absolute difference is smooth.

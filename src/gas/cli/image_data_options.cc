@@ -7,7 +7,8 @@ namespace {
 
 constexpr const char* kAugmentation = "Augmentation";
 
-std::vector<OptionRow> AugmentRows() {
+// How images are moved.
+std::vector<OptionRow> AugmentMoveRows() {
   return {
       {.key = "augment.shift",
        .flag = "--shift",
@@ -33,6 +34,12 @@ std::vector<OptionRow> AugmentRows() {
        .max = 180,
        .help = "largest random rotation, in degrees",
        .group = kAugmentation},
+  };
+}
+
+// How they are coloured and mirrored.
+std::vector<OptionRow> AugmentLookRows() {
+  return {
       {.key = "augment.hue",
        .flag = "--hue",
        .type = OptType::kReal,
@@ -61,7 +68,7 @@ std::vector<std::string> Names(const std::string& text) {
 }  // namespace
 
 std::vector<OptionRow> ImageDataRows() {
-  std::vector<OptionRow> rows = {
+  const std::vector<OptionRow> rows = {
       {.key = "data.folder",
        .flag = "--data",
        .type = OptType::kText,
@@ -83,8 +90,7 @@ std::vector<OptionRow> ImageDataRows() {
        .max = 4096,
        .help = "pixels on a side; larger images are cut to squares and reduced; 0: as they are"},
   };
-  for (const OptionRow& row : AugmentRows()) rows.push_back(row);
-  return rows;
+  return Joined({rows, AugmentMoveRows(), AugmentLookRows()});
 }
 
 PretrainData ReadImageData(const Options& o) {

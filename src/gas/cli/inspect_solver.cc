@@ -118,6 +118,13 @@ std::string Percent(const LintReport& report, const LintValue& at) {
   return fmt::format("{:+.2f} %", 100 * at.value) + LintPlace(report, at);
 }
 
+void PrintFindings(const LintReport& report) {
+  for (const LintFinding& finding : report.findings) {
+    const bool note = finding.verdict == LintVerdict::kSafe;
+    std::cout << fmt::format("    {}: {}\n", note ? "note" : LintVerdictName(finding.verdict), finding.text);
+  }
+}
+
 void PrintLint(const LintReport& report) {
   std::cout << fmt::format("  lint: {}\n", LintVerdictName(report.verdict));
   std::cout << "    constant image: brightness of the sample " << Percent(report, report.brightness)
@@ -154,10 +161,7 @@ void PrintLint(const LintReport& report) {
         "    whole timesteps of {}: up to {:.2g} % of a step in lambda, at evaluation {}\n", report.timesteps,
         100 * report.timestep_shift, report.timestep_row);
   }
-  for (const LintFinding& finding : report.findings) {
-    const bool note = finding.verdict == LintVerdict::kSafe;
-    std::cout << fmt::format("    {}: {}\n", note ? "note" : LintVerdictName(finding.verdict), finding.text);
-  }
+  PrintFindings(report);
 }
 
 Json ToJson(const LintReport& report, const LintValue& v) {

@@ -66,6 +66,12 @@ Options::Options(std::vector<OptionRow> rows) : rows_(std::move(rows)) {
   for (const OptionRow& row : rows_) values_[row.key] = {row.def, kDefault};
 }
 
+std::vector<OptionRow> Joined(std::initializer_list<std::vector<OptionRow>> lists) {
+  std::vector<OptionRow> rows;
+  for (const std::vector<OptionRow>& list : lists) rows.insert(rows.end(), list.begin(), list.end());
+  return rows;
+}
+
 const OptionRow& Options::Row(std::string_view key) const {
   for (const OptionRow& row : rows_) {
     if (key == row.key) return row;

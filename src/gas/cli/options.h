@@ -4,6 +4,7 @@
 #define GAS_CLI_OPTIONS_H_
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <span>
@@ -43,6 +44,9 @@ std::string DefaultOf(double value);
 inline std::string DefaultOf(std::string_view name) { return std::string(name); }
 
 // The resolved options of one run, with where each value came from.
+// One list after the other.
+std::vector<OptionRow> Joined(std::initializer_list<std::vector<OptionRow>> lists);
+
 class Options {
  public:
   // Defaults of `rows`.

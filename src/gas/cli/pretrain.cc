@@ -21,9 +21,9 @@ enum class Store { kFloat32, kBfloat16 };
 constexpr auto kStoreNames =
     NamesOf<Store>("pretrain.store", {{Store::kFloat32, "float32"}, {Store::kBfloat16, "bfloat16"}});
 
-// What is read and written.
-std::vector<OptionRow> FileRows() {
-  std::vector<OptionRow> rows = {
+// What is made, and where.
+std::vector<OptionRow> PretrainTargetRows() {
+  return {
       {.key = "pretrain.what",
        .flag = "--what",
        .type = OptType::kChoice,
@@ -42,6 +42,12 @@ std::vector<OptionRow> FileRows() {
        .def = "",
        .help = "model file to write, a denoiser's at each checkpoint too [RUN/model.safetensors]",
        .value = "FILE"},
+  };
+}
+
+// From what it is made.
+std::vector<OptionRow> PretrainSourceRows() {
+  return {
       {.key = "pretrain.store",
        .flag = "--store",
        .type = OptType::kChoice,
@@ -70,12 +76,10 @@ std::vector<OptionRow> FileRows() {
        .def = "",
        .help = "name and licence of the images, for the file [the folder's name]"},
   };
-  for (const OptionRow& row : ImageDataRows()) rows.push_back(row);
-  return rows;
 }
 
 // How it is trained.
-std::vector<OptionRow> TrainingRows() {
+std::vector<OptionRow> PretrainStepRows() {
   return {
       {.key = "pretrain.images",
        .flag = "--images",
@@ -112,6 +116,12 @@ std::vector<OptionRow> TrainingRows() {
        .min = 0,
        .max = 0.999999,
        .help = "decay of the average of the weights"},
+  };
+}
+
+// What the noise is, and what happens beside the steps.
+std::vector<OptionRow> PretrainNoiseRows() {
+  return {
       {.key = "pretrain.sigma_mean",
        .flag = "--sigma-mean",
        .type = OptType::kReal,
@@ -142,14 +152,12 @@ std::vector<OptionRow> TrainingRows() {
        .min = 1,
        .max = 1e6,
        .help = "time between checkpoints"},
-      DtypeRow(),
-      DeviceRow(),
-      ThreadsRow(),
   };
 }
 
 // The network's sizes.
-std::vector<OptionRow> SizeRows() {
+// What a new network is like.
+std::vector<OptionRow> PretrainSizeRows() {
   return {
       {.key = "pretrain.width",
        .flag = "--width",
@@ -174,6 +182,12 @@ std::vector<OptionRow> SizeRows() {
        .help = "channels over the width at each level, from full resolution down",
        .value = "LIST",
        .only = kNewDenoiserOnly},
+  };
+}
+
+// Where it attends, and to what.
+std::vector<OptionRow> PretrainAttentionRows() {
+  return {
       {.key = "pretrain.attention",
        .flag = "--attention",
        .type = OptType::kText,
@@ -193,10 +207,8 @@ std::vector<OptionRow> SizeRows() {
 }
 
 std::vector<OptionRow> PretrainRows() {
-  std::vector<OptionRow> rows = FileRows();
-  for (const OptionRow& row : SizeRows()) rows.push_back(row);
-  for (const OptionRow& row : TrainingRows()) rows.push_back(row);
-  return rows;
+  return Joined({PretrainTargetRows(), PretrainSourceRows(), ImageDataRows(), PretrainSizeRows(),
+                 PretrainAttentionRows(), PretrainStepRows(), PretrainNoiseRows(), RunRows()});
 }
 
 struct PretrainSettings {

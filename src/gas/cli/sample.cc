@@ -22,7 +22,8 @@ constexpr auto kSampleFormatNames =
                                             {SampleFormat::kGrid, "grid", "one PNG"},
                                             {SampleFormat::kSafetensors, "safetensors"}});
 
-std::vector<OptionRow> SampleRows() {
+// What makes the samples.
+std::vector<OptionRow> SampleSolverRows() {
   return {
       ModelRow(),
       NoDefault("1, or the solver file's", GuidanceRow()),
@@ -51,6 +52,12 @@ std::vector<OptionRow> SampleRows() {
        .group = "Solver"},
       NoDefault("the schedule's own, or the solver file's", TEpsRow()),
       ForceRow(),
+  };
+}
+
+// Which samples.
+std::vector<OptionRow> SampleSeedRows() {
+  return {
       {.key = "sample.seeds",
        .flag = "--seeds",
        .type = OptType::kText,
@@ -71,6 +78,12 @@ std::vector<OptionRow> SampleRows() {
        .help = "folder for png; file for grid and safetensors, whose name is used as it is [runs/samples, "
                "with the format's ending for a file]",
        .value = "PATH"},
+  };
+}
+
+// How they are written.
+std::vector<OptionRow> SampleFormatRows() {
+  return {
       {.key = "sample.format",
        .flag = "--format",
        .type = OptType::kChoice,
@@ -92,10 +105,11 @@ std::vector<OptionRow> SampleRows() {
        .min = 1,
        .max = 65536,
        .help = "samples at once"},
-      DtypeRow(),
-      DeviceRow(),
-      ThreadsRow(),
   };
+}
+
+std::vector<OptionRow> SampleRows() {
+  return Joined({SampleSolverRows(), SampleSeedRows(), SampleFormatRows(), RunRows()});
 }
 
 struct SampleSettings {

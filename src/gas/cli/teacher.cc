@@ -14,7 +14,8 @@
 namespace gas::cli {
 namespace {
 
-std::vector<OptionRow> TeacherRows() {
+// What makes the samples.
+std::vector<OptionRow> TeacherSolverRows() {
   return {
       ModelRow(),
       NoDefault("1, or the solver file's", GuidanceRow()),
@@ -43,6 +44,12 @@ std::vector<OptionRow> TeacherRows() {
        .group = "Solver"},
       NoDefault("the schedule's own, or the solver file's", TEpsRow()),
       ForceRow(),
+  };
+}
+
+// Which samples, and how they are kept.
+std::vector<OptionRow> TeacherSampleRows() {
+  return {
       {.key = "teacher.seeds",
        .flag = "--seeds",
        .type = OptType::kText,
@@ -77,11 +84,10 @@ std::vector<OptionRow> TeacherRows() {
            fmt::format("seeds in a range, so at most that many samples per file [the folder's own; in a new "
                        "one at most {}, and no more than take a minute to make]",
                        kMostInAShard)},
-      DtypeRow(),
-      DeviceRow(),
-      ThreadsRow(),
   };
 }
+
+std::vector<OptionRow> TeacherRows() { return Joined({TeacherSolverRows(), TeacherSampleRows(), RunRows()}); }
 
 struct TeacherSettings {
   ModelRequest model;

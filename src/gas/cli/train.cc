@@ -25,11 +25,9 @@ constexpr auto kTrainMethodNames =
 constexpr std::string_view kLpipsPrefix = "lpips-";
 constexpr const char* kLpipsOnly = "with an lpips loss";
 
-std::vector<OptionRow> TrainRows() {
-  const GsTrainerOptions defaults;
-  const TrainingRunOptions run;
-  const StudentConfig student;
-  std::vector<OptionRow> rows = {
+// What is learnt from what.
+std::vector<OptionRow> TrainProblemRows() {
+  return {
       ModelRow(),
       {.key = "train.method",
        .flag = "--method",
@@ -53,28 +51,40 @@ std::vector<OptionRow> TrainRows() {
       {.key = "student.nfe",
        .flag = "--nfe",
        .type = OptType::kText,
-       .def = DefaultOf(student.steps),
+       .def = DefaultOf(StudentConfig{}.steps),
        .help = "network evaluations, one number or several such as 4,5,6",
        .value = "COUNTS"},
+  };
+}
+
+// What a student is.
+std::vector<OptionRow> StudentRows() {
+  return {
       {.key = "student.order",
        .flag = "--order",
        .type = OptType::kInt,
-       .def = DefaultOf(student.order),
+       .def = DefaultOf(StudentConfig{}.order),
        .min = 0,
        .max = 1000,
        .help = "earlier evaluations that a step uses, at most --nfe; 0 for all"},
       {.key = "student.base",
        .flag = "--base",
        .type = OptType::kChoice,
-       .def = DefaultOf(kThirdOrderBaseNames.NameOf(student.base)),
+       .def = DefaultOf(kThirdOrderBaseNames.NameOf(StudentConfig{}.base)),
        .help = "third-order base solver",
        .choices = kThirdOrderBaseNames.choices()},
       {.key = "student.parametrization",
        .flag = "--parametrization",
        .type = OptType::kChoice,
-       .def = DefaultOf(kParametrizationNames.NameOf(student.parametrization)),
+       .def = DefaultOf(kParametrizationNames.NameOf(StudentConfig{}.parametrization)),
        .help = "what is trained",
        .choices = kParametrizationNames.choices()},
+  };
+}
+
+// What training begins from.
+std::vector<OptionRow> TrainStartRows() {
+  return {
       {.key = "student.grid",
        .flag = "--grid",
        .type = OptType::kText,
@@ -97,6 +107,12 @@ std::vector<OptionRow> TrainRows() {
        .type = OptType::kFlag,
        .def = "false",
        .help = "train corrections of each band of a spectral table"},
+  };
+}
+
+// What is minimised.
+std::vector<OptionRow> TrainLossRows() {
+  return {
       {.key = "train.loss",
        .flag = "--loss",
        .type = OptType::kText,
@@ -125,24 +141,30 @@ std::vector<OptionRow> TrainRows() {
        .max = 1e7,
        .help = "MiB in which losses keep features of the teacher's samples",
        .only = "with a loss of features, self or lpips"},
+  };
+}
+
+// How it is minimised.
+std::vector<OptionRow> TrainStepRows() {
+  return {
       {.key = "train.iterations",
        .flag = "--iterations",
        .type = OptType::kInt,
-       .def = DefaultOf(defaults.iterations),
+       .def = DefaultOf(GsTrainerOptions{}.iterations),
        .min = 1,
        .max = 1e9,
        .help = "steps of Adam"},
       {.key = "train.batch",
        .flag = "--batch",
        .type = OptType::kInt,
-       .def = DefaultOf(run.batch),
+       .def = DefaultOf(TrainingRunOptions{}.batch),
        .min = 1,
        .max = 65536,
        .help = "samples per step"},
       {.key = "train.lr",
        .flag = "--lr",
        .type = OptType::kReal,
-       .def = DefaultOf(defaults.lr),
+       .def = DefaultOf(GsTrainerOptions{}.lr),
        .min = 1e-9,
        .max = 1,
        .help = "Adam step size"},
@@ -151,17 +173,23 @@ std::vector<OptionRow> TrainRows() {
        .type = OptType::kFlag,
        .def = "false",
        .help = "let the step size fall to zero along a cosine"},
+  };
+}
+
+// What happens beside the steps.
+std::vector<OptionRow> TrainUpkeepRows() {
+  return {
       {.key = "train.ema",
        .flag = "--ema",
        .type = OptType::kReal,
-       .def = DefaultOf(defaults.ema_decay),
+       .def = DefaultOf(GsTrainerOptions{}.ema_decay),
        .min = 0,
        .max = 0.999999,
        .help = "decay of the average of the student; the average is the result"},
       {.key = "train.max_grad_norm",
        .flag = "--max-grad-norm",
        .type = OptType::kReal,
-       .def = DefaultOf(defaults.max_grad_norm),
+       .def = DefaultOf(GsTrainerOptions{}.max_grad_norm),
        .min = 1e-9,
        .max = 1e9,
        .help = "norm to which gradients are clipped"},
@@ -176,10 +204,16 @@ std::vector<OptionRow> TrainRows() {
       {.key = "train.checkpoint_every",
        .flag = "--checkpoint-every",
        .type = OptType::kInt,
-       .def = DefaultOf(run.checkpoint_every),
+       .def = DefaultOf(TrainingRunOptions{}.checkpoint_every),
        .min = 0,
        .max = 1e9,
        .help = "iterations between checkpoints, 0 for the end alone"},
+  };
+}
+
+// How the run goes.
+std::vector<OptionRow> TrainRunRows() {
+  return {
       {.key = "train.activations",
        .flag = "--activations",
        .type = OptType::kChoice,
@@ -200,8 +234,11 @@ std::vector<OptionRow> TrainRows() {
        .help = "run folder: solver.gas.json, checkpoints, log; an interrupted run continues from it",
        .value = "FOLDER"},
   };
-  for (const auto& more : {AdversaryRows(), RunRows()}) rows.insert(rows.end(), more.begin(), more.end());
-  return rows;
+}
+
+std::vector<OptionRow> TrainRows() {
+  return Joined({TrainProblemRows(), StudentRows(), TrainStartRows(), TrainLossRows(), TrainStepRows(),
+                 TrainUpkeepRows(), TrainRunRows(), AdversaryRows(), RunRows()});
 }
 
 struct LossSettings {
