@@ -6,6 +6,7 @@
 #include <torch/cuda.h>
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/core/seeds.h"
 #include "gas/nn/flops.h"
 #include "gas/solver/registry.h"
@@ -20,6 +21,7 @@ constexpr double kGiga = 1e9;
 double MedianSeconds(double budget, torch::Device device, const std::function<void()>& work) {
   using Clock = std::chrono::steady_clock;
   const auto timed = [&] {
+    CheckInterrupt();
     const auto start = Clock::now();
     work();
     if (device.is_cuda()) torch::cuda::synchronize();
