@@ -1,6 +1,8 @@
 #include "gas/core/seeds.h"
 
+#include <array>
 #include <charconv>
+#include <limits>
 #include <numeric>
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -17,6 +19,32 @@ Seed ParseSeed(std::string_view text, std::string_view whole) {
             "seeds \"", whole, "\": \"", text,
             "\" is not a whole number in [0, 2^63), write for example 0-63,100");
   return seed;
+}
+
+// The state of a Mersenne Twister from the two words of a seed, by the `init_by_array` of its authors
+// (Matsumoto and Nishimura, mt19937ar.c of 2002): every seed has a state of its own.
+at::mt19937 TwisterOfTwoWords(Seed seed) {
+  constexpr uint32_t kSize = at::MERSENNE_STATE_N;
+  const std::array<uint32_t, 2> words = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
+  at::mt19937 twister(19650218);
+  at::mt19937_data_pod data = twister.data();
+  data.seed_ = seed;
+  std::array<uint32_t, kSize>& state = data.state_;
+  uint32_t i = 1;
+  const auto before = [&] { return state[i - 1] ^ (state[i - 1] >> 30); };
+  const auto advance = [&] {
+    if (++i < kSize) return;
+    state[0] = state[kSize - 1];
+    i = 1;
+  };
+  for (uint32_t k = 0; k < kSize; ++k, advance()) {
+    const uint32_t word = k % 2;
+    state[i] = (state[i] ^ (before() * 1664525)) + words[word] + word;
+  }
+  for (uint32_t k = 1; k < kSize; ++k, advance()) state[i] = (state[i] ^ (before() * 1566083941)) - i;
+  state[0] = 0x80000000;
+  twister.set_data(data);
+  return twister;
 }
 
 }  // namespace
@@ -59,13 +87,20 @@ std::vector<Seed> SeedRange(Seed first, int64_t count) {
   return seeds;
 }
 
+at::Generator GeneratorOf(Seed seed) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  if (seed > std::numeric_limits<uint32_t>::max()) {
+    generator.get<at::CPUGeneratorImpl>()->set_engine(TwisterOfTwoWords(seed));
+  }
+  return generator;
+}
+
 Tensor NoiseFor(std::span<const Seed> seeds, at::IntArrayRef shape) {
   std::vector<int64_t> full{static_cast<int64_t>(seeds.size())};
   full.insert(full.end(), shape.begin(), shape.end());
   Tensor noise = torch::empty(full, torch::kFloat32);
   for (size_t i = 0; i < seeds.size(); ++i) {
-    auto generator = at::make_generator<at::CPUGeneratorImpl>(seeds[i]);
-    noise[static_cast<int64_t>(i)].copy_(torch::randn(shape, generator, torch::kFloat32));
+    noise[static_cast<int64_t>(i)].copy_(torch::randn(shape, GeneratorOf(seeds[i]), torch::kFloat32));
   }
   return noise;
 }

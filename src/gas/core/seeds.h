@@ -24,9 +24,12 @@ std::string FormatSeeds(std::span<const Seed> seeds);
 // first, first + 1, ..., `count` of them.
 std::vector<Seed> SeedRange(Seed first, int64_t count);
 
-// Standard normal noise [B, shape...] float32 on the CPU, row i from a CPU generator seeded with seeds[i].
-// Equal to the per-seed noise of the EDM and GAS programs, and independent of batching, rank and earlier
-// draws.
+// A generator on the CPU whose numbers are those of no other seed. Below 2^32 it is LibTorch's for that seed;
+// LibTorch drops the upper half of larger ones, which here go into the generator's state too.
+at::Generator GeneratorOf(Seed seed);
+
+// Standard normal noise [B, shape...] float32 on the CPU, row i from GeneratorOf(seeds[i]). Below 2^32 equal
+// to the per-seed noise of the EDM and GAS programs; independent of batching, rank and earlier draws.
 Tensor NoiseFor(std::span<const Seed> seeds, at::IntArrayRef shape);
 
 // Class labels [B] int64 in [0, classes): a function of each seed alone, independent of its noise.
