@@ -85,6 +85,15 @@ TEST(EdmNetworks, RefuseWhatCannotBe) {
   config = {};
   config.img_resolution = 30;
   EXPECT_ERROR(edm::MakeUNet(config), Errc::kBadOption, "img_resolution = 30, must be a multiple of 8");
+  config = {.model_channels = 8, .channel_mult = {1, 2}, .num_blocks = 1};
+  config.resample_filter = {1, 2, 1};
+  EXPECT_ERROR(edm::MakeUNet(config), Errc::kBadOption,
+               "resample_filter has 3 taps, must be an even number of them");
+  config.resample_filter = {1, 3};
+  EXPECT_NO_THROW(edm::MakeUNet(config));
+  config.model_type = "DhariwalUNet";
+  EXPECT_ERROR(edm::MakeUNet(config), Errc::kBadOption,
+               "resample_filter = [1, 3], must be [1, 1] for DhariwalUNet");
   EXPECT_ERROR(edm::PrecondConfigFromJson("VEPrecond2", nlohmann::json::object()), Errc::kBadFile,
                "VEPrecond2");
   EXPECT_ERROR(edm::OneHotLabels(torch::tensor({3, 11}), 10), Errc::kBadOption,

@@ -49,6 +49,31 @@ TEST(FeatureDiscriminator, ItsDefaultSeesEachResolutionOnceAndOwnsItsHeadsAlone)
   }
 }
 
+// The score from the state dictionary alone: sum over noise levels and maps of the mean over positions of
+// score(leaky(hidden(map / scale), 0.2)).
+TEST(FeatureDiscriminator, ScoresAsItsDefinitionSays) {
+  torch::manual_seed(5);
+  const auto network = NetworkOf("edm_adm_small");
+  const auto encoder = EncoderOf(network);
+  FeatureDiscriminator discriminator(encoder, {.sigmas = {0.1, 0.5}, .width = 5});
+  const auto weights = StateDict(discriminator);
+  const Tensor images = ImagesFor(*network, 2), labels = NetworkLabels(*network);
+  Tensor expected = torch::zeros({2});
+  int64_t head = 0;
+  for (const double sigma : {0.1, 0.5}) {
+    const auto features = encoder->Maps(images, sigma, {.labels = labels});
+    for (const int64_t map : discriminator.config().maps) {
+      const auto of = [&](const char* name) { return weights.at("head" + std::to_string(head) + name); };
+      const Tensor hidden =
+          torch::conv2d(features[map] / of(".scale"), of(".hidden.weight"), of(".hidden.bias"));
+      const Tensor active = torch::where(hidden > 0, hidden, 0.2 * hidden);
+      expected += torch::conv2d(active, of(".score.weight"), of(".score.bias")).mean({1, 2, 3});
+      ++head;
+    }
+  }
+  EXPECT_TRUE(Close(discriminator.forward(images, labels), expected, 1e-4, 1e-5));
+}
+
 TEST(FeatureDiscriminator, RowsDoNotMixAndLabelsMatterWhereTheNetworkHasThem) {
   for (const std::string& name : testing::ReferenceNetworkNames()) {
     SCOPED_TRACE(name);

@@ -57,6 +57,19 @@ TEST_F(ModelFile, DenoiserIsTheNetworkSeenAsVp) {
   EXPECT_TRUE(testing::Close(d, expected, 1e-5, 0));
 }
 
+// The filter is in the weights and in the configuration, and both must say the same.
+TEST_F(ModelFile, AFilterThatContradictsTheConfigurationIsRefused) {
+  const testing::Fixture fixture("edm_networks/vp_ddpmpp");
+  weights_ = testing::TensorsBelow(fixture, "weights/");
+  config_ = testing::ReferenceNetwork(fixture)->config();
+  edm::WriteEdmModel(path_, config_, weights_, {});
+  EXPECT_NO_THROW(OpenModel(path_.string()));
+  config_.network.resample_filter = {1, 3};
+  edm::WriteEdmModel(path_, config_, weights_, {});
+  EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile,
+               "resample_filter is not the filter of init_kwargs.resample_filter, [1, 3]");
+}
+
 TEST_F(ModelFile, GuidanceCombinesBothPredictions) {
   edm::WriteEdmModel(path_, config_, weights_, {});
   const Model plain = OpenModel(path_.string()), guided = OpenModel(path_.string(), {.guidance = 2.5});

@@ -82,11 +82,84 @@ TEST(Resample, ConstantsStayConstantAndAdjointHolds) {
   EXPECT_NEAR(left, right, 1e-12);
 }
 
+// The definition of both, position by position: a plain convolution and its transpose with stride 2, four
+// times f (x) f / sum(f)^2 where it doubles.
+Tensor ResampledByDefinition(const Tensor& x, const std::vector<double>& taps, bool up) {
+  const int64_t side = x.size(2), count = static_cast<int64_t>(taps.size()), pad = (count - 1) / 2;
+  const int64_t result_side = up ? 2 * side : side / 2;
+  double sum = 0;
+  for (const double tap : taps) sum += tap;
+  const Tensor y = torch::zeros({x.size(0), x.size(1), result_side, result_side}, x.options());
+  using torch::indexing::Slice;
+  const int64_t small = std::min(side, result_side), large = std::max(side, result_side);
+  for (int64_t i = 0; i < small; ++i) {
+    for (int64_t j = 0; j < small; ++j) {
+      for (int64_t k = 0; k < count; ++k) {
+        for (int64_t l = 0; l < count; ++l) {
+          const int64_t row = 2 * i + k - pad, column = 2 * j + l - pad;  // in the larger image
+          if (row < 0 || row >= large || column < 0 || column >= large) continue;
+          const double weight = taps[k] * taps[l] / (sum * sum);
+          if (up) {
+            y.index({Slice(), Slice(), row, column}) += 4 * weight * x.index({Slice(), Slice(), i, j});
+          } else {
+            y.index({Slice(), Slice(), i, j}) += weight * x.index({Slice(), Slice(), row, column});
+          }
+        }
+      }
+    }
+  }
+  return y;
+}
+
+TEST(Resample, AnyFilterIsItsDefinition) {
+  torch::manual_seed(4);
+  const Tensor x = torch::randn({2, 3, 6, 6}, torch::kFloat64);
+  for (const std::vector<double>& taps :
+       {std::vector<double>{1, 1}, {2, 2}, {1, 3}, {3, 1}, {1, -0.25}, {1, 3, 3, 1}, {1, 2, 3, 5}}) {
+    for (const bool up : {false, true}) {
+      const auto layer = std::make_shared<nn::Conv2dImpl>(
+          nn::Conv2dOptions{.in = 3, .out = 3, .kernel = 0, .up = up, .down = !up, .resample_filter = taps});
+      layer->to(torch::kFloat64);
+      // The filter itself is rounded to float32, as in the published networks.
+      EXPECT_TRUE(Close(layer->forward(x), ResampledByDefinition(x, taps, up), 1e-6, 0))
+          << at::ArrayRef<double>(taps) << (up ? " up" : " down");
+    }
+  }
+}
+
+TEST(Resample, FiltersThatAreNoneAreRefused) {
+  EXPECT_ERROR(nn::ResampleFilter({}), Errc::kBadOption, "resample_filter: 0 taps, must be in [1, 64]");
+  EXPECT_ERROR(nn::ResampleFilter({1, -1}), Errc::kBadOption,
+               "resample_filter: the taps add up to 0, must be finite and not 0");
+}
+
 TEST(FlopCounter, CountsAMultiplyAddAsTwo) {
   const nn::FlopCounter counter;
   nn::Conv2d(torch::zeros({2, 3, 8, 8}), torch::zeros({5, 3, 3, 3}), {}, 1);
   nn::FullyConnected(torch::zeros({7, 4}), torch::zeros({6, 4}), {});
   EXPECT_EQ(counter.flops(), 2.0 * 2 * 5 * 64 * 27 + 2.0 * 7 * 6 * 4);
+}
+
+TEST(FlopCounter, AnInnerOneLeavesTheOuterCounting) {
+  const nn::FlopCounter outer;
+  const auto product = [] { nn::FullyConnected(torch::zeros({7, 4}), torch::zeros({6, 4}), {}); };
+  {
+    const nn::FlopCounter inner;
+    product();
+    EXPECT_EQ(inner.flops(), 2.0 * 7 * 6 * 4);
+  }
+  product();
+  EXPECT_EQ(outer.flops(), 2 * 2.0 * 7 * 6 * 4);
+}
+
+// On CPUs this is the fast layout, and images follow that of the weights.
+TEST(StateDictionary, UseChannelsLastLaysImagesWeightsOut) {
+  const auto conv = std::make_shared<nn::Conv2dImpl>(nn::Conv2dOptions{.in = 3, .out = 5});
+  const Tensor before = conv->weight.clone();
+  UseChannelsLast(*conv);
+  EXPECT_TRUE(conv->weight.is_contiguous(torch::MemoryFormat::ChannelsLast));
+  EXPECT_FALSE(conv->weight.is_contiguous());
+  EXPECT_TRUE(conv->weight.equal(before));
 }
 
 }  // namespace

@@ -20,6 +20,8 @@ Tensor Draw(at::IntArrayRef shape, const Init& init, double scale, int64_t fan_i
   GAS_ASSERT(false);
 }
 
+bool IsBox(const std::vector<double>& taps) { return taps.size() == 2 && taps[0] == taps[1]; }
+
 }  // namespace
 
 LinearImpl::LinearImpl(int64_t in, int64_t out, bool with_bias, const Init& init) {
@@ -46,22 +48,29 @@ Conv2dImpl::Conv2dImpl(const Conv2dOptions& options) : o_(options) {
     resample_filter = register_buffer("resample_filter", ResampleFilter(o_.resample_filter));
 }
 
+Tensor Conv2dImpl::Upsampled(const Tensor& x, int64_t padding) const {
+  return IsBox(o_.resample_filter) ? UpsampleBox2x(x) : Upsample2x(x, resample_filter, padding);
+}
+
+Tensor Conv2dImpl::Downsampled(const Tensor& x, int64_t padding) const {
+  return IsBox(o_.resample_filter) ? DownsampleBox2x(x) : Downsample2x(x, resample_filter, padding);
+}
+
 Tensor Conv2dImpl::Fused(const Tensor& x) const {
   const int64_t weight_pad = o_.kernel / 2, filter_pad = (resample_filter.size(2) - 1) / 2;
   if (o_.up) {
-    const Tensor wide = Upsample2x(x, resample_filter, std::max<int64_t>(filter_pad - weight_pad, 0));
+    const Tensor wide = Upsampled(x, std::max<int64_t>(filter_pad - weight_pad, 0));
     return Conv2d(wide, weight, bias, std::max<int64_t>(weight_pad - filter_pad, 0));
   }
   // The bias passes the filter unchanged, because the filter sums to one and nothing is padded there.
-  return Downsample2x(Conv2d(x, weight, bias, weight_pad + filter_pad), resample_filter, 0);
+  return Downsampled(Conv2d(x, weight, bias, weight_pad + filter_pad), 0);
 }
 
 Tensor Conv2dImpl::forward(const Tensor& x) {
   if (!o_.up && !o_.down) return Conv2d(x, weight, bias, o_.kernel / 2);
   if (o_.fused_resample && weight.defined()) return Fused(x);
   const int64_t padding = (resample_filter.size(2) - 1) / 2;
-  const Tensor resampled =
-      o_.up ? Upsample2x(x, resample_filter, padding) : Downsample2x(x, resample_filter, padding);
+  const Tensor resampled = o_.up ? Upsampled(x, padding) : Downsampled(x, padding);
   return weight.defined() ? Conv2d(resampled, weight, bias, o_.kernel / 2) : resampled;
 }
 

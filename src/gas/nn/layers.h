@@ -39,6 +39,8 @@ struct Conv2dImpl : torch::nn::Module {
 
  private:
   Tensor Fused(const Tensor& x) const;
+  Tensor Upsampled(const Tensor& x, int64_t padding) const;
+  Tensor Downsampled(const Tensor& x, int64_t padding) const;
   Conv2dOptions o_;
 };
 using Conv2dLayer = std::shared_ptr<Conv2dImpl>;

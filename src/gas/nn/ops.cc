@@ -1,5 +1,7 @@
 #include "gas/nn/ops.h"
 
+#include <numeric>
+
 #include "gas/core/error.h"
 #include "gas/nn/convolution.h"
 #include "gas/nn/flops.h"
@@ -7,10 +9,6 @@
 
 namespace gas::nn {
 namespace {
-
-// The two-tap box filter, the most common one, has direct kernels that are several times faster than a
-// grouped convolution.
-bool IsBox2(const Tensor& filter, int64_t padding) { return filter.size(2) == 2 && padding == 0; }
 
 Tensor PerChannel(const Tensor& filter, int64_t channels, const Tensor& like, double scale) {
   return (filter.to(like.scalar_type()) * scale).expand({channels, 1, filter.size(2), filter.size(3)});
@@ -52,21 +50,26 @@ Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Te
 Tensor ResampleFilter(const std::vector<double>& taps) {
   GAS_CHECK(!taps.empty() && taps.size() <= 64, Errc::kBadOption, "resample_filter: ", taps.size(),
             " taps, must be in [1, 64]");
+  const double sum = std::accumulate(taps.begin(), taps.end(), 0.0);
+  GAS_CHECK(std::isfinite(sum) && sum != 0, Errc::kBadOption, "resample_filter: the taps add up to ", sum,
+            ", must be finite and not 0");
   const Tensor f = torch::tensor(taps, torch::kFloat32);
   return (f.outer(f) / f.sum().square()).unsqueeze(0).unsqueeze(0);
 }
 
 Tensor Upsample2x(const Tensor& x, const Tensor& filter, int64_t padding) {
-  if (IsBox2(filter, padding)) return torch::upsample_nearest2d(x, {x.size(2) * 2, x.size(3) * 2});
   return torch::conv_transpose2d(x, PerChannel(filter, x.size(1), x, 4.0), {}, /*stride=*/2, padding,
                                  /*output_padding=*/0, /*groups=*/x.size(1));
 }
 
 Tensor Downsample2x(const Tensor& x, const Tensor& filter, int64_t padding) {
-  if (IsBox2(filter, padding) && x.size(2) % 2 == 0 && x.size(3) % 2 == 0) return torch::avg_pool2d(x, 2);
   return Convolution(x, PerChannel(filter, x.size(1), x, 1.0), {},
                      {.padding = padding, .stride = 2, .groups = x.size(1)});
 }
+
+Tensor UpsampleBox2x(const Tensor& x) { return torch::upsample_nearest2d(x, {x.size(2) * 2, x.size(3) * 2}); }
+
+Tensor DownsampleBox2x(const Tensor& x) { return torch::avg_pool2d(x, 2); }
 
 Tensor SelfAttention(const Tensor& qkv, int64_t heads) {
   const int64_t batch = qkv.size(0), channels = qkv.size(1) / 3, positions = qkv.size(2) * qkv.size(3);

@@ -5,6 +5,7 @@
 #include "gas/io/json.h"
 #include "gas/io/safetensors.h"
 #include "gas/models/edm/edm_denoiser.h"
+#include "gas/nn/ops.h"
 #include "gas/nn/skeleton.h"
 #include "gas/nn/weights.h"
 
@@ -41,11 +42,24 @@ std::shared_ptr<Precond> NetworkOf(const ModelFiles& files, const PrecondConfig&
     }
   }
   nn::LoadWeights(*network, *files.tensors(), {.device = device});
+  CheckResampleFilters(*network, files.name());
   network->eval();
   return network;
 }
 
 }  // namespace
+
+void CheckResampleFilters(const Precond& network, const std::string& file) {
+  const std::vector<double>& taps = network.config().network.resample_filter;
+  const Tensor expected = nn::ResampleFilter(taps);
+  for (const auto& buffer : network.named_buffers()) {
+    if (!buffer.key().ends_with(".resample_filter")) continue;
+    // Files may have rounded them to half precision.
+    GAS_CHECK(buffer.value().cpu().to(torch::kFloat32).allclose(expected, /*rtol=*/1e-3), Errc::kBadFile,
+              file, ": tensor ", buffer.key(), " is not the filter of init_kwargs.resample_filter, ",
+              at::ArrayRef<double>(taps));
+  }
+}
 
 bool IsEdmFile(const ModelFiles& files) { return files.Metadata(kModelKey) == kFormat; }
 

@@ -16,6 +16,8 @@ bool IsEdmFile(const ModelFiles& files);
 // Of a file for which IsEdmFile is true; throws Error(kBadFile).
 PrecondConfig ConfigOf(const ModelFiles& files);
 Model OpenEdm(const ModelFiles& files, const ModelOptions& options);
+// Throws Error(kBadFile) if a resampling filter that was read from `file` is not that of the configuration.
+void CheckResampleFilters(const Precond& network, const std::string& file);
 
 // Writes a safetensors file that OpenModel reads. Further metadata: class_names (JSON array), features (the
 // name of the feature network made for its images, an embedded one or a path), and whatever people want to

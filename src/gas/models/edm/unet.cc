@@ -365,6 +365,17 @@ class DhariwalUNet : public UNetBase {
   Conv2dLayer out_conv_;
 };
 
+void CheckResampleFilter(const UNetConfig& c) {
+  const std::vector<double>& taps = c.resample_filter;
+  // Doubling with an odd number of taps leaves out a row, and the decoder's images no longer fit the
+  // encoder's.
+  GAS_CHECK(taps.size() % 2 == 0, Errc::kBadOption, "network: resample_filter has ", taps.size(),
+            " taps, must be an even number of them");
+  GAS_CHECK(c.model_type == "SongUNet" || taps == std::vector<double>({1, 1}), Errc::kBadOption,
+            "network: resample_filter = ", at::ArrayRef<double>(taps), ", must be [1, 1] for ", c.model_type,
+            ", which knows no other");
+}
+
 void Validate(const UNetConfig& c) {
   const auto one_of = [](const char* key, const std::string& value,
                          std::initializer_list<const char*> allowed) {
@@ -396,6 +407,7 @@ void Validate(const UNetConfig& c) {
   for (const int64_t mult : c.channel_mult) in_range("channel_mult", mult, 1, 64);
   GAS_CHECK(c.model_channels % 4 == 0, Errc::kBadOption, "network: model_channels = ", c.model_channels,
             ", must be a multiple of 4");
+  CheckResampleFilter(c);
   const int64_t shrink = int64_t{1} << (c.channel_mult.size() - 1);
   GAS_CHECK(c.img_resolution % shrink == 0, Errc::kBadOption, "network: img_resolution = ", c.img_resolution,
             ", must be a multiple of ", shrink, " for ", c.channel_mult.size(), " levels");
