@@ -18,7 +18,7 @@ else
   LIBTORCH_FOLDER := $(abspath $(LIBTORCH))
 endif
 
-.PHONY: all build demo test check fast kill-test bench model emoji packages wheel clean
+.PHONY: all build demo test check fast kill-test mutants bench model emoji packages wheel clean
 
 all: $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target gas
@@ -45,6 +45,10 @@ kill-test: build
 # other processors, PyTorch's wheel. `tools/check.sh STEP...` runs single steps.
 check:
 	JOBS=$(JOBS) tools/check.sh
+
+# Changes a line at a time and looks whether a test fails (tools/mutants.py): hours. MUTANTS="solver fit" or numbers run a part.
+mutants:
+	nice -n 19 tools/mutants.py $(MUTANTS)
 
 bench: all
 	$(BUILD)/gas bench
