@@ -206,6 +206,43 @@ TEST(Fit, ObjectivesImproveWhatTheyName) {
   }
 }
 
+// With a ridge beyond all bounds the equations say nothing, and the table is the one that rows are held
+// towards.
+TEST(Fit, AnInfiniteRidgeGivesDpmSolverPP) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitTimes times = Times("logsnr", schedule, 4);
+  const TrajectorySource source = MixtureSource(schedule, 0, 16, 16);
+  FitOptions options;
+  options.ridges = {std::numeric_limits<double>::infinity()};
+  for (const int64_t history : {0, 2}) {
+    options.history = history;
+    const StepTable table = FitTable(times, schedule, source, options).table;
+    const StepTable base = FitBase(*schedule, times.t, history);
+    EXPECT_TRUE(Close(table.a, base.a, 1e-12, 0)) << history;
+    EXPECT_TRUE(Close(table.b, base.b, 1e-12, 0)) << history;
+  }
+}
+
+// One step without a ridge is plain least squares: nothing has a smaller error, each in its own measure.
+TEST(Fit, EqualTrajectoriesWeighByTheInverseVariance) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitTimes times = Times("logsnr", schedule, 1);
+  const TrajectorySource source = MixtureSource(schedule, 0, 128, 128);
+  FitOptions options;
+  options.ridges = {0};
+  const StepTable plain = FitTable(times, schedule, source, options).table;
+  options.equal_trajectories = true;
+  const StepTable equal = FitTable(times, schedule, source, options).table;
+  const Trajectories all = source.read(0);
+  const Tensor sample = all.state(kTEps), variance = sample.flatten(1).var(1, /*unbiased=*/false);
+  const auto weighted = [&](const StepTable& table) {
+    const Tensor error = (RunTable(table, *all.denoiser, all.noise, {}) - sample).square().flatten(1).sum(1);
+    return (error / variance).sum().item<double>();
+  };
+  EXPECT_LT(weighted(equal), 0.999 * weighted(plain));
+  EXPECT_LT(ErrorOn(plain, source), ErrorOn(equal, source));
+}
+
 // A grid that begins later than the schedule is a spectral start only if one is asked for.
 TEST(Fit, ALateGridNeedsAStartThatIsAskedFor) {
   const SchedulePtr schedule = VpLinearSchedule();

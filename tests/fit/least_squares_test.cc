@@ -98,6 +98,37 @@ TEST(LeastSquares, CrossValidationShrinksNoise) {
   EXPECT_TRUE(Close(found.w, w, 1e-13, 0));
 }
 
+// The rule from its definition: the largest ridge whose error is within a share sqrt(2 / equations) of the
+// least.
+TEST(LeastSquares, OneStandardErrorTakesTheLargestRidgeWithinIt) {
+  constexpr int64_t kFolds = 4, kEquations = 25;
+  std::vector<EquationSystem> folds;
+  const Tensor w = torch::tensor({1.0, -0.5, 0.25}, torch::kFloat64);
+  for (Seed f = 0; f < kFolds; ++f) {
+    Equations e = RandomEquations(40 + 100 * f, kEquations, 3);
+    e.target = e.columns.mv(w) + 0.5 * e.target;
+    folds.push_back(SystemOf(e, kEquations));
+  }
+  const Tensor prior = torch::zeros(3, torch::kFloat64);
+  std::vector<double> ridges, errors;
+  for (double ridge = 1e-3; ridge < 1e3; ridge *= 1.5) {
+    ridges.push_back(ridge);
+    errors.push_back(SolveCrossValidated(folds, prior, {ridge}).error);
+  }
+  const double least = *std::min_element(errors.begin(), errors.end());
+  const double bound = least * (1 + std::sqrt(2.0 / (kFolds * kEquations)));
+  size_t largest = 0;
+  for (size_t i = 0; i < errors.size(); ++i) {
+    if (errors[i] <= bound) largest = i;
+  }
+  ASSERT_LT(largest + 1, ridges.size());
+  const CrossValidated best = SolveCrossValidated(folds, prior, ridges);
+  const CrossValidated held = SolveCrossValidated(folds, prior, ridges, {}, RidgeChoice::kOneStandardError);
+  EXPECT_EQ(best.error, least);
+  EXPECT_EQ(held.ridge, ridges[largest]);
+  EXPECT_GT(held.ridge, best.ridge);
+}
+
 TEST(LeastSquares, OneFoldIsRefused) {
   EXPECT_ERROR(SolveCrossValidated({EquationSystem(2)}, torch::zeros(2, torch::kFloat64), {0}),
                Errc::kBadOption, "cross-validation with 1 folds");

@@ -75,6 +75,42 @@ TEST(TimeSearch, OnlyProposesPossibleTimes) {
             false);
 }
 
+// The network sees no time further from its node than 0.9 of the step after it. Each of the two refinements
+// may make a step e^2 times as large, against the first one, as it was.
+TEST(TimeSearch, KeepsOffsetsAndStepsWithinTheirBounds) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}, {}};
+  const auto widths = [&](const FitTimes& times) { return schedule->HalfLogSnr(times.t).diff(); };
+  const auto offsets = [&](const FitTimes& times) {
+    const Tensor seen = times.t_eval.defined() ? times.t_eval : times.t.slice(0, 0, 3);
+    return (schedule->HalfLogSnr(seen) - schedule->HalfLogSnr(times.t.slice(0, 0, 3))) / widths(times);
+  };
+  const auto largest_offset = [&](const FitTimes& times) { return -offsets(times)[1].item<double>(); };
+  const FitTimes far = SearchTimes(*schedule, {initial}, largest_offset, {.max_candidates = 200}).times;
+  EXPECT_NEAR(offsets(far)[1].item<double>(), 0.9, 1e-3);
+  const auto largest_step = [&](const FitTimes& times) {
+    const Tensor w = widths(times);
+    return -(w[1] / w[0]).item<double>();
+  };
+  const Tensor wide = widths(SearchTimes(*schedule, {initial}, largest_step, {.max_candidates = 200}).times);
+  const double ratio = std::log((wide[1] / wide[0]).item<double>());
+  EXPECT_GT(ratio, 1.9);
+  EXPECT_LT(ratio, 4.01);
+}
+
+// An error that is not a number is as bad as can be, also that of the first candidate.
+TEST(TimeSearch, NotANumberIsPassedOver) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}, {}};
+  int64_t calls = 0;
+  const auto objective = [&](const FitTimes& times) {
+    return ++calls % 3 == 1 ? std::nan("") : times.t[1].item<double>();
+  };
+  const TimeSearchResult found = SearchTimes(*schedule, {initial}, objective, {.max_candidates = 30});
+  EXPECT_LT(found.objective, initial.t[1].item<double>());
+  EXPECT_EQ(found.objective, found.times.t[1].item<double>());
+}
+
 TEST(TimeSearch, StopsWithTheBestSoFarAndPassesErrorsOn) {
   const SchedulePtr schedule = VpLinearSchedule();
   const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}, {}};

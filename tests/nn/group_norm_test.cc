@@ -50,6 +50,16 @@ INSTANTIATE_TEST_SUITE_P(Shapes, FusedGroupNorm,
                                            GroupNormCase{1, 24, 7, 6, 3}, GroupNormCase{2, 4, 1, 1, 0},
                                            GroupNormCase{2, 129, 3, 43, 0}));
 
+// eps is added to the variance, which matters where the variance is as small.
+TEST(FusedGroupNormValues, SmallVariancesAreRaisedByEps) {
+  torch::manual_seed(6);
+  const Tensor x = (torch::randn({2, 8, 5, 5}) * 3e-3).contiguous(torch::MemoryFormat::ChannelsLast);
+  const Tensor w = torch::ones({8}), b = torch::zeros({8});
+  const Tensor expected =
+      Reference(x.to(torch::kFloat64), 2, w.to(torch::kFloat64), b.to(torch::kFloat64), false);
+  EXPECT_TRUE(testing::Close(nn::FusedGroupNorm(x, 2, w, b, 1e-5, false), expected, 1e-5, 0));
+}
+
 TEST(FusedGroupNormDerivatives, SecondDerivativeAgrees) {
   torch::manual_seed(5);
   const Tensor data = torch::randn({2, 8, 3, 3}).contiguous(torch::MemoryFormat::ChannelsLast);

@@ -17,8 +17,10 @@ TEST(Condition, RowsAreThoseOfEveryEntry) {
 }
 
 TEST(Condition, JoinedPutsOneAfterTheOther) {
-  const Condition first = Two(), second = Two(), both = Condition::Joined(first, second);
-  EXPECT_EQ(both.labels.sizes(), at::IntArrayRef({4}));
+  Condition second = Two();
+  second.labels = torch::tensor({5, 7});
+  const Condition first = Two(), both = Condition::Joined(first, second);
+  EXPECT_TRUE(testing::SameBits(both.labels, torch::tensor({3, -1, 5, 7})));
   EXPECT_TRUE(testing::SameBits(both.Rows(0, 2).tensors.at("text"), first.tensors.at("text")));
   EXPECT_TRUE(testing::SameBits(both.Rows(2, 4).tensors.at("text"), second.tensors.at("text")));
 }

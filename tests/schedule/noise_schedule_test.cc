@@ -154,6 +154,9 @@ TEST(NoiseSchedule, BadJsonNamesTheField) {
                Errc::kBadFile, "alphas_cumprod[1]");
   EXPECT_ERROR(ScheduleFromJson({{"kind", "discrete"}, {"alphas_cumprod", json::array()}, {"t_eps", 1e-3}}),
                Errc::kBadFile, "at least 2");
+  EXPECT_ERROR(
+      ScheduleFromJson({{"kind", "discrete"}, {"alphas_cumprod", json(1'000'001, 0.5)}, {"t_eps", 1e-3}}),
+      Errc::kBadFile, "is not a list of at most 1000000 numbers");
   EXPECT_ERROR(ScheduleFromJson({{"kind", "vp-linear"}, {"beta_0", -1}, {"beta_1", 2}, {"t_eps", 1e-3}}),
                Errc::kBadFile, "beta_0 = -1");
   EXPECT_ERROR(ScheduleFromJson({{"kind", "scaled-sigma"}, {"curve", "x"}}), Errc::kBadFile, "curve");

@@ -88,6 +88,32 @@ TEST(SpectralTable, EqualCoefficientsAreTheScalarTable) {
   }
 }
 
+// x_0 = Inverse(gain * Forward(prior_std * noise) + offset), in the graph and outside of it.
+TEST(SpectralTable, BeginsWhereItsStartJumpsTo) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const testing::GaussianDenoiser network(0.2, 0.7);
+  const Tensor noise = SeededNoise({2, 4, 4});
+  StepTable table = Repeated(MakeSolverTable("ddim", *schedule, "logsnr", 2, 1e-3),
+                             MakeSpectralBasis({2, 4, 4}, 5, SomeRotation(2)));
+  table.prior_std = 1.5;
+  torch::manual_seed(4);
+  const Tensor gain = torch::rand({2, 4, 4}, torch::kFloat64),
+               offset = torch::randn({2, 4, 4}, torch::kFloat64);
+  table.start = std::make_shared<SpectralStart>(SpectralStart{gain, offset});
+  const SpectralTransform transform(*table.basis, noise);
+  const Tensor expected = transform.Inverse(gain * transform.Forward(1.5 * noise) + offset);
+  for (const bool traced : {false, true}) {
+    table.a = table.a.detach().clone().requires_grad_(traced);
+    Tensor first;
+    SampleOptions hooks;
+    hooks.on_state = [&](int64_t n, const Tensor& x) {
+      if (n == 0) first = x.detach().clone();
+    };
+    RunTable(table, network, noise, {}, hooks);
+    EXPECT_TRUE(Close(first, expected, 1e-12, 0)) << traced;
+  }
+}
+
 TEST(SpectralTable, GradientsAgreeWithFiniteDifferences) {
   const SchedulePtr schedule = VpLinearSchedule();
   const testing::GaussianDenoiser network(0.2, 0.7);

@@ -108,6 +108,17 @@ TEST(Student, SpectralTablesKeepBandsAndStart) {
   }
 }
 
+// A start jumps from the schedule's own noise, which is as wide as its first time says, not as the table's.
+TEST(Student, ALateTableBeginsWithTheNoiseOfTheSchedule) {
+  torch::manual_seed(7);
+  const SchedulePtr schedule = VeSchedule();
+  StepTable table = SomeTable(schedule, 3, 3, MakeSpectralBasis({1, 2, 2}, 2), 20);
+  table.prior_std = schedule->PriorStd(schedule->t_start());
+  table.start = std::make_shared<SpectralStart>(
+      SpectralStart{torch::full({1, 2, 2}, 0.25, torch::kFloat64), torch::zeros({1, 2, 2}, torch::kFloat64)});
+  EXPECT_EQ(Student::FromTable(table, schedule, {}).Table().prior_std, 80);
+}
+
 TEST(Student, TablesOutOfReachAreRefused) {
   torch::manual_seed(6);
   const SchedulePtr schedule = VpLinearSchedule();

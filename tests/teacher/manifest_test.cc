@@ -51,6 +51,14 @@ TEST_F(ManifestFile, ImpossibleSeedsAreTheFilesFault) {
   EXPECT_ERROR(Read(), Errc::kBadFile, "manifest.json");
 }
 
+// The bound is one of all shards together.
+TEST_F(ManifestFile, SeedsOfFormat1AreBounded) {
+  Put("manifest.json", R"({"gas_teacher": 1, "spec": {}, "shards": [
+      {"file": "a", "sha256": "", "seeds": "0-5999999"},
+      {"file": "b", "sha256": "", "seeds": "6000000-11999999"}]})");
+  EXPECT_ERROR(Read(), Errc::kBadFile, "more than 4000000 seeds");
+}
+
 TEST_F(ManifestFile, ASeedStandsInOneShard) {
   Put("shard-00000000.json", R"({"seeds": "0-3", "sha256": ""})");
   Put("shard-00000002.json", R"({"seeds": "2", "sha256": ""})");

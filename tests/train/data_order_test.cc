@@ -2,6 +2,7 @@
 #include "gas/train/data_order.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -71,6 +72,25 @@ TEST(DataOrder, APartOfALayoutHasThePartsOfItsBlocks) {
   EXPECT_EQ(kShards.Part(2, 15).blocks, (std::vector<int64_t>{3, 3, 6, 1}));
   EXPECT_EQ(kShards.Part(8, 14).blocks, (std::vector<int64_t>{6}));
   EXPECT_EQ(kShards.Part(5, 5).size(), 0);
+}
+
+// 720 passes over three samples are 120 of each of the six orders, give or take a deviation of 10.
+TEST(DataOrder, AllOrdersAreEquallyLikely) {
+  DataOrder order({.blocks = {3}}, 1);
+  std::map<std::vector<int64_t>, int> counts;
+  for (int64_t pass = 0; pass < 720; ++pass) ++counts[order.Batch(pass, 3)];
+  ASSERT_EQ(counts.size(), 6u);
+  for (const auto& [indices, count] : counts) EXPECT_NEAR(count, 120, 50);
+}
+
+// Batches that do not divide a pass go on where the last one ended.
+TEST(DataOrder, BatchesAreStretchesOfOneSequence) {
+  DataOrder order(kShards, 5), again(kShards, 5);
+  std::vector<int64_t> sequence;
+  for (int64_t i = 0; i < 10; ++i) {
+    for (const int64_t index : order.Batch(i, 7)) sequence.push_back(index);
+  }
+  EXPECT_EQ(again.Batch(1, 35), (std::vector<int64_t>(sequence.begin() + 35, sequence.end())));
 }
 
 }  // namespace

@@ -90,6 +90,57 @@ TEST_F(GsTraining, GradientCheckpointingDoesNotChangeWhatIsTrained) {
   }
 }
 
+// While the gradient hardly changes, a step of Adam is as long as the step size says, in every entry: along
+// the cosine of four iterations 1, 0.85, 0.5 and 0.15 of it.
+TEST_F(GsTraining, TheStepSizeFollowsTheCosine) {
+  for (const bool cosine : {false, true}) {
+    Student student({.steps = 3}, schedule_);
+    GsTrainer trainer(student, network_, MakeDistance("l2"),
+                      {.iterations = 4, .lr = 1e-6, .cosine = cosine, .max_grad_norm = 1e9});
+    for (int64_t k = 0; k < 4; ++k) {
+      const Tensor before = student.parameters().at("theta").detach().clone();
+      trainer.ComputeGradients({samples_.noise, samples_.images, {}, {}});
+      trainer.ApplyGradients();
+      const Tensor moved = (student.parameters().at("theta").detach() - before).abs();
+      const double expected = cosine ? 1e-6 * (1 + std::cos(M_PI * static_cast<double>(k) / 4)) / 2 : 1e-6;
+      EXPECT_TRUE(testing::Close(moved, torch::full_like(moved, expected), 0.01, 0)) << k << " " << moved;
+    }
+  }
+}
+
+// Scores the sum of a sample.
+class SumDiscriminator : public Discriminator {
+ public:
+  SumDiscriminator() { gain_ = register_parameter("gain", Scalar(1)); }
+  Tensor forward(const Tensor& images, const Tensor&) override { return gain_ * images.flatten(1).sum(1); }
+
+ private:
+  Tensor gain_;
+};
+
+// The student minimises distance + weight * adversarial: its gradient is linear in the weight, which is the
+// adversary's own.
+TEST_F(GsTraining, TheAdversarialTermCountsByItsWeight) {
+  const auto gradient = [&](double weight) {
+    Student student({.steps = 3}, schedule_);
+    const auto adversary =
+        std::make_shared<Adversary>(std::make_shared<SumDiscriminator>(), AdversaryOptions{.weight = weight});
+    GsTrainer trainer(student, network_, MakeDistance("l2"), TrainerOptions(1), adversary);
+    const AdversarialBatch adversarial{{samples_.images.flip(0), {}}, {}, {}, 0};
+    const StudentTerms terms =
+        trainer.ComputeGradients({samples_.noise, samples_.images, {}, {}}, &adversarial);
+    EXPECT_EQ(terms.weight, weight);
+    std::vector<Tensor> all;
+    for (const auto& [name, value] : student.parameters()) all.push_back(value.grad().flatten());
+    return torch::cat(all);
+  };
+  const Tensor none = gradient(0), whole = gradient(1) - none;
+  EXPECT_GT(whole.abs().max().item<double>(), 1e-3);
+  for (const double weight : {0.3, 2.0}) {
+    EXPECT_TRUE(testing::Close(gradient(weight) - none, weight * whole, 1e-9, 0)) << weight;
+  }
+}
+
 // What micro-batches and processes need: gradients of parts, by their shares, are those of the whole.
 TEST_F(GsTraining, GradientsOfPartsAddUpToThoseOfTheWhole) {
   const auto after_one_step = [&](const std::vector<std::pair<int64_t, int64_t>>& parts) {

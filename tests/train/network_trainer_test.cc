@@ -254,6 +254,90 @@ TEST(DenoisingTask, DropsTheShareOfLabelsThatItIsTold) {
       << "the noise must not depend on the labels that are dropped";
 }
 
+// E lambda(sigma) |D - y|^2 with lambda = (sigma^2 + sigma_data^2) / (sigma sigma_data)^2, of a network whose
+// answer is known.
+TEST(DenoisingTask, LossIsEdmsWeightedSquare) {
+  class Halves : public TrainableDenoiser {
+   public:
+    const DenoiserShape& shape() const override { return shape_; }
+    double label_dropout() const override { return 0; }
+    torch::nn::Module& module() override { return module_; }
+    Tensor Denoise(const Tensor& noisy, const Tensor&, const Tensor&) override { return noisy / 2; }
+    void Write(const std::filesystem::path&, const std::map<std::string, Tensor>&,
+               const std::map<std::string, std::string>&) const override {}
+
+   private:
+    DenoiserShape shape_{.channels = 1, .resolution = 4, .classes = 0, .data_std = 0.4};
+    torch::nn::Module module_;
+  };
+  Halves denoiser;
+  torch::manual_seed(2);
+  const Tensor clean = torch::randn({3, 1, 4, 4}, torch::kFloat64), noisy = clean + torch::randn_like(clean);
+  const Tensor sigma = torch::tensor({0.1, 1.0, 5.0}, torch::kFloat64).reshape({3, 1, 1, 1});
+  double expected = 0;
+  for (int64_t i = 0; i < 3; ++i) {
+    const double s = sigma[i].item<double>();
+    const double weight = (s * s + 0.4 * 0.4) / (s * 0.4 * s * 0.4);
+    expected += weight * (noisy[i] / 2 - clean[i]).square().mean().item<double>() / 3;
+  }
+  const NetworkTask task = DenoisingTask(denoiser, {}, 0);
+  EXPECT_NEAR(task.loss({clean, noisy, sigma, torch::full({3}, -1)}).item<double>(), expected,
+              1e-12 * expected);
+}
+
+// The step size rises over the warm-up and falls over the last share: a network of one number that is pushed
+// the same way in each step moves by just that much.
+TEST(NetworkTrainer, TheStepSizeRisesAndFalls) {
+  struct One : torch::nn::Module {
+    One() { value = register_parameter("value", torch::zeros({1}, torch::kFloat64)); }
+    Tensor value;
+  };
+  One network;
+  std::vector<double> values;
+  NetworkTask task;
+  task.prepare = [&](const Tensor& images, const Tensor&, uint64_t) -> NetworkTask::Rows {
+    values.push_back(network.value.item<double>());
+    return {images.to(torch::kFloat64)};
+  };
+  task.loss = [&](const NetworkTask::Rows&) { return network.value.sum(); };
+  const testing::TempFolder folder("net_step_size");
+  TrainNetwork(network, Stripes(), task,
+               {.run_folder = folder.path(),
+                .images = 200,
+                .batch = 20,
+                .lr = 0.1,
+                .warmup_steps = 2,
+                .cooldown = 0.4,
+                .bfloat16 = false},
+               {.report = [](const NetworkTrainReport&) {}});
+  values.push_back(network.value.item<double>());
+  // Of ten steps the first has half the step size, and the last four 4/4, 3/4, 2/4 and 1/4 of it.
+  const double expected[] = {0.5, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25};
+  ASSERT_EQ(values.size(), 11u);
+  for (size_t i = 0; i < 10; ++i) EXPECT_NEAR(values[i] - values[i + 1], 0.1 * expected[i], 1e-6) << i;
+}
+
+// Each step draws its batch anew.
+TEST(NetworkTrainer, StepsSeeBatchesOfTheirOwn) {
+  edm::TrainableEdm denoiser(TinyDenoiser());
+  NetworkTask task = DenoisingTask(denoiser, {}, 0);
+  std::vector<Tensor> seen;
+  std::vector<uint64_t> seeds;
+  task.prepare = [&, inner = task.prepare](const Tensor& images, const Tensor& labels, uint64_t seed) {
+    seen.push_back(images.clone());
+    seeds.push_back(seed);
+    return inner(images, labels, seed);
+  };
+  const testing::TempFolder folder("net_batches");
+  TrainNetwork(denoiser.module(), Stripes(), task,
+               {.run_folder = folder.path(), .images = 60, .batch = 20, .bfloat16 = false},
+               {.report = [](const NetworkTrainReport&) {}});
+  ASSERT_EQ(seen.size(), 3u);
+  EXPECT_FALSE(seen[0].equal(seen[1]));
+  EXPECT_FALSE(seen[1].equal(seen[2]));
+  EXPECT_NE(seeds[0], seeds[1]);
+}
+
 TEST(NetworkTrainer, RefusesImpossibleOptions) {
   Classifier network({.resolution = 8, .classes = 2, .width = 8});
   EXPECT_ERROR(TrainNetwork(network, Stripes(), ClassificationTask(network),
