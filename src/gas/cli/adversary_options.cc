@@ -100,7 +100,7 @@ std::vector<OptionRow> AdversaryHelpRows() {
 }  // namespace
 
 std::vector<OptionRow> AdversaryRows() {
-  std::vector<OptionRow> rows = Joined({AdversaryLossRows(), AdversaryStepRows(), AdversaryHelpRows()});
+  std::vector<OptionRow> rows = JoinedRows({AdversaryLossRows(), AdversaryStepRows(), AdversaryHelpRows()});
   for (OptionRow& row : rows) row.only = "with --method gas";
   return rows;
 }

@@ -91,7 +91,7 @@ std::vector<OptionRow> DemoDataRows() {
   };
 }
 
-std::vector<OptionRow> DemoRows() { return Joined({DemoTrainingRows(), DemoDataRows(), RunRows()}); }
+std::vector<OptionRow> DemoRows() { return JoinedRows({DemoTrainingRows(), DemoDataRows(), RunRows()}); }
 
 constexpr double kDemoAdversarialWeight = 0.01;
 constexpr Seed kTestSeed = 50000;  // apart from training seeds, as everywhere in this project

@@ -86,7 +86,7 @@ std::vector<OptionRow> EvalMeasureRows() {
   };
 }
 
-std::vector<OptionRow> EvalRows() { return Joined({EvalSolverRows(), EvalMeasureRows(), RunRows()}); }
+std::vector<OptionRow> EvalRows() { return JoinedRows({EvalSolverRows(), EvalMeasureRows(), RunRows()}); }
 
 std::vector<std::string> Split(const std::string& text) {
   std::vector<std::string> parts;

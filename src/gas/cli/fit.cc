@@ -155,7 +155,7 @@ std::vector<OptionRow> FitCoefficientRows() {
 }
 
 std::vector<OptionRow> FitRows() {
-  return Joined({FitProblemRows(), FitSolverRows(), FitSearchRows(), FitCoefficientRows(), RunRows()});
+  return JoinedRows({FitProblemRows(), FitSolverRows(), FitSearchRows(), FitCoefficientRows(), RunRows()});
 }
 
 // The scale on which the absolute difference is smooth.

@@ -90,7 +90,7 @@ std::vector<OptionRow> ImageDataRows() {
        .max = 4096,
        .help = "pixels on a side; larger images are cut to squares and reduced; 0: as they are"},
   };
-  return Joined({rows, AugmentMoveRows(), AugmentLookRows()});
+  return JoinedRows({rows, AugmentMoveRows(), AugmentLookRows()});
 }
 
 PretrainData ReadImageData(const Options& o) {

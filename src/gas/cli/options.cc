@@ -66,7 +66,7 @@ Options::Options(std::vector<OptionRow> rows) : rows_(std::move(rows)) {
   for (const OptionRow& row : rows_) values_[row.key] = {row.def, kDefault};
 }
 
-std::vector<OptionRow> Joined(std::initializer_list<std::vector<OptionRow>> lists) {
+std::vector<OptionRow> JoinedRows(std::initializer_list<std::vector<OptionRow>> lists) {
   std::vector<OptionRow> rows;
   for (const std::vector<OptionRow>& list : lists) rows.insert(rows.end(), list.begin(), list.end());
   return rows;

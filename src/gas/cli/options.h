@@ -45,7 +45,7 @@ inline std::string DefaultOf(std::string_view name) { return std::string(name); 
 
 // The resolved options of one run, with where each value came from.
 // One list after the other.
-std::vector<OptionRow> Joined(std::initializer_list<std::vector<OptionRow>> lists);
+std::vector<OptionRow> JoinedRows(std::initializer_list<std::vector<OptionRow>> lists);
 
 class Options {
  public:

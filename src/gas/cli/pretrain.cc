@@ -207,8 +207,8 @@ std::vector<OptionRow> PretrainAttentionRows() {
 }
 
 std::vector<OptionRow> PretrainRows() {
-  return Joined({PretrainTargetRows(), PretrainSourceRows(), ImageDataRows(), PretrainSizeRows(),
-                 PretrainAttentionRows(), PretrainStepRows(), PretrainNoiseRows(), RunRows()});
+  return JoinedRows({PretrainTargetRows(), PretrainSourceRows(), ImageDataRows(), PretrainSizeRows(),
+                     PretrainAttentionRows(), PretrainStepRows(), PretrainNoiseRows(), RunRows()});
 }
 
 struct PretrainSettings {

@@ -109,7 +109,7 @@ std::vector<OptionRow> SampleFormatRows() {
 }
 
 std::vector<OptionRow> SampleRows() {
-  return Joined({SampleSolverRows(), SampleSeedRows(), SampleFormatRows(), RunRows()});
+  return JoinedRows({SampleSolverRows(), SampleSeedRows(), SampleFormatRows(), RunRows()});
 }
 
 struct SampleSettings {

@@ -87,7 +87,9 @@ std::vector<OptionRow> TeacherSampleRows() {
   };
 }
 
-std::vector<OptionRow> TeacherRows() { return Joined({TeacherSolverRows(), TeacherSampleRows(), RunRows()}); }
+std::vector<OptionRow> TeacherRows() {
+  return JoinedRows({TeacherSolverRows(), TeacherSampleRows(), RunRows()});
+}
 
 struct TeacherSettings {
   ModelRequest model;

@@ -237,8 +237,8 @@ std::vector<OptionRow> TrainRunRows() {
 }
 
 std::vector<OptionRow> TrainRows() {
-  return Joined({TrainProblemRows(), StudentRows(), TrainStartRows(), TrainLossRows(), TrainStepRows(),
-                 TrainUpkeepRows(), TrainRunRows(), AdversaryRows(), RunRows()});
+  return JoinedRows({TrainProblemRows(), StudentRows(), TrainStartRows(), TrainLossRows(), TrainStepRows(),
+                     TrainUpkeepRows(), TrainRunRows(), AdversaryRows(), RunRows()});
 }
 
 struct LossSettings {
