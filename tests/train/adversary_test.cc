@@ -17,7 +17,7 @@ class DotDiscriminator : public Discriminator {
   Tensor direction_;
 };
 
-TEST(Adversary, WeightWaitsRisesAndHalves) {
+TEST(AdversaryWeight, WeightWaitsRisesAndHalves) {
   Adversary adversary(std::make_shared<DotDiscriminator>(),
                       {.weight = 0.4, .delay = 3, .ramp = 4, .every = 2});
   const double expected[] = {0, 0, 0, 0.1, 0.2, 0.3, 0.4, 0.4};
@@ -33,7 +33,7 @@ TEST(Adversary, WeightWaitsRisesAndHalves) {
 }
 
 // The first step of Adam is the step size along the sign of each gradient, which here is that of real - fake.
-TEST(Adversary, StepsAreAsLargeAsTheRelaxedStepSize) {
+TEST(AdversaryWeight, StepsAreAsLargeAsTheRelaxedStepSize) {
   torch::manual_seed(3);
   const LabelledImages real{torch::rand({6, 4}, torch::kFloat64) + 0.1, {}};
   const LabelledImages fake{-real.images, {}};
