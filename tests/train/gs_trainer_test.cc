@@ -1,6 +1,7 @@
 #include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
 #include "gas/io/safetensors.h"
+#include "gas/solver/sampler.h"
 #include "gas/train/training_run.h"
 #include "support/expect.h"
 #include "support/gmm.h"
