@@ -1,6 +1,5 @@
 // Figures of images in the features of a network whose answers are known.
 #include "gas/eval/quality.h"
-
 #include "gas/metrics/frechet.h"
 #include "support/expect.h"
 
