@@ -90,6 +90,16 @@ TEST(NoiseSchedule, VariancePreservingOnesPreserveVariance) {
   }
 }
 
+// The noise that sampling begins with: as wide as the state is at that time, where the data hardly count.
+TEST(NoiseSchedule, TheFirstStateIsAsWideAsTheNoiseThere) {
+  for (const auto& [name, schedule] : AllSchedules()) {
+    const bool wide = name == "ve" || name.starts_with("scaled-sigma");
+    for (const double t : {schedule->t_start(), schedule->t_start() / 2}) {
+      EXPECT_EQ(schedule->PriorStd(t), wide ? schedule->Sigma(t) : 1) << name << " at " << t;
+    }
+  }
+}
+
 // sigma^2 = 1 - alpha^2 loses all digits of a small sigma unless written with expm1.
 TEST(NoiseSchedule, SmallSigmasKeepTheirDigits) {
   const double t = 1e-12;

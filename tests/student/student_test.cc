@@ -30,6 +30,18 @@ TEST(TrainableGrid, InvertsEveryGridAndStaysDescending) {
   }
 }
 
+// Times never meet, and never leave their ends, however far training moves the numbers behind them.
+TEST(TrainableGrid, FarNumbersKeepTimesApart) {
+  const auto descends = [](const Tensor& theta) {
+    const Tensor grid = StickBreakingGrid(theta, 1e-3, 1.0);
+    return grid[0].item<double>() == 1.0 && grid[-1].item<double>() == 1e-3 &&
+           (grid.diff() < 0).all().item<bool>();
+  };
+  EXPECT_TRUE(descends(torch::full({7}, 60.0, torch::kFloat64)));
+  EXPECT_TRUE(descends(torch::full({2}, -60.0, torch::kFloat64)));
+  EXPECT_TRUE(descends(torch::tensor({0.0, -60.0, 60.0, 0.5}, torch::kFloat64)));
+}
+
 TEST(Student, ZeroCorrectionsAreDpmSolverPP) {
   const SchedulePtr schedule = VpLinearSchedule();
   const testing::GaussianDenoiser network(0.3, 0.5);
