@@ -44,16 +44,17 @@ TEST_F(FitRun, AddsTablesToTheFileOfTheSameFit) {
 
 TEST_F(FitRun, RefusesTheFileOfAnotherFitAndChangesNothing) {
   RunFit(Options({2}));
-  const std::string before = Text();
+  const std::string before = Text(), record = Sha256OfFile(folder_.path() / "options.json");
   const auto expect_refused = [&](const std::function<void(FitRunOptions&)>& change, const char* message) {
     FitRunOptions options = Options({3});
     change(options);
     int64_t sampled = 0;
     FitRunHooks hooks;
     hooks.samples = [&](int64_t, int64_t) { ++sampled; };
-    hooks.fitting = [] { ADD_FAILURE() << "the folder was about to be written to"; };
     EXPECT_ERROR(RunFit(options, hooks), Errc::kBadFile, message);
     EXPECT_EQ(Text(), before);
+    EXPECT_EQ(Sha256OfFile(folder_.path() / "options.json"), record);
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() / "unfinished")) << message;
     return sampled;
   };
   const auto at_once = [&](const std::function<void(FitRunOptions&)>& change, const char* message) {

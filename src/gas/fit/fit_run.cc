@@ -205,7 +205,12 @@ FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks) {
   const FitProblem problem = ProblemOf(options, hooks.samples, unfinished);
   result.file = FileOf(problem);
   if (earlier) {
-    CheckSameFit(*earlier, result.file, TeacherOf(problem));
+    try {
+      CheckSameFit(*earlier, result.file, TeacherOf(problem));
+    } catch (const Error&) {
+      unfinished.Remove();  // what was made for a run that is refused
+      throw;
+    }
     result.file.entries = earlier->entries;
   }
   unfinished.Begin(FingerprintOf(options, problem.models[0], problem.data.get()));
