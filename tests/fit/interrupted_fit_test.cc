@@ -120,6 +120,15 @@ TEST_F(InterruptedFit, WhatAnotherRunHasLeftIsRefusedByName) {
   EXPECT_EQ(files(), before);
 }
 
+TEST_F(InterruptedFit, WhatWasMadeForARunThatIsRefusedIsNotInTheWayOfAnother) {
+  const TempFolder folder("fit_bad_option");
+  FitRunOptions options = Options(folder);
+  options.solver.grid = "0.9,0.5,0.001";
+  EXPECT_ERROR(RunFit(options), Errc::kBadOption, "");
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "unfinished"));
+  EXPECT_EQ(RunFit(Options(folder)).parts.size(), 2u);
+}
+
 TEST_F(InterruptedFit, ASecondRunInTheFolderIsRefused) {
   const TempFolder folder("fit_two");
   const RunFolder other(folder.path(), "gas train");

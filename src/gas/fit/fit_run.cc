@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "gas/core/error.h"
 #include "gas/core/memory.h"
 #include "gas/fit/fit_file.h"
 #include "gas/fit/unfinished_fit.h"
@@ -193,24 +194,15 @@ std::pair<FitRunPart, SolverEntry> EntryFor(int64_t nfe, const FitRunOptions& o,
   return {std::move(part), std::move(entry)};
 }
 
-}  // namespace
-
-FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks) {
-  CheckBudgets(options);
-  const RunFolder folder(options.folder, "gas fit");
-  UnfinishedFit unfinished(options.folder);
+FitRunResult RunIn(const RunFolder& folder, const FitRunOptions& options, const FitRunHooks& hooks,
+                   UnfinishedFit& unfinished) {
   FitRunResult result;
   result.path = options.folder / "solver.gas.json";
   const std::optional<SolverFile> earlier = FileToGoOnWith(result.path, DecidingOptions(options));
   const FitProblem problem = ProblemOf(options, hooks.samples, unfinished);
   result.file = FileOf(problem);
   if (earlier) {
-    try {
-      CheckSameFit(*earlier, result.file, TeacherOf(problem));
-    } catch (const Error&) {
-      unfinished.Remove();  // what was made for a run that is refused
-      throw;
-    }
+    CheckSameFit(*earlier, result.file, TeacherOf(problem));
     result.file.entries = earlier->entries;
   }
   unfinished.Begin(FingerprintOf(options, problem.models[0], problem.data.get()));
@@ -227,6 +219,22 @@ FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks) {
   }
   unfinished.Remove();
   return result;
+}
+
+}  // namespace
+
+FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks) {
+  CheckBudgets(options);
+  const RunFolder folder(options.folder, "gas fit");
+  UnfinishedFit unfinished(options.folder);
+  try {
+    return RunIn(folder, options, hooks, unfinished);
+  } catch (const Error& error) {
+    // The same command would be refused again; what was made for it must not stand in the way of another.
+    const bool refused = error.code() == Errc::kBadOption || error.code() == Errc::kBadFile;
+    if (refused) unfinished.Remove();
+    throw;
+  }
 }
 
 }  // namespace gas

@@ -43,6 +43,7 @@ Samples UnfinishedFit::Make(const Model& model, const TeacherSpec& spec, const S
 JournalPart UnfinishedFit::Of(int64_t nfe) { return {*journal_, fmt::format("{}/", nfe)}; }
 
 void UnfinishedFit::Remove() {
+  if (!journal_) return;
   journal_.reset();
   std::error_code error;
   std::filesystem::remove_all(folder_, error);

@@ -23,6 +23,7 @@ class UnfinishedFit {
                const std::function<void(int64_t done)>& progress) const;
   // What is known of one number of evaluations. After Begin.
   JournalPart Of(int64_t nfe);
+  // Nothing unless Begin found that it is this run's.
   void Remove();
 
  private:
