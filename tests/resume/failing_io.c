@@ -1,6 +1,7 @@
 // Preloaded into a program: the n-th call by which it changes a file fails, as GAS_FAIL says.
 //
-//   GAS_FAIL="CALL ERRNO FROM [LAST]"   write, fsync, rename, link or ftruncate, or any; of those that it makes,
+//   GAS_FAIL="CALL ERRNO FROM [LAST]"   write, fsync, rename, link or ftruncate, or any; of those that it
+//   makes,
 //                                       numbers FROM to LAST (default: FROM) fail with ERRNO
 //
 // Writes count if they go to a regular file.
