@@ -323,6 +323,29 @@ TEST(Lint, TheWorstBandIsNamed) {
       Finds(LintVerdict::kUnstable, "errors of predictions arrive in the sample (component 0, band 4) 4"));
 }
 
+// docs/math/lint.md (8) for a single step, number by number; data of variance 0.25.
+TEST(Lint, TheErrorOfFloat16IsItsFormula) {
+  constexpr double kUnit = 1.0 / 2048, kVariance = 0.25;
+  const SchedulePtr schedule = VpLinearSchedule();
+  const StepTable table = MakeSolverTable("ddim", *schedule, "0.7,0.3", 1, 0.3);
+  const auto rounding = [](double value) {
+    const Tensor exact = Scalar(value);
+    return std::abs(exact.to(torch::kFloat16).to(torch::kFloat64).item<double>() - value);
+  };
+  const double a = table.a[0][0].item<double>(), b = table.b[0][0].item<double>();
+  const double alpha = schedule->Alpha(0.7), sigma = schedule->Sigma(0.7);
+  const double start = std::sqrt(alpha * alpha * kVariance + sigma * sigma);
+  const double end =
+      std::sqrt(std::pow(schedule->Alpha(0.3), 2) * kVariance + std::pow(schedule->Sigma(0.3), 2));
+  const double response = (1 - sigma * sigma / (start * start)) / alpha;
+  const double gain = a + b * response;
+  const double last = std::max(std::abs(gain) * start, end);
+  const double prediction = std::max(std::abs(response) * start, std::sqrt(kVariance));
+  const double made = rounding(a) * start + rounding(b) * prediction + kUnit * last;
+  const double expected = (made + std::abs(gain) * kUnit * start) / end;
+  EXPECT_NEAR(LintTable(table, *schedule).half_error.value, expected, 1e-9 * expected);
+}
+
 TEST(Lint, ASpectralStartScalesTheNoise) {
   StepTable table = Spectral(Table("dpmpp-3m", 3), 5);
   const double plain = Lint(table).start_noise.value;
