@@ -102,13 +102,14 @@ TEST(GasToy, TheAdversaryCoversModesThatTheDistanceBlurs) {
   const Modes distance = toy.Train(student, 400, 1e-2, nullptr);
   torch::manual_seed(2);
   AdversaryOptions options{.loss = {.gamma = 5e-5}, .weight = 10, .lr = 1e-2};
-  const Modes both = toy.Train(student, 1200, 1e-2,
+  const Modes both = toy.Train(student, 2000, 1e-2,
                                std::make_shared<Adversary>(std::make_shared<PlaneDiscriminator>(), options));
   RecordProperty("near_by_distance", std::to_string(distance.near));
   RecordProperty("near_by_both", std::to_string(both.near));
   EXPECT_EQ(both.reached, kModesPerSide * kModesPerSide);
-  // 0.26 and 0.58 where this was written; the bound leaves room for other machines' rounding.
-  EXPECT_GT(both.near, distance.near + 0.15);
+  // 0.26 against 0.46 to 0.63 with other seeds of data order and noise, which stand for other machines'
+  // rounding; the bound is half the least gain.
+  EXPECT_GT(both.near, distance.near + 0.1);
 }
 
 }  // namespace
