@@ -65,6 +65,8 @@ fuzz() {
   build/fuzz/tests/fuzz/make_seeds build/fuzz/corpus || return 1
   cp tests/fixtures/formats/solver/*.gas.json build/fuzz/corpus/solver_file/
   cp tests/fixtures/formats/teacher-1/manifest.json build/fuzz/corpus/manifest/
+  cp tests/fixtures/pickles/*.pkl build/fuzz/corpus/pickle/
+  cp tests/fixtures/pickles/*.p[kt]* build/fuzz/corpus/torch_file/
   export -f fuzz_one
   export FUZZ_SECONDS
   sed -n 's/^gas_fuzz(\([a-z_]*\) .*/\1/p' tests/fuzz/CMakeLists.txt |

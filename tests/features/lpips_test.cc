@@ -1,12 +1,12 @@
 #include "gas/features/lpips.h"
 
-#include <cstdlib>
 #include <iostream>
 
 #include "gas/nn/state_dict.h"
 #include "support/expect.h"
 #include "support/fixtures.h"
 #include "support/formula_fill.h"
+#include "support/third_party_files.h"
 
 namespace gas {
 namespace {
@@ -23,16 +23,8 @@ TrunkKind KindOf(const std::string& net) {
 }
 
 // The published heads are other people's data and not part of this project.
-std::filesystem::path HeadsFile() {
-  std::vector<std::filesystem::path> folders = {testing::FixtureFolder()};
-  if (const char* source = std::getenv("GAS_SOURCE_DIR")) {
-    folders.push_back(std::filesystem::path(source) / ".." / "shared" / "fixtures");
-  }
-  for (const auto& folder : folders) {
-    const auto path = folder / "lpips_linear_heads.safetensors";
-    if (std::filesystem::exists(path)) return path;
-  }
-  return {};
+std::optional<std::filesystem::path> HeadsFile() {
+  return testing::ThirdPartyFile("lpips_linear_heads.safetensors");
 }
 
 // The reference's numbers, and its networks and images made by the formula.
@@ -68,11 +60,11 @@ class LpipsReference : public ::testing::Test {
 
   // Null, and the test is skipped, where the published heads are not at hand.
   static std::shared_ptr<Lpips> Network(const std::string& net, int64_t resize) {
-    if (HeadsFile().empty()) return nullptr;
+    if (!HeadsFile()) return nullptr;
     auto network = std::make_shared<Lpips>(KindOf(net), LpipsOptions{.resize = resize});
     LoadStateDict(network->trunk(), TrunkWeights(net), "formula");
     UseChannelsLast(*network);
-    const Safetensors file = ReadSafetensors(HeadsFile());
+    const Safetensors file = ReadSafetensors(*HeadsFile());
     std::vector<Tensor> heads;
     for (size_t l = 0; l < network->trunk().tap_channels().size(); ++l) {
       heads.push_back(file.at(net + ".lin" + std::to_string(l) + ".model.1.weight"));
@@ -149,9 +141,7 @@ class LpipsReference : public ::testing::Test {
   }
 };
 
-#define SKIP_WITHOUT_HEADS(network) \
-  if (!(network))                   \
-  GTEST_SKIP() << "lpips_linear_heads.safetensors is not in GAS_FIXTURES, nor in ../shared/fixtures"
+#define SKIP_WITHOUT_HEADS(network) SKIP_WITHOUT_FILE(network, "lpips_linear_heads.safetensors")
 
 // The reference lists first and last entry of each parameter, and sums of each image, so that a wrong formula
 // shows here and not as a wrong distance. Sums are of doubles in another order.

@@ -102,6 +102,8 @@ void WriteAll(const fs::path& folder) {
   Write(folder / "npy", testing::ValidNpy());
   Write(folder / "npz", testing::ValidNpz());
   Write(folder / "png", testing::ValidPng());
+  Write(folder / "pickle", testing::ValidPickles());
+  Write(folder / "torch_file", testing::ValidTorchFiles());
   Write(folder / "solver_file", SolverFiles());
   Write(folder / "process_hello", Hellos());
   Write(folder / "manifest", Manifests());

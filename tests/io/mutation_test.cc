@@ -1,14 +1,18 @@
 // Each reader, given a damaged file, either reads it or throws Error(kBadFile): a small fuzzer that runs
 // everywhere (tests/fuzz has the large one). The damage is a function of the seed, which a failure names.
 #include <chrono>
+#include <fstream>
 #include <random>
 
 #include "gas/io/idx.h"
 #include "gas/io/npz.h"
+#include "gas/io/pickle.h"
 #include "gas/io/png.h"
 #include "gas/io/safetensors.h"
+#include "gas/io/torch_tensors.h"
 #include "io/valid_files.h"
 #include "support/expect.h"
+#include "support/temp_folder.h"
 
 namespace gas {
 namespace {
@@ -94,6 +98,22 @@ TEST(Mutation, Png) {
   TryMutations(
       testing::ValidPng(), [](const std::string& file) { ParsePng("mutant", file); },
       testing::RepairPngChecksums);
+}
+
+TEST(Mutation, Pickle) {
+  constexpr std::string_view kAllowed[] = {"torch._utils._rebuild_tensor_v2"};
+  TryMutations(testing::ValidPickles(),
+               [&](const std::string& file) { ParsePickle("mutant", file, {.constructors = kAllowed}); });
+}
+
+TEST(Mutation, TorchFile) {
+  const testing::TempFolder folder("mutation");
+  TryMutations(testing::ValidTorchFiles(), [&](const std::string& file) {
+    const auto path = folder.path() / "mutant";
+    std::ofstream(path, std::ios::binary) << file;
+    const TorchTensors tensors(std::make_shared<TorchFile>(path, UnknownClasses::kKeep));
+    for (const auto& [name, info] : tensors.tensors()) tensors.View(name).sum();
+  });
 }
 
 }  // namespace

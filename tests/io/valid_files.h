@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "io/helpers.h"
+#include "io/pickle_bytes.h"
 
 namespace gas::testing {
 
@@ -38,6 +39,26 @@ inline std::vector<std::string> ValidPng() {
   return {Png({.width = 2, .height = 2, .color = 2}, row + row), Png({.width = 3, .depth = 16}, row),
           Png({.width = 2, .color = 3}, std::string("\0\1\0", 3), palette),
           Png({.width = 2, .height = 2, .interlace = 1}, std::string("\0\1\0\2\0\3\4", 7))};
+}
+
+inline std::vector<std::string> ValidPickles() {
+  using namespace std::string_literals;
+  return {
+      "\x80\x02}q\0(X\1\0\0\0aK\1X\1\0\0\0b]q\1(\x8a\2\0\1G?\xf0\0\0\0\0\0\0N\x88"
+      "eu."s,
+      "\x80\x04\x95\x1e\0\0\0\0\0\0\0\x8c\x0b"
+      "collections\x8c\x0bOrderedDict\x93)R."s,
+      "(dp0\nS'a\\n'\nV\\u00e9\np1\nsI01\n(F0.5\nL7L\nlp2\ns."s,
+      WholePickle(PickledDict({{"x", PickledTensor().str()}}))};
+}
+
+inline std::vector<std::string> ValidTorchFiles() {
+  const PickledTensor tensor;
+  const std::string numbers(24, '\1');
+  const std::string value = PickledDict({{"x", tensor.str()}, {"step", "K\1"}});
+  const std::string storage = NestedStorage(TorchStream(tensor.Storage(), {{"0", numbers}}));
+  return {TorchZip(value, {{"0", numbers}}), TorchStream(value, {{"0", numbers}}),
+          WholePickle(PickledDict({{"x", tensor.OfStorage(storage)}}))};
 }
 
 }  // namespace gas::testing

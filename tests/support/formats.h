@@ -1,5 +1,5 @@
-// Files of each version of our own formats (tests/fixtures/formats/README.md). They are part of the source,
-// whatever folder GAS_FIXTURES names.
+// Fixtures that are part of the source, whatever folder GAS_FIXTURES names: among them files of each version
+// of our own formats (tests/fixtures/formats/README.md).
 #ifndef GAS_TESTS_SUPPORT_FORMATS_H_
 #define GAS_TESTS_SUPPORT_FORMATS_H_
 
@@ -10,11 +10,13 @@
 
 namespace gas::testing {
 
-inline std::filesystem::path FormatFolder() {
+inline std::filesystem::path SourceFixtureFolder() {
   const char* source = std::getenv("GAS_SOURCE_DIR");
   GAS_CHECK(source != nullptr, Errc::kBadOption, "GAS_SOURCE_DIR is not set");
-  return std::filesystem::path(source) / "tests" / "fixtures" / "formats";
+  return std::filesystem::path(source) / "tests" / "fixtures";
 }
+
+inline std::filesystem::path FormatFolder() { return SourceFixtureFolder() / "formats"; }
 
 }  // namespace gas::testing
 

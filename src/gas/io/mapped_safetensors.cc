@@ -1,12 +1,9 @@
 #include "gas/io/mapped_safetensors.h"
 
 #include <algorithm>
-#include <cstdint>
-
-#include <ATen/ops/from_blob.h>
 
 #include "gas/core/error.h"
-#include "gas/io/layout.h"
+#include "gas/io/strided_tensor.h"
 
 namespace gas {
 
@@ -29,18 +26,11 @@ Tensor MappedSafetensors::View(const std::string& tensor) const {
   GAS_CHECK(found != tensors_.end(), Errc::kBadFile, name_, ": no tensor '", tensor, "' among its ",
             tensors_.size());
   const TensorInfo& info = found->second;
-  const std::span<const char> bytes = bytes_.at(tensor);
-  if (bytes.empty()) return torch::empty(info.shape, info.dtype);
-  const auto forget = [file = file_, bytes](void*) { file->Forget(bytes); };
-  Tensor view = at::from_blob(const_cast<char*>(bytes.data()), info.shape, forget, info.dtype);
-  // Other programs may write headers after which numbers do not lie at multiples of their size.
-  if (reinterpret_cast<uintptr_t>(bytes.data()) % view.element_size() != 0) {
-    const Tensor aligned = torch::empty(info.shape, info.dtype);
-    std::copy_n(bytes.data(), bytes.size(), static_cast<char*>(aligned.data_ptr()));
-    view = aligned;
-  }
-  CheckBooleans(view, name_ + ": tensor '" + tensor + "'");
-  return view;
+  const StridedTensor where_it_lies = {.dtype = info.dtype,
+                                       .shape = info.shape,
+                                       .strides = RowMajorStrides(info.shape),
+                                       .storage = bytes_.at(tensor)};
+  return ContiguousView(name_ + ": tensor '" + tensor + "'", where_it_lies, file_);
 }
 
 }  // namespace gas

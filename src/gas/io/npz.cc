@@ -5,6 +5,7 @@
 #include "gas/core/error.h"
 #include "gas/io/file.h"
 #include "gas/io/layout.h"
+#include "gas/io/numpy_dtype.h"
 #include "gas/io/zip.h"
 
 namespace gas {
@@ -12,15 +13,6 @@ namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::string_view kSuffix = ".npy";
-
-struct Descr {
-  std::string_view text;
-  torch::ScalarType type;
-};
-constexpr Descr kDescrs[] = {{"<f4", torch::kFloat32}, {"<f8", torch::kFloat64}, {"<f2", torch::kFloat16},
-                             {"<i2", torch::kInt16},   {"<i4", torch::kInt32},   {"<i8", torch::kInt64},
-                             {"|i1", torch::kInt8},    {"|u1", torch::kUInt8},   {"|b1", torch::kBool},
-                             {"<i1", torch::kInt8},    {"<u1", torch::kUInt8},   {"<b1", torch::kBool}};
 
 struct NpyHeader {
   std::optional<torch::ScalarType> type;
@@ -75,11 +67,9 @@ class HeaderParser {
     const std::string_view text = TakeString();
     GAS_CHECK(!text.ends_with('O'), Errc::kBadFile, name_,
               ": an array of Python objects; only numbers are read");
-    for (const Descr& descr : kDescrs) {
-      if (text == descr.text) return descr.type;
-    }
-    Fail(Errc::kBadFile, name_, ": element type '", text,
-         "', must be little-endian: <f2 <f4 <f8 <i2 <i4 <i8 |i1 |u1 or |b1");
+    const auto type = DtypeOfNumpyDescr(text);
+    GAS_CHECK(type, Errc::kBadFile, name_, ": element type '", text, "', must be ", kNumpyDescrsRead);
+    return *type;
   }
 
   bool TakeBool() {
