@@ -136,7 +136,7 @@ class PickleMachine {
       case PickleOp::kString: PushStringLine(); return true;
       case PickleOp::kUnicode: PushUnicodeLine(); return true;
       case PickleOp::kBinString: PushText(TakeCounted<int32_t>()); return true;
-      case PickleOp::kShortBinString: PushText(TakeCounted<uint8_t>()); return true;
+      case PickleOp::kShortBinString:
       case PickleOp::kShortBinUnicode: PushText(TakeCounted<uint8_t>()); return true;
       case PickleOp::kBinUnicode: PushText(TakeCounted<uint32_t>()); return true;
       case PickleOp::kBinUnicode8: PushText(TakeCounted<uint64_t>()); return true;
