@@ -138,7 +138,8 @@ AdversarialBatch TrainingRun::NextAdversarialBatch(const TrainingPairs& training
   const uint64_t base = MixBits(options_.seed ^ kFreshNoiseStream);
   std::vector<Seed> seeds;
   for (int64_t i = 0; i < options_.batch; ++i) {
-    seeds.push_back(MixBits(base + static_cast<uint64_t>(at * options_.batch + i)));
+    // Noise that is used once needs no more than 32 bits of seed.
+    seeds.push_back(static_cast<uint32_t>(MixBits(base + static_cast<uint64_t>(at * options_.batch + i))));
   }
   batch.noise = NoiseFor(seeds, real.images.sizes().slice(1)).to(batch.real.images.options());
   return batch;
