@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <iostream>
 #include <new>
 
@@ -7,8 +8,9 @@
 #include "gas/core/torch.h"
 
 int main(int argc, char** argv) try {
-  // It never ends: a signal that comes while the program takes itself down changes nothing any more.
-  [[maybe_unused]] static const auto* const signals = new gas::InterruptGuard;
+  // Never destroyed: a signal that comes while the program takes itself down changes nothing any more.
+  alignas(gas::InterruptGuard) static std::byte guard[sizeof(gas::InterruptGuard)];
+  new (guard) gas::InterruptGuard;
   return gas::cli::Run(argc, argv);
 } catch (const gas::Error& e) {  // bad input or our bug: the code says which, and is the exit status
   std::cerr << "gas: " << e.what() << '\n';
