@@ -1,12 +1,14 @@
 // What is measured of a network's speed hangs together; how fast it is, no test says.
 #include "gas/eval/speed.h"
 
+#include "support/bfloat16.h"
 #include "support/expect.h"
 
 namespace gas {
 namespace {
 
 TEST(MeasureSpeed, FiguresOfBothTypesHangTogether) {
+  SKIP_WITHOUT_BFLOAT16();
   const SpeedRecord record = MeasureSpeed("fashion", torch::kCPU, {.batch = 2, .seconds = 0.001});
   ASSERT_EQ(record.networks.size(), 2u);
   EXPECT_EQ(record.networks[0].dtype, "float32");

@@ -4,6 +4,7 @@
 #include "gas/nn/state_dict.h"
 #include "gas/train/adversarial_loss.h"
 #include "models/r3gan_reference.h"
+#include "support/bfloat16.h"
 #include "support/expect.h"
 #include "support/temp_folder.h"
 
@@ -179,6 +180,7 @@ TEST(R3ganNetwork, ASampleWithoutLabelCountsEveryOutputOnce) {
 }
 
 TEST(R3ganFiles, SurviveWritingAndReading) {
+  SKIP_WITHOUT_BFLOAT16();
   const TempFolder folder("r3gan_file");
   torch::manual_seed(6);
   Config config = r3gan::ConfigFor(1, 9, 16, 2);

@@ -6,6 +6,7 @@
 #include "gas/nn/state_dict.h"
 #include "gas/train/adversarial_loss.h"
 #include "models/r3gan_reference.h"
+#include "support/bfloat16.h"
 #include "support/expect.h"
 
 namespace gas {
@@ -156,6 +157,7 @@ TEST(R3gan, OneStepOfAdam) {
 
 // Snapshots ask for bfloat16 in all stages but the last.
 TEST(R3gan, SnapshotsAsStoredInBfloat16) {
+  SKIP_WITHOUT_BFLOAT16();
   const auto names =
       NamesWhere([](const std::string& stem, const json&) { return stem.ends_with(testing::kSnapshotEnd); });
   ASSERT_FALSE(names.empty());

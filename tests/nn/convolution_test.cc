@@ -1,6 +1,7 @@
 // Our convolution's derivatives against LibTorch's, to third order.
 #include "gas/nn/convolution.h"
 
+#include "support/bfloat16.h"
 #include "support/expect.h"
 
 namespace gas {
@@ -75,6 +76,7 @@ TEST(ConvolutionGradients, FirstOrderIsLibTorchsToTheBit) {
 }
 
 TEST(ConvolutionGradients, AutomaticCastingIsLibTorchs) {
+  SKIP_WITHOUT_BFLOAT16();
   const AutocastGuard autocast(torch::kCPU, true);
   const Tensor x = torch::randn({1, 4, 5, 5}).requires_grad_(),
                w = torch::randn({4, 4, 3, 3}).requires_grad_();

@@ -8,6 +8,7 @@
 #include "gas/io/file.h"
 #include "gas/models/edm/edm_trainable.h"
 #include "gas/train/pretrain.h"
+#include "support/bfloat16.h"
 #include "support/expect.h"
 #include "support/temp_folder.h"
 
@@ -92,6 +93,9 @@ struct KilledRun {
 class NetworkTrainerKilled : public ::testing::TestWithParam<KilledRun> {};
 
 TEST_P(NetworkTrainerKilled, ContinuesToTheSameBits) {
+  if (GetParam().bfloat16) {
+    SKIP_WITHOUT_BFLOAT16();
+  }
   const testing::TempFolder whole("net_whole"), broken("net_broken");
   TinyRun run{.folder = whole.path(), .threads = GetParam().threads, .bfloat16 = GetParam().bfloat16};
   const NamedTensors expected = Train(run);
@@ -220,6 +224,7 @@ TEST(NetworkTrainer, ACheckpointWithoutItsAverageIsRefusedByName) {
 }
 
 TEST(NetworkTrainer, NotANumberStopsWithAMessage) {
+  SKIP_WITHOUT_BFLOAT16();
   const testing::TempFolder folder("net_nan");
   Classifier network({.resolution = 8, .classes = 2, .width = 8});
   NetworkTask task = ClassificationTask(network);
