@@ -27,28 +27,12 @@ int Failures() {
   return text == nullptr ? 2 : std::atoi(text);
 }
 
-class BrokenDisk : public ::testing::TestWithParam<BreakableRun> {
- protected:
-  static void SetUpTestSuite() {
-    inputs_ = new testing::TempFolder("disk_inputs");
-    testing::MakeInputs(inputs_->path());
-  }
-  static void TearDownTestSuite() {
-    delete inputs_;
-    inputs_ = nullptr;
-  }
-
-  static void Link(const fs::path& folder) { fs::create_directory_symlink(inputs_->path(), folder / "data"); }
-
-  static testing::TempFolder* inputs_;
-};
-
-testing::TempFolder* BrokenDisk::inputs_ = nullptr;
+class BrokenDisk : public testing::BreakableRunTest {};
 
 // Counts of calls: of those that a run makes, any may fail.
 TEST_P(BrokenDisk, ACallThatFailsIsAnErrorAndNothingIsLost) {
   const testing::TempFolder whole("disk_whole");
-  Link(whole.path());
+  LinkInputs(whole.path());
   ASSERT_EQ(RunOnce(GetParam(), whole.path()).status, 0);
   const auto expected = testing::ResultsIn(whole.path());
   std::mt19937 random(21);
@@ -56,7 +40,7 @@ TEST_P(BrokenDisk, ACallThatFailsIsAnErrorAndNothingIsLost) {
   for (const char* call : {"write", "fsync", "rename", "any"}) {
     for (int i = 0; i < Failures(); ++i) {
       const testing::TempFolder folder("disk_broken");
-      Link(folder.path());
+      LinkInputs(folder.path());
       const int error = i % 2 == 0 ? ENOSPC : EIO;
       const int from = std::uniform_int_distribution<>(1, 12)(random);
       // A full disk stays full; a broken one may fail once.
@@ -102,8 +86,8 @@ TEST_P(BrokenDisk, AFullOneIsAnErrorAndWithMoreRoomTheRunGoesOn) {
   const testing::TempFolder whole("full_whole"), folder("full_broken");
   const SmallDisk disk(folder.path() / "disk");
   if (!disk.mounted()) GTEST_SKIP() << "no right to mount a small file system here";
-  Link(whole.path());
-  fs::create_directory_symlink(inputs_->path(), folder.path() / "data");
+  LinkInputs(whole.path());
+  LinkInputs(folder.path());
   fs::create_directory_symlink("disk", folder.path() / "out");
   ASSERT_EQ(RunOnce(GetParam(), whole.path()).status, 0);
   const Ended full = RunOnce(GetParam(), folder.path());

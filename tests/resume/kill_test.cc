@@ -14,7 +14,6 @@
 namespace gas {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::BreakableRun;
 using testing::Ended;
 
@@ -23,29 +22,11 @@ int Kills() {
   return text == nullptr ? 3 : std::atoi(text);
 }
 
-class Killed : public ::testing::TestWithParam<BreakableRun> {
- protected:
-  static void SetUpTestSuite() {
-    inputs_ = new testing::TempFolder("kill_inputs");
-    testing::MakeInputs(inputs_->path());
-  }
-  static void TearDownTestSuite() {
-    delete inputs_;
-    inputs_ = nullptr;
-  }
-
-  static void Link(const testing::TempFolder& folder) {
-    fs::create_directory_symlink(inputs_->path(), folder.path() / "data");
-  }
-
-  static testing::TempFolder* inputs_;
-};
-
-testing::TempFolder* Killed::inputs_ = nullptr;
+class Killed : public testing::BreakableRunTest {};
 
 TEST_P(Killed, GoesOnToTheSameBits) {
   const testing::TempFolder whole("kill_whole");
-  Link(whole);
+  LinkInputs(whole.path());
   const Ended unbroken = RunOnce(GetParam(), whole.path());
   ASSERT_EQ(unbroken.status, 0) << unbroken.errors;
   const auto expected = testing::ResultsIn(whole.path());
@@ -53,7 +34,7 @@ TEST_P(Killed, GoesOnToTheSameBits) {
   int stopped = 0;
   for (int i = 0; i < Kills(); ++i) {
     const testing::TempFolder folder("kill_broken");
-    Link(folder);
+    LinkInputs(folder.path());
     const int signal = std::vector<int>{SIGKILL, SIGINT, SIGTERM}[i % 3];
     const double after = std::uniform_real_distribution<>(0, unbroken.seconds)(random);
     const std::string what = fmt::format("signal {} after {:.3f} s", signal, after);

@@ -109,7 +109,11 @@ const std::vector<BreakableRun>& BreakableRuns() {
   return runs;
 }
 
-void MakeInputs(const fs::path& data) {
+TempFolder* BreakableRunTest::inputs_ = nullptr;
+
+void BreakableRunTest::SetUpTestSuite() {
+  inputs_ = new TempFolder("resume_inputs");
+  const fs::path& data = inputs_->path();
   torch::manual_seed(3);
   for (const char* name : {"one", "two"}) {
     for (int i = 0; i < 8; ++i) {
@@ -122,6 +126,15 @@ void MakeInputs(const fs::path& data) {
       "", {"teacher", "--model", "mixture", "--seeds", "0-31", "--nfe", "6", "--out", "teacher"}};
   const Ended ended = RunOnce(teacher, data);
   GAS_CHECK(ended.status == 0, Errc::kInternal, "gas teacher: ", ended.errors);
+}
+
+void BreakableRunTest::TearDownTestSuite() {
+  delete inputs_;
+  inputs_ = nullptr;
+}
+
+void BreakableRunTest::LinkInputs(const fs::path& folder) {
+  fs::create_directory_symlink(inputs_->path(), folder / "data");
 }
 
 Ended RunOnce(const BreakableRun& run, const fs::path& where, const std::optional<Signal>& signal,

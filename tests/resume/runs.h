@@ -8,6 +8,10 @@
 #include <string>
 #include <vector>
 
+#include <gtest/gtest.h>
+
+#include "support/temp_folder.h"
+
 namespace gas::testing {
 
 // The words of a command after `gas`. What it writes lies in the folder `out` of where it runs.
@@ -19,8 +23,17 @@ struct BreakableRun {
 // teacher, fit, train and pretrain.
 const std::vector<BreakableRun>& BreakableRuns();
 
-// Writes what the runs read, teacher data and images, into the folder `data`.
-void MakeInputs(const std::filesystem::path& data);
+// A suite of the runs, which share what they read: teacher data and images.
+class BreakableRunTest : public ::testing::TestWithParam<BreakableRun> {
+ protected:
+  static void SetUpTestSuite();
+  static void TearDownTestSuite();
+  // Lets `folder` be a place where runs are made.
+  static void LinkInputs(const std::filesystem::path& folder);
+
+ private:
+  static TempFolder* inputs_;
+};
 
 // Sent once the program has worked for so long: seconds of processor time since the folder `out` is there,
 // which other programs on the machine do not change. Before that it has not begun.

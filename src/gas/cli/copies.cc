@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kGroup = "Measurement";
 
 std::vector<OptionRow> CopiesRows() {
-  std::vector<OptionRow> rows = {
+  const std::vector<OptionRow> rows = {
       {.key = "copies.samples",
        .flag = "--samples",
        .type = OptType::kText,
@@ -47,9 +47,7 @@ std::vector<OptionRow> CopiesRows() {
        .value = "FILE",
        .group = kGroup},
   };
-  for (const OptionRow& row : ImageDataRows()) rows.push_back(row);
-  rows.push_back(ThreadsRow());
-  return rows;
+  return JoinedRows({rows, ImageDataRows(), {ThreadsRow()}});
 }
 
 void PrintRow(const char* name, const CopyCount& c, int64_t samples) {

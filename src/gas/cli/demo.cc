@@ -195,12 +195,7 @@ DemoSolvers TrainBoth(const DemoSettings& s, const Options& o, const Model& mode
                            s.batch)
             << std::flush;
   DemoSolvers solvers;
-  solvers.gs = SolverFile{.schedule = model.schedule,
-                          .prediction = model.denoiser->prediction_type(),
-                          .guidance = model.guidance,
-                          .model = model.name,
-                          .model_sha256 = model.sha256,
-                          .entries = {}};
+  solvers.gs = NewSolverFile(model);
   SolverFile with_adversary = solvers.gs;
   solvers.gs.entries[s.nfe] = TrainStudent(s, o, model, training);
   if (!s.gas) return solvers;

@@ -41,12 +41,10 @@ bool ArePictures(const Tensor& images) {
   return images.dim() == 4 && (images.size(1) == 1 || images.size(1) == 3);
 }
 
-constexpr double kDataRange = 2;  // of images in [-1,1]
-
 // Of each image, in dB: 10 log10(range^2 / mean squared difference). Infinite for images that are equal.
 Tensor Psnr(const Tensor& images, const Tensor& teacher) {
   const Tensor squared = (images - teacher).to(torch::kFloat64).square().flatten(1).mean(1);
-  return 10 * torch::log10(kDataRange * kDataRange / squared);
+  return 10 * torch::log10(kImageRange * kImageRange / squared);
 }
 
 // What can be said of pictures without a network that looks at them. Samples are clipped as a picture file

@@ -8,6 +8,7 @@
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/core/seeds.h"
+#include "gas/models/network_input.h"
 #include "gas/nn/flops.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
@@ -51,28 +52,25 @@ void MeasurePeaks(NetworkSpeed& speed, torch::Dtype dtype, torch::Device device,
 }
 
 // Floating point operations of a forward pass for one image.
-double FlopsOfOne(const Model& model, const Tensor& x, const NoiseLevel& at) {
+double FlopsOfOne(const Model& model) {
   const torch::NoGradGuard no_grad;
-  const Condition condition = model.conditioner->Of(RequestsFor(SeedRange(0, 1))).To(model.device);
+  const NetworkInput one = InputFor(model, 1);
   const nn::FlopCounter counter;  // counts this thread's, and no other takes part of one image
-  model.denoiser->Predict(x.slice(0, 0, 1), at, condition);
+  model.denoiser->Predict(one.state, one.at, one.condition);
   return counter.flops();
 }
 
 void MeasureNetwork(NetworkSpeed& speed, const Model& model, const SpeedOptions& options) {
-  const std::vector<Seed> seeds = SeedRange(0, options.batch);
-  const Tensor x = NoiseFor(seeds, model.shape).to(model.device);
-  const Condition condition = model.conditioner->Of(RequestsFor(seeds)).To(model.device);
-  const NoiseLevel at{Scalar(0.5), model.schedule->Alpha(Scalar(0.5)), model.schedule->Sigma(Scalar(0.5))};
-  const double flops = FlopsOfOne(model, x, at) * static_cast<double>(options.batch);
+  const NetworkInput input = InputFor(model, options.batch);
+  const double flops = FlopsOfOne(model) * static_cast<double>(options.batch);
 
   const double forward = MedianSeconds(options.seconds, model.device, [&] {
     const torch::NoGradGuard no_grad;
-    model.denoiser->Predict(x, at, condition);
+    model.denoiser->Predict(input.state, input.at, input.condition);
   });
   const double both = MedianSeconds(options.seconds, model.device, [&] {
-    const Tensor input = x.detach().requires_grad_();
-    model.denoiser->Predict(input, at, condition).sum().backward();
+    const Tensor state = input.state.detach().requires_grad_();
+    model.denoiser->Predict(state, input.at, input.condition).sum().backward();
   });
   speed.forward = flops / forward / kGiga;
   // Backward with respect to the input alone: each product once more.

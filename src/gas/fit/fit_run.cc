@@ -89,14 +89,9 @@ Json TeacherOf(const FitProblem& problem) {
 
 // The file of the run as far as the problem decides it, without tables.
 SolverFile FileOf(const FitProblem& problem) {
-  const Model& model = problem.models[0];
   const std::vector<double>& scales = problem.guidance;
-  SolverFile file{.schedule = model.schedule,
-                  .prediction = model.denoiser->prediction_type(),
-                  .guidance = scales[scales.size() / 2],
-                  .model = model.name,
-                  .model_sha256 = model.sha256,
-                  .entries = {}};
+  SolverFile file = NewSolverFile(problem.models[0]);
+  file.guidance = scales[scales.size() / 2];
   if (scales.size() > 1) file.guidance_range = {scales.front(), scales.back()};
   return file;
 }

@@ -8,10 +8,9 @@ namespace {
 
 constexpr int64_t kSsimWindow = 11;
 constexpr double kSsimSigma = 1.5;
-constexpr double kDataRange = 2.0;    // of images in [-1,1]
 constexpr double kBlackToZero = 1.0;  // luminance compares intensities, which are not negative
-constexpr double kC1 = (0.01 * kDataRange) * (0.01 * kDataRange);
-constexpr double kC2 = (0.03 * kDataRange) * (0.03 * kDataRange);
+constexpr double kC1 = (0.01 * kImageRange) * (0.01 * kImageRange);
+constexpr double kC2 = (0.03 * kImageRange) * (0.03 * kImageRange);
 constexpr std::array<double, 5> kScaleWeights = {0.0448, 0.2856, 0.3001, 0.2363, 0.1333};
 
 // The Gaussian's taps, summing to 1, as a vertical kernel [1,1,k,1].

@@ -6,6 +6,8 @@
 
 namespace gas {
 
+inline constexpr double kImageRange = 2.0;  // between the darkest and the brightest value of images in [-1,1]
+
 // a, b [B,C,H,W] in [-1,1] -> [B], the mean over channels of MS-SSIM: 1 for equal images, 0 at least.
 // Differentiable in both. Window: Gaussian of 11 pixels, sigma 1.5, without padding; K1 = 0.01, K2 = 0.03,
 // data range 2, black (-1) as intensity 0; each scale halves the image by averaging 2x2 pixels (an odd last

@@ -75,28 +75,6 @@ StudentRecord StudentFromJson(const Json& json) {
   return student;
 }
 
-Json EntryToJson(const SolverEntry& entry) {
-  const StepTable& t = entry.table;
-  Json json = {{"nfe", t.nfe()},
-               {"method", t.method},
-               {"t_eps", entry.t_eps},
-               {"prior_std", t.prior_std},
-               {"t", ToJson(t.t)},
-               {"t_eval", ToJson(t.t_eval)},
-               {"alpha", ToJson(t.alpha)},
-               {"sigma", ToJson(t.sigma)},
-               {"alpha_eval", ToJson(t.alpha_eval)},
-               {"sigma_eval", ToJson(t.sigma_eval)},
-               {"A", ToJson(t.a)},
-               {"B", ToJson(t.b)},
-               {"provenance", entry.provenance}};
-  if (t.basis != nullptr) json["basis"] = BasisToJson(*t.basis);
-  if (t.start != nullptr)
-    json["start"] = {{"gain", ToJson(t.start->gain)}, {"offset", ToJson(t.start->offset)}};
-  if (entry.student) json["student"] = StudentToJson(*entry.student);
-  return json;
-}
-
 SolverEntry EntryFromJson(const Json& json) {
   SolverEntry entry;
   StepTable& t = entry.table;
@@ -138,7 +116,27 @@ std::string SolverFile::GuidanceText() const {
   return fmt::format("{}..{}", guidance_range->first, guidance_range->second);
 }
 
-Json SolverEntryToJson(const SolverEntry& entry) { return EntryToJson(entry); }
+Json SolverEntryToJson(const SolverEntry& entry) {
+  const StepTable& t = entry.table;
+  Json json = {{"nfe", t.nfe()},
+               {"method", t.method},
+               {"t_eps", entry.t_eps},
+               {"prior_std", t.prior_std},
+               {"t", ToJson(t.t)},
+               {"t_eval", ToJson(t.t_eval)},
+               {"alpha", ToJson(t.alpha)},
+               {"sigma", ToJson(t.sigma)},
+               {"alpha_eval", ToJson(t.alpha_eval)},
+               {"sigma_eval", ToJson(t.sigma_eval)},
+               {"A", ToJson(t.a)},
+               {"B", ToJson(t.b)},
+               {"provenance", entry.provenance}};
+  if (t.basis != nullptr) json["basis"] = BasisToJson(*t.basis);
+  if (t.start != nullptr)
+    json["start"] = {{"gain", ToJson(t.start->gain)}, {"offset", ToJson(t.start->offset)}};
+  if (entry.student) json["student"] = StudentToJson(*entry.student);
+  return json;
+}
 
 SolverEntry SolverEntryFromJson(const std::string& name, const Json& json) {
   try {
@@ -213,7 +211,7 @@ std::string FormatSolverFile(const SolverFile& file) {
                {"model_sha256", file.model_sha256},
                {"tables", Json::array()}};
   if (file.guidance_range) json["guidance_range"] = *file.guidance_range;
-  for (const auto& [nfe, entry] : file.entries) json["tables"].push_back(EntryToJson(entry));
+  for (const auto& [nfe, entry] : file.entries) json["tables"].push_back(SolverEntryToJson(entry));
   return json.dump(1) + "\n";
 }
 

@@ -92,6 +92,15 @@ ResolvedSolver ChosenSolver::On(const Model& model, OnDifference on_difference) 
 }
 
 // What may differ from the model has been judged when the data were made.
+SolverFile NewSolverFile(const Model& model) {
+  return {.schedule = model.schedule,
+          .prediction = model.denoiser->prediction_type(),
+          .guidance = model.guidance,
+          .model = model.name,
+          .model_sha256 = model.sha256,
+          .entries = {}};
+}
+
 StepTable TeacherTableOf(const TeacherSpec& spec, const Model& model) {
   return ChosenSolver(spec.solver, spec.grid, spec.nfe).On(model, OnDifference::kTell).table;
 }

@@ -52,6 +52,9 @@ class ChosenSolver {
   std::optional<SolverFile> file_;
 };
 
+// A solver file without tables yet, for the model as it was opened.
+SolverFile NewSolverFile(const Model& model);
+
 // The table of the solver that made teacher data of this kind with this model.
 StepTable TeacherTableOf(const TeacherSpec& spec, const Model& model);
 

@@ -5,19 +5,16 @@
 #include <fmt/format.h>
 
 #include "gas/core/allocation_meter.h"
-#include "gas/core/seeds.h"
+#include "gas/models/network_input.h"
 
 namespace gas {
 
 int64_t ActivationBytes(const Model& model) {
-  const std::vector<Seed> one = {0};
-  const Tensor state = NoiseFor(one, model.shape).to(model.device).requires_grad_();
-  const Condition condition = model.conditioner->Of(RequestsFor(one)).To(model.device);
-  const Tensor t = Scalar(0.5);  // any time will do
+  const NetworkInput one = InputFor(model, 1);
+  const Tensor state = one.state.requires_grad_();
   const torch::AutoGradMode with_gradient(true);
   const AllocationMeter meter;
-  const Tensor output =
-      model.denoiser->Predict(state, {t, model.schedule->Alpha(t), model.schedule->Sigma(t)}, condition);
+  const Tensor output = model.denoiser->Predict(state, one.at, one.condition);
   return std::max<int64_t>(0, meter.live_bytes());
 }
 

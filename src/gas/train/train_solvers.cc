@@ -95,16 +95,34 @@ TrainingRunOptions RunOptionsFor(const TrainSolversOptions& o, int64_t nfe, cons
   return run;
 }
 
-// Before anything is written, so that a run that is refused changes nothing.
-void CheckCheckpoint(const TrainSolversOptions& o, const Student& start, const TrainingRunOptions& run,
-                     int64_t samples) {
-  if (!fs::exists(CheckpointIn(run.folder))) return;
+// Before anything is written, so that a run that is refused changes nothing. Returns how many evaluations the
+// run that wrote the checkpoint made again in each backward pass; nothing without one that says so.
+std::optional<int64_t> CheckCheckpoint(const TrainSolversOptions& o, const Student& start,
+                                       const TrainingRunOptions& run, int64_t samples) {
+  if (!fs::exists(CheckpointIn(run.folder))) return std::nullopt;
   const Checkpoint file(CheckpointIn(run.folder));
   std::optional<AdversaryOptions> adversary;
   if (o.adversary) adversary = ResolvedOptions(*o.adversary);
   CheckSameFingerprint(file,
                        FingerprintOf(start, o.trainer, run, adversary ? &*adversary : nullptr, samples));
   CheckIterations(file, o.trainer.iterations);
+  const std::string key(kRecomputedKey);
+  if (!file.Has(key)) return std::nullopt;
+  return std::clamp<int64_t>(file.Int(key), 0, start.config().steps);
+}
+
+// What is trained for one number of evaluations, before it is.
+struct Task {
+  Student student;
+  TrainingRunOptions run;
+  std::optional<int64_t> recomputed;  // by the run that goes on
+};
+
+Task TaskFor(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
+             const TrainSolversHooks& hooks) {
+  Task task{StartOf(o, nfe, problem, hooks), RunOptionsFor(o, nfe, problem), {}};
+  task.recomputed = CheckCheckpoint(o, task.student, task.run, problem.training.size());
+  return task;
 }
 
 // Evaluations of one sample, forwards; a backward pass counts as two, and where activations are not kept the
@@ -144,18 +162,15 @@ SolverEntry EntryOf(const TrainSolversOptions& o, const Problem& problem, const 
 
 // How many evaluations are made again in each backward pass. A run that goes on does as it did, so that it
 // ends with the same bits.
-int64_t RecomputedBy(const TrainSolversOptions& o, const Problem& problem, int64_t nfe,
-                     const fs::path& folder, const TrainSolversHooks& hooks) {
+int64_t RecomputedBy(const TrainSolversOptions& o, const Problem& problem, const Task& task,
+                     const TrainSolversHooks& hooks) {
+  const int64_t nfe = task.student.config().steps;
   switch (o.activations) {
     case Activations::kKeep: return 0;
     case Activations::kRecompute: return nfe;
     case Activations::kAuto: break;
   }
-  if (fs::exists(CheckpointIn(folder))) {
-    const Checkpoint file(CheckpointIn(folder));
-    const std::string key(kRecomputedKey);
-    if (file.Has(key)) return std::clamp<int64_t>(file.Int(key), 0, nfe);
-  }
+  if (task.recomputed) return *task.recomputed;
   const Model& model = problem.model;
   const ActivationPlan plan =
       PlanActivations(nfe, o.run.batch, ActivationBytes(model), FreeBytes(model.device));
@@ -163,21 +178,20 @@ int64_t RecomputedBy(const TrainSolversOptions& o, const Problem& problem, int64
   return plan.recomputed;
 }
 
-// Trains `student` in place.
+// Trains the task's student in place.
 std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, const Problem& problem,
-                                               Student& student, const TrainingRunOptions& run_options,
-                                               const TrainSolversHooks& hooks) {
-  const int64_t nfe = student.config().steps;
+                                               Task& task, const TrainSolversHooks& hooks) {
+  const int64_t nfe = task.student.config().steps;
   const std::shared_ptr<Adversary> adversary =
       o.adversary ? MakeAdversary(*o.adversary, problem.model, o.run.seed) : nullptr;
   TrainedSolver solver{.nfe = nfe};
-  solver.recomputed = RecomputedBy(o, problem, nfe, run_options.folder, hooks);
+  solver.recomputed = RecomputedBy(o, problem, task, hooks);
   GsTrainerOptions trainer_options = o.trainer;
   trainer_options.recomputed = solver.recomputed;
-  GsTrainer trainer(student, problem.model.denoiser, problem.distance, trainer_options, adversary);
-  TrainingRun run(trainer, run_options);
-  MakeDirectory(run_options.folder);
-  JsonLinesWriter log(LogIn(run_options.folder));
+  GsTrainer trainer(task.student, problem.model.denoiser, problem.distance, trainer_options, adversary);
+  TrainingRun run(trainer, task.run);
+  MakeDirectory(task.run.folder);
+  JsonLinesWriter log(LogIn(task.run.folder));
   if (hooks.begin) hooks.begin(nfe);
   const auto start = std::chrono::steady_clock::now();
   run.Run(problem.training, problem.validation, [&](const GsStep& step) {
@@ -205,23 +219,14 @@ TrainSolversResult TrainSolvers(const TrainSolversOptions& o, const TrainSolvers
   const Problem problem = OpenProblem(o);
   if (hooks.loss_files && !problem.distance.source().is_null()) hooks.loss_files(problem.distance.source());
   const RunFolder folder(o.run.folder, "gas train");
-  std::vector<Student> students;
-  std::vector<TrainingRunOptions> runs;
-  for (const int64_t nfe : o.nfe) {
-    students.push_back(StartOf(o, nfe, problem, hooks));
-    runs.push_back(RunOptionsFor(o, nfe, problem));
-    CheckCheckpoint(o, students.back(), runs.back(), problem.training.size());
-  }
+  std::vector<Task> tasks;
+  for (const int64_t nfe : o.nfe) tasks.push_back(TaskFor(o, nfe, problem, hooks));
   folder.WriteOptions(o.record);
-  SolverFile file{.schedule = problem.model.schedule,
-                  .prediction = problem.model.denoiser->prediction_type(),
-                  .guidance = problem.data->spec().guidance,
-                  .model = problem.model.name,
-                  .model_sha256 = problem.model.sha256,
-                  .entries = {}};
+  SolverFile file = NewSolverFile(problem.model);
+  file.guidance = problem.data->spec().guidance;
   TrainSolversResult result{.file = o.run.folder / "solver.gas.json"};
-  for (size_t i = 0; i < students.size(); ++i) {
-    auto [entry, solver] = TrainOne(o, problem, students[i], runs[i], hooks);
+  for (Task& task : tasks) {
+    auto [entry, solver] = TrainOne(o, problem, task, hooks);
     file.entries[solver.nfe] = std::move(entry);
     WriteSolverFile(result.file, file);
     result.solvers.push_back(solver);
