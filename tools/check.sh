@@ -67,6 +67,7 @@ fuzz() {
   cp tests/fixtures/formats/teacher-1/manifest.json build/fuzz/corpus/manifest/
   cp tests/fixtures/pickles/*.pkl build/fuzz/corpus/pickle/
   cp tests/fixtures/pickles/*.p[kt]* build/fuzz/corpus/torch_file/
+  cp tests/fixtures/edm_networks/*.pkl build/fuzz/corpus/model/
   export -f fuzz_one
   export FUZZ_SECONDS
   sed -n 's/^gas_fuzz(\([a-z_]*\) .*/\1/p' tests/fuzz/CMakeLists.txt |

@@ -6,6 +6,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string file(reinterpret_cast<const char*>(data), size);
   gas::testing::RepairPngChecksums(file);
-  gas::testing::ExpectReadOrRefused(file, gas::ParsePng);
+  gas::testing::ExpectReadOrRefused(file, [](std::string_view name, std::span<const char> bytes) {
+    gas::ParsePng(name, bytes, gas::Alpha::kOnWhite);
+  });
   return 0;
 }

@@ -1,6 +1,8 @@
 // EDM's networks against the reference: outputs and gradients, float64 and float32, every network in the
 // folder.
 #include "gas/models/edm/precond.h"
+#include "gas/nn/skeleton.h"
+#include "gas/nn/weights.h"
 #include "support/expect.h"
 #include "support/networks.h"
 
@@ -63,6 +65,43 @@ TEST(EdmNetworks, EveryNetworkAndCaseInBothPrecisions) {
   }
 }
 
+// Of the noise levels that iDDPM was trained for the network is told their number, and between two the
+// nearer's.
+TEST(EdmNetworks, IddpmKnowsItsLevelsByTheirNumbers) {
+  const Fixture fixture("edm_networks/iddpm_adm");
+  const auto network = testing::ReferenceNetwork(fixture);
+  const Tensor u = fixture.at("u").to(torch::kFloat64);
+  const int64_t last = u.numel() - 1;
+  const Tensor numbers = last - 1 - torch::arange(last + 1, torch::kFloat64);
+  EXPECT_TRUE(network->Scales(u).noise.equal(numbers));
+  const Tensor gaps = u.slice(0, 0, last) - u.slice(0, 1);
+  EXPECT_TRUE(network->Scales(u.slice(0, 1) + 0.4 * gaps).noise.equal(numbers.slice(0, 1)));
+  EXPECT_TRUE(network->Scales(u.slice(0, 1) + 0.6 * gaps).noise.equal(numbers.slice(0, 0, last)));
+  const nlohmann::json& attributes = fixture.json().at("attributes");
+  EXPECT_NEAR(network->config().sigma_min, attributes.at("sigma_min"), 1e-6);
+  const double most = attributes.at("sigma_max");
+  EXPECT_NEAR(network->config().sigma_max, most, 1e-5 * most);
+}
+
+// By the arguments of NVlabs/edm train.py for its published CIFAR-10 and ImageNet-64 networks.
+TEST(EdmNetworks, PublishedOnesHaveTheirNumberOfParameters) {
+  const nn::SkeletonGuard skeleton;
+  const auto millions = [](const char* class_name, const nlohmann::json& kwargs) {
+    const edm::Precond network(edm::PrecondConfigFromJson(class_name, kwargs));
+    return static_cast<double>(nn::ParameterCount(network)) / 1e6;
+  };
+  const nlohmann::json cifar = {
+      {"img_resolution", 32},  {"img_channels", 3},         {"label_dim", 0},          {"augment_dim", 9},
+      {"model_channels", 128}, {"channel_mult", {2, 2, 2}}, {"model_type", "SongUNet"}};
+  EXPECT_NEAR(millions("EDMPrecond", cifar), 55.7, 0.05);
+  const nlohmann::json imagenet = {{"img_resolution", 64},
+                                   {"img_channels", 3},
+                                   {"label_dim", 1000},
+                                   {"model_channels", 192},
+                                   {"channel_mult", {1, 2, 3, 4}}};
+  EXPECT_NEAR(millions("EDMPrecond", imagenet), 295.9, 0.05);
+}
+
 TEST(EdmNetworks, ConfigurationSurvivesJson) {
   for (const std::string& name : testing::ReferenceNetworkNames()) {
     const Fixture fixture("edm_networks/" + name);
@@ -94,6 +133,8 @@ TEST(EdmNetworks, RefuseWhatCannotBe) {
   config.model_type = "DhariwalUNet";
   EXPECT_ERROR(edm::MakeUNet(config), Errc::kBadOption,
                "resample_filter = [1, 3], must be [1, 1] for DhariwalUNet");
+  EXPECT_ERROR(edm::PrecondConfigFromJson("iDDPMPrecond", {{"M", 0}}), Errc::kBadFile,
+               "init_kwargs.M = 0, must be in [1, 1000000]");
   EXPECT_ERROR(edm::PrecondConfigFromJson("VEPrecond2", nlohmann::json::object()), Errc::kBadFile,
                "VEPrecond2");
   EXPECT_ERROR(edm::OneHotLabels(torch::tensor({3, 11}), 10), Errc::kBadOption,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "gas/models/edm/edm_family.h"
 #include "gas/nn/state_dict.h"
 
 namespace gas::testing {
@@ -30,6 +31,14 @@ std::shared_ptr<edm::Precond> ReferenceNetwork(const Fixture& fixture) {
       edm::PrecondConfigFromJson(fixture.json().at("class_name"), fixture.json().at("init_kwargs"));
   auto network = std::make_shared<edm::Precond>(config);
   LoadStateDict(*network, TensorsBelow(fixture, "weights/"), "fixture");
+  network->eval();
+  return network;
+}
+
+std::shared_ptr<edm::Precond> PickledNetwork(const std::string& name) {
+  const ModelFiles files((FixtureFolder() / "edm_networks" / (name + ".pkl")).string());
+  auto network = std::make_shared<edm::Precond>(edm::ConfigOf(files));
+  edm::LoadEdmWeights(*network, files);
   network->eval();
   return network;
 }

@@ -15,6 +15,8 @@ std::vector<std::string> ReferenceNetworkNames();
 
 // The network of fixture edm_networks/NAME with its weights, in evaluation mode.
 std::shared_ptr<edm::Precond> ReferenceNetwork(const Fixture& fixture);
+// The same from edm_networks/NAME.pkl, a file as NVIDIA publishes them; frozen.
+std::shared_ptr<edm::Precond> PickledNetwork(const std::string& name);
 
 }  // namespace gas::testing
 

@@ -19,10 +19,8 @@ void CheckCase(const Fixture& fixture, const json& c, bool wide) {
   const std::string suffix = wide ? "_f64" : "";
   SCOPED_TRACE(p + suffix);
   const auto dtype = wide ? torch::kFloat64 : torch::kFloat32;
-  const auto network =
-      testing::ReferenceNetwork(Fixture("edm_networks/" + c.at("network").get<std::string>()));
+  const auto network = testing::PickledNetwork(c.at("network"));
   network->to(dtype);
-  for (auto& parameter : network->parameters()) parameter.requires_grad_(false);
   const edm::EdmDenoiser denoiser(network);
   Student student({.steps = c.at("N"), .order = c.at("order"), .t_eps = c.at("t_eps")},
                   VpLinearSchedule(c.at("beta_0"), c.at("beta_1"), c.at("t_eps")));

@@ -10,7 +10,7 @@
 #include "gas/cli/text.h"
 #include "gas/core/error.h"
 #include "gas/io/json.h"
-#include "gas/io/mapped_safetensors.h"
+#include "gas/io/torch_tensors.h"
 #include "gas/models/embedded.h"
 #include "gas/models/families.h"
 #include "gas/teacher/teacher.h"
@@ -33,12 +33,18 @@ void PrintTensors(const TensorFile& file) {
   }
 }
 
-// A file of tensors that is no model: a feature network, teacher data, anyone's weights.
-void InspectWeights(const std::string& path) {
-  const MappedSafetensors file(path);
-  std::cout << fmt::format("safetensors {}: {} tensors\n", path, file.tensors().size());
-  for (const auto& [key, value] : file.metadata()) std::cout << fmt::format("  {}: {}\n", key, value);
-  PrintTensors(file);
+// A file of tensors that is no model: a feature network, teacher data, anyone's weights. Throws
+// Error(kBadFile) for a file of anything else, listing what was looked for.
+void InspectWeights(const ModelFiles& files) {
+  std::shared_ptr<const TensorFile> of_torch;
+  if (files.torch()) of_torch = std::make_shared<TorchTensors>(files.torch());
+  const TensorFile* tensors = of_torch ? of_torch.get() : files.tensors();
+  if (tensors == nullptr) FamilyOf(files);
+  std::cout << fmt::format("{} {}: {} tensors, of no model that is known\n",
+                           of_torch ? "PyTorch's file" : "safetensors", files.name(),
+                           tensors->tensors().size());
+  for (const auto& [key, value] : tensors->metadata()) std::cout << fmt::format("  {}: {}\n", key, value);
+  PrintTensors(*tensors);
 }
 
 std::string Shape(const std::vector<int64_t>& shape) { return fmt::format("{}", fmt::join(shape, "x")); }
@@ -50,6 +56,7 @@ void InspectModel(const std::string& name, const ModelFiles& files) {
             << fmt::format("  predicts: {}\n  schedule: {}\n  SHA-256: {}\n",
                            kPredictionTypeNames.NameOf(model.denoiser->prediction_type()),
                            ShortJson(model.schedule->ToJson()), model.sha256);
+  if (!model.unused.empty()) std::cout << fmt::format("  not used: {}\n", fmt::join(model.unused, ", "));
   if (!model.features.empty()) std::cout << "  feature network: " << model.features << '\n';
   for (const auto& [key, value] : model.metadata) {
     const std::optional<nlohmann::json> json = ParseJsonOrNone(value);
@@ -89,7 +96,7 @@ void RunInspect(const std::string& name, bool json) {
   } else if (solver) {
     InspectSolver(name, json);
   } else {
-    InspectWeights(name);
+    InspectWeights(*files);
   }
 }
 

@@ -1,9 +1,12 @@
 #include "gas/io/torch_formats.h"
 
+#include <algorithm>
+
 #include "gas/core/error.h"
 #include "gas/io/json.h"
 #include "gas/io/layout.h"
 #include "gas/io/pickle_fields.h"
+#include "gas/io/pickle_opcodes.h"
 #include "gas/io/zip.h"
 
 namespace gas {
@@ -13,6 +16,9 @@ constexpr std::string_view kZipMagic = "PK\3\4";
 constexpr std::string_view kPickleEntry = "data.pkl", kStorageFolder = "data/",
                            kScriptEntry = "constants.pkl";
 constexpr std::string_view kByteOrderEntry = "byteorder";
+
+// How pickles of these protocols begin.
+constexpr char kLeastProtocol = 2, kLastProtocol = 5;
 
 // A pickle of the integer 0x1950a86a20f9469cfc6c as protocol 2 has it: LONG1 of ten bytes.
 constexpr std::string_view kStreamMagic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
@@ -34,14 +40,23 @@ std::span<const char> StoredData(std::string_view archive, const ZipEntry& entry
   return entry.data;
 }
 
+// Whether the path of an entry ends in this name.
+bool IsNamed(std::string_view path, std::string_view name) {
+  return path.ends_with(name) && (path.size() == name.size() || path[path.size() - name.size() - 1] == '/');
+}
+
+bool AnyIsNamed(std::span<const std::string> entries, std::string_view name) {
+  return std::any_of(entries.begin(), entries.end(),
+                     [&](const std::string& entry) { return IsNamed(entry, name); });
+}
+
 // The one pickle of the archive, whose folder is that of everything else.
 const ZipEntry& FindPickleEntry(std::string_view archive, const std::vector<ZipEntry>& entries) {
   const ZipEntry* found = nullptr;
   for (const ZipEntry& entry : entries) {
-    const std::string_view name = entry.name;
-    if (name != kPickleEntry && !name.ends_with("/" + std::string(kPickleEntry))) continue;
+    if (!IsNamed(entry.name, kPickleEntry)) continue;
     GAS_CHECK(found == nullptr, Errc::kBadFile, archive, ": has the entries ", Quoted(found->name), " and ",
-              Quoted(name), ", one pickle is read");
+              Quoted(entry.name), ", one pickle is read");
     found = &entry;
   }
   GAS_CHECK(found != nullptr, Errc::kBadFile, archive, ": a zip archive without an entry data.pkl");
@@ -106,6 +121,19 @@ std::map<std::string, size_t> ElementSizes(const TorchContent& content) {
 }
 
 }  // namespace
+
+bool LooksLikeZip(std::string_view head) { return head.starts_with(kZipMagic); }
+
+bool LooksLikePickle(std::string_view head) {
+  return head.size() >= 2 && static_cast<PickleOp>(head[0]) == PickleOp::kProto &&
+         head[1] >= kLeastProtocol && head[1] <= kLastProtocol;
+}
+
+bool IsTorchScriptArchive(std::span<const std::string> entries) { return AnyIsNamed(entries, kScriptEntry); }
+
+bool IsTorchArchive(std::span<const std::string> entries) {
+  return AnyIsNamed(entries, kPickleEntry) && !IsTorchScriptArchive(entries);
+}
 
 TorchContent ReadTorchZip(std::string_view name, std::span<const char> bytes, const PickleOptions& options) {
   const std::vector<ZipEntry> entries = ReadZipDirectory(name, bytes);

@@ -18,6 +18,15 @@ struct TorchContent {
   TorchStorageBytes storages;
 };
 
+// What the first bytes of a file look like: a zip archive; a pickle of protocol 2 or later, torch.save's
+// older streams among them.
+bool LooksLikeZip(std::string_view head);
+bool LooksLikePickle(std::string_view head);
+
+// Whether a zip archive with these entries is one that torch.save wrote, or one of TorchScript.
+bool IsTorchArchive(std::span<const std::string> entries);
+bool IsTorchScriptArchive(std::span<const std::string> entries);
+
 // What torch.save writes since PyTorch 1.6: FOLDER/data.pkl and FOLDER/data/KEY, stored, not compressed.
 // Throws Error(kBadFile) for a TorchScript archive, for compressed entries and for big-endian numbers too.
 TorchContent ReadTorchZip(std::string_view name, std::span<const char> bytes, const PickleOptions& options);

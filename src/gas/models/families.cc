@@ -13,8 +13,8 @@ namespace {
 
 constexpr ModelFamily kFamilies[] = {
     {"process", "exec:COMMAND", IsProcess, OpenProcess},
-    {"edm", "safetensors with metadata gas_model = edm-1", edm::IsEdmFile, edm::OpenEdm, edm::NewTrainableEdm,
-     edm::TrainableEdmFrom},
+    {"edm", "safetensors with metadata gas_model = edm-1, or NVIDIA's pickle with the entry ema",
+     edm::IsEdmFile, edm::OpenEdm, edm::NewTrainableEdm, edm::TrainableEdmFrom},
     {"mixture", "JSON with the entry gas_mixture", IsMixture, OpenMixture},
 };
 

@@ -36,6 +36,7 @@ struct ModelCard {
   bool has_gradient = true;              // of the denoiser, which the training of a solver needs
   std::string features;  // feature network made for its images: an embedded name or a path; empty: none
   std::map<std::string, std::string> metadata;
+  std::vector<std::string> unused;  // parts of the file that say nothing about sampling, for people
 };
 
 struct Model : ModelCard {

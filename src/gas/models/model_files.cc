@@ -1,9 +1,13 @@
 #include "gas/models/model_files.h"
 
+#include <algorithm>
 #include <fstream>
 
 #include "gas/core/error.h"
 #include "gas/io/mapped_safetensors.h"
+#include "gas/io/torch_formats.h"
+#include "gas/io/torch_tensors.h"
+#include "gas/io/zip.h"
 
 namespace gas {
 namespace {
@@ -20,6 +24,23 @@ std::string HeadOf(const std::filesystem::path& path) {
   return head;
 }
 
+std::vector<std::string> NamesInArchive(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  std::vector<std::string> names;
+  for (ZipEntry& entry : ReadZipDirectory(path.string(), file.bytes()))
+    names.push_back(std::move(entry.name));
+  return names;
+}
+
+// A dictionary of tensors and of nothing else.
+bool IsStateDict(const TorchFile& file) {
+  const auto* dict = file.root().If<PickleDict>();
+  return dict != nullptr && !dict->items.empty() &&
+         std::all_of(dict->items.begin(), dict->items.end(), [&](const auto& item) {
+           return item.first->template If<std::string>() != nullptr && file.TensorOf(*item.second);
+         });
+}
+
 }  // namespace
 
 ModelFiles::ModelFiles(const std::string& name) : name_(name) {
@@ -30,6 +51,14 @@ ModelFiles::ModelFiles(const std::string& name) : name_(name) {
   path_ = name;
   head_ = HeadOf(path_);
   if (LooksLikeSafetensors(head_)) tensors_ = std::make_shared<MappedSafetensors>(path_);
+  if (LooksLikeZip(head_)) entries_ = NamesInArchive(path_);
+  if (LooksLikePickle(head_) || IsTorchArchive(entries_)) OpenTorchFile();
+}
+
+// Objects of classes that nobody knows are data here: a published checkpoint has some beside its tensors.
+void ModelFiles::OpenTorchFile() {
+  torch_ = std::make_shared<TorchFile>(path_, UnknownClasses::kKeep);
+  if (IsStateDict(*torch_)) tensors_ = std::make_shared<TorchTensors>(torch_);
 }
 
 std::string ModelFiles::Metadata(const std::string& key) const {

@@ -6,8 +6,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gas/io/tensor_file.h"
+#include "gas/io/torch_file.h"
 
 namespace gas {
 
@@ -17,7 +19,7 @@ inline constexpr std::string_view kProcessPrefix = "exec:";
 class ModelFiles {
  public:
   // name: a path, or "exec:COMMAND". Throws Error(kBadFile) if the file is missing, not regular, or begins
-  // like a safetensors file and is none.
+  // like a safetensors file, a zip archive or a pickle and is damaged, or calls what must not be called.
   explicit ModelFiles(const std::string& name);
 
   // What the user wrote.
@@ -28,15 +30,24 @@ class ModelFiles {
   // The first bytes, at most kHeadBytes.
   const std::string& head() const { return head_; }
   static constexpr size_t kHeadBytes = 4096;
-  // The tensors of a file that holds some by name; null for others.
+  // The tensors of a file that holds nothing else: safetensors, or PyTorch's with a state dict. Null for
+  // others.
   const TensorFile* tensors() const { return tensors_.get(); }
+  // The values of a file of PyTorch's. Null for others, TorchScript archives among them.
+  const std::shared_ptr<const TorchFile>& torch() const { return torch_; }
+  // The names in a zip archive; empty for other files.
+  const std::vector<std::string>& entries() const { return entries_; }
   // The value of a key of its metadata; "" if there is none.
   std::string Metadata(const std::string& key) const;
 
  private:
+  void OpenTorchFile();
+
   std::string name_, command_, head_;
   std::filesystem::path path_;
   std::shared_ptr<const TensorFile> tensors_;
+  std::shared_ptr<const TorchFile> torch_;
+  std::vector<std::string> entries_;
 };
 
 }  // namespace gas

@@ -1,4 +1,4 @@
-// EDM networks as files of this program.
+// EDM networks: NVIDIA's pickles and files of this program.
 #ifndef GAS_MODELS_EDM_EDM_FAMILY_H_
 #define GAS_MODELS_EDM_EDM_FAMILY_H_
 
@@ -16,8 +16,9 @@ bool IsEdmFile(const ModelFiles& files);
 // Of a file for which IsEdmFile is true; throws Error(kBadFile).
 PrecondConfig ConfigOf(const ModelFiles& files);
 Model OpenEdm(const ModelFiles& files, const ModelOptions& options);
-// Throws Error(kBadFile) if a resampling filter that was read from `file` is not that of the configuration.
-void CheckResampleFilters(const Precond& network, const std::string& file);
+// Gives a network of that configuration, which may be a skeleton, the weights of the file, frozen. Throws
+// Error(kBadFile).
+void LoadEdmWeights(Precond& network, const ModelFiles& files, torch::Device device = torch::kCPU);
 
 // Writes a safetensors file that OpenModel reads. Further metadata: class_names (JSON array), features (the
 // name of the feature network made for its images, an embedded one or a path), and whatever people want to

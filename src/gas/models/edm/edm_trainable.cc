@@ -52,8 +52,7 @@ std::unique_ptr<TrainableDenoiser> NewTrainableEdm(const DenoiserShape& shape, c
 
 std::unique_ptr<TrainableDenoiser> TrainableEdmFrom(const ModelFiles& files) {
   auto denoiser = std::make_unique<TrainableEdm>(ConfigOf(files));
-  nn::LoadWeights(denoiser->module(), *files.tensors());
-  CheckResampleFilters(denoiser->network(), files.name());
+  LoadEdmWeights(denoiser->network(), files);
   for (Tensor& parameter : denoiser->module().parameters()) parameter.requires_grad_(true);
   return denoiser;
 }

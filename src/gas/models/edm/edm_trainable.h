@@ -17,7 +17,7 @@ class TrainableEdm : public TrainableDenoiser {
   const DenoiserShape& shape() const override { return shape_; }
   double label_dropout() const override { return config_.network.label_dropout; }
   torch::nn::Module& module() override { return *network_; }
-  const Precond& network() const { return *network_; }
+  Precond& network() { return *network_; }
   Tensor Denoise(const Tensor& noisy, const Tensor& sigma, const Tensor& labels) override;
   void Write(const std::filesystem::path& path, const std::map<std::string, Tensor>& weights,
              const std::map<std::string, std::string>& metadata) const override;

@@ -12,13 +12,15 @@
 namespace gas::edm {
 
 struct PrecondConfig {
-  std::string class_name = "EDMPrecond";  // or VPPrecond
+  std::string class_name = "EDMPrecond";  // or VPPrecond, VEPrecond, iDDPMPrecond
   double sigma_min = 0.0;
   double sigma_max = std::numeric_limits<double>::infinity();
-  double sigma_data = 0.5;                // EDMPrecond
-  double beta_d = 19.9, beta_min = 0.1;   // VPPrecond
-  double steps = 1000, epsilon_t = 1e-5;  // VPPrecond: M and epsilon_t
-  UNetConfig network;
+  double sigma_data = 0.5;                     // EDMPrecond
+  double beta_d = 19.9, beta_min = 0.1;        // VPPrecond
+  double steps = 1000;                         // VPPrecond and iDDPMPrecond: M
+  double epsilon_t = 1e-5;                     // VPPrecond
+  double least_ratio = 0.001, offset = 0.008;  // iDDPMPrecond: C_1, C_2
+  UNetConfig network;                          // its out_channels may be more than its in_channels
 };
 
 // class_name and init_kwargs as in a published pickle. Throws Error(kBadFile).
@@ -30,7 +32,8 @@ struct PrecondScales {
   Tensor skip, out, in, noise;
 };
 
-// D(z; sigma) = c_skip z + c_out F(c_in z; c_noise). Parameter names: "model." + those of the network.
+// D(z; sigma) = c_skip z + c_out F(c_in z; c_noise). Of the network's channels, those beyond the state's (the
+// variances that iDDPM learns) are not used. Parameter names: "model." + those of the network.
 class Precond : public torch::nn::Module {
  public:
   explicit Precond(const PrecondConfig& config);
@@ -54,6 +57,7 @@ class Precond : public torch::nn::Module {
   Input InputOf(const Tensor& scaled_z, const Tensor& noise_label, const Tensor& class_labels) const;
 
   PrecondConfig config_;
+  Tensor levels_;  // iDDPMPrecond: the noise levels u_0 > ... > u_M = 0 that it was trained for, float64
   std::shared_ptr<UNet> model_;
 };
 

@@ -46,8 +46,8 @@ class UNet : public torch::nn::Module {
 };
 
 // Reads the keys that a published init_kwargs dictionary has; unknown ones are an error that names the
-// nearest key.
-UNetConfig UNetConfigFromJson(const nlohmann::json& init_kwargs);
+// nearest key. model_type: of a dictionary that has none.
+UNetConfig UNetConfigFromJson(const nlohmann::json& init_kwargs, const std::string& model_type = "SongUNet");
 nlohmann::json ToJson(const UNetConfig& config);
 
 // Throws Error(kBadOption) for impossible sizes.

@@ -47,14 +47,15 @@ UNetConfig DefaultsOf(const std::string& model_type) {
 
 }  // namespace
 
-UNetConfig UNetConfigFromJson(const Json& init_kwargs) {
+UNetConfig UNetConfigFromJson(const Json& init_kwargs, const std::string& model_type) {
   GAS_CHECK(init_kwargs.is_object(), Errc::kBadFile, "network: init_kwargs is not a JSON object");
   const std::string where = "network: init_kwargs.";
   try {
-    UNetConfig config = DefaultsOf(init_kwargs.value("model_type", "SongUNet"));
+    UNetConfig config = DefaultsOf(init_kwargs.value("model_type", model_type));
     // Arguments of the preconditioning around the network, read elsewhere.
-    std::vector<std::string> known = {"img_channels", "use_fp16", "sigma_min", "sigma_max", "sigma_data",
-                                      "beta_d",       "beta_min", "M",         "epsilon_t"};
+    std::vector<std::string> known = {"img_channels", "use_fp16", "sigma_min", "sigma_max",
+                                      "sigma_data",   "beta_d",   "beta_min",  "M",
+                                      "epsilon_t",    "C_1",      "C_2"};
     if (init_kwargs.contains("img_channels")) {
       ReadField(where + "img_channels", init_kwargs["img_channels"], config.in_channels);
       config.out_channels = config.in_channels;
