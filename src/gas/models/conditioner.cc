@@ -16,15 +16,16 @@ Condition ClassConditioner::Of(std::span<const Request> requests) const {
   for (size_t i = 0; i < requests.size(); ++i) {
     if (!requests[i].label) continue;
     const int64_t label = *requests[i].label;
-    GAS_CHECK(label >= -1 && label < classes_, Errc::kBadOption, "class ", label, ", must be in [-1, ",
-              classes_ - 1, "] (-1: none)");
+    const int64_t least = has_none_ ? -1 : 0;
+    GAS_CHECK(label >= least && label < classes_, Errc::kBadOption, "class ", label, ", must be in [", least,
+              ", ", classes_ - 1, "]", has_none_ ? " (-1: none)" : "");
     labels[static_cast<int64_t>(i)] = label;
   }
   return {.labels = labels};
 }
 
 std::optional<Condition> ClassConditioner::None() const {
-  if (classes_ == 0) return std::nullopt;
+  if (classes_ == 0 || !has_none_) return std::nullopt;
   return Condition{.labels = torch::full({1}, -1, torch::kInt64)};
 }
 

@@ -27,15 +27,17 @@ class Conditioner {
   virtual std::optional<Condition> None() const = 0;
 };
 
-// Networks with class labels, or, with `classes` = 0, without any condition.
+// Networks with class labels, or, with `classes` = 0, without any condition. has_none: whether a network with
+// classes can be asked without one.
 class ClassConditioner : public Conditioner {
  public:
-  explicit ClassConditioner(int64_t classes) : classes_(classes) {}
+  explicit ClassConditioner(int64_t classes, bool has_none = true) : classes_(classes), has_none_(has_none) {}
   Condition Of(std::span<const Request> requests) const override;
   std::optional<Condition> None() const override;
 
  private:
   int64_t classes_;
+  bool has_none_;
 };
 
 // One request for each seed, all else alike.

@@ -7,6 +7,7 @@
 #include "gas/models/edm/edm_trainable.h"
 #include "gas/models/mixture/mixture_family.h"
 #include "gas/models/process/process_family.h"
+#include "gas/models/torchscript/torchscript_family.h"
 
 namespace gas {
 namespace {
@@ -15,6 +16,8 @@ constexpr ModelFamily kFamilies[] = {
     {"process", "exec:COMMAND", IsProcess, OpenProcess},
     {"edm", "safetensors with metadata gas_model = edm-1, or NVIDIA's pickle with the entry ema",
      edm::IsEdmFile, edm::OpenEdm, edm::NewTrainableEdm, edm::TrainableEdmFrom},
+    {"torchscript", "a TorchScript archive, or JSON with the entry gas_network", IsTorchScript,
+     OpenTorchScript},
     {"mixture", "JSON with the entry gas_mixture", IsMixture, OpenMixture},
 };
 

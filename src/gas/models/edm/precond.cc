@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/io/json.h"
+#include "gas/models/class_labels.h"
 
 namespace gas::edm {
 namespace {
@@ -219,15 +220,8 @@ std::vector<Tensor> Precond::EncoderFeatures(const Tensor& z, const Tensor& sigm
 
 Tensor OneHotLabels(const Tensor& labels, int64_t label_dim) {
   if (!labels.defined() || label_dim == 0) return {};
-  // Labels on another device come from a conditioner, which has looked at them; to look again the host would
-  // have to wait.
-  if (labels.is_cpu() && labels.numel() > 0) {
-    const int64_t low = labels.min().item<int64_t>(), high = labels.max().item<int64_t>();
-    GAS_CHECK(low >= -1 && high < label_dim, Errc::kBadOption, "class label ", low < -1 ? low : high,
-              ", must be in [-1, ", label_dim - 1, "] (-1: none)");
-  }
-  const Tensor classes = torch::arange(label_dim, labels.options());
-  return (labels.unsqueeze(1) == classes.unsqueeze(0)).to(torch::kFloat32);
+  CheckClassLabels("", labels, -1, label_dim);
+  return OneHotRows(labels, label_dim, torch::kFloat32);
 }
 
 }  // namespace gas::edm

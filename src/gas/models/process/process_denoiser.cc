@@ -10,49 +10,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr size_t kMaxHelloBytes = 1 << 20;
-constexpr size_t kMaxNameBytes = 256;
-constexpr int64_t kMaxSide = 65536;
-constexpr int64_t kMaxSampleNumbers = int64_t{1} << 28;  // 1 GiB of float32
-constexpr int64_t kMaxClasses = 1'000'000'000;           // as the bound of sample.class
-
-const Json& Field(std::string_view where, const Json& hello, const char* key) {
-  const auto found = hello.find(key);
-  GAS_CHECK(found != hello.end(), Errc::kBadFile, where, ": \"", key, "\" is missing in its first line");
-  return *found;
-}
-
-std::string TextField(std::string_view where, const Json& hello, const char* key) {
-  const Json& field = Field(where, hello, key);
-  const std::string text = field.is_string() ? field.get<std::string>() : "";
-  GAS_CHECK(!text.empty() && text.size() <= kMaxNameBytes, Errc::kBadFile, where, ": \"", key,
-            "\" = ", Shown(field), ", must be a text of 1 to ", kMaxNameBytes, " bytes");
-  return text;
-}
-
-std::vector<int64_t> ShapeField(std::string_view where, const Json& hello) {
-  const Json& field = Field(where, hello, "shape");
-  const auto refuse = [&](const char* bound) {
-    Fail(Errc::kBadFile, where, ": \"shape\" = ", Shown(field), ", must be [C,H,W], ", bound);
-  };
-  if (!field.is_array() || field.size() != 3) refuse("three numbers");
-  std::vector<int64_t> shape;
-  int64_t numbers = 1;
-  for (const Json& side : field) {
-    if (!side.is_number_integer() || side < 1 || side > kMaxSide) refuse("each from 1 to 65536");
-    shape.push_back(side.get<int64_t>());
-    numbers *= shape.back();  // at most 2^48
-  }
-  if (numbers > kMaxSampleNumbers) refuse("at most 2^28 numbers in all");
-  return shape;
-}
-
-int64_t ClassesField(std::string_view where, const Json& hello) {
-  const auto found = hello.find("classes");
-  if (found == hello.end()) return 0;
-  GAS_CHECK(found->is_number_integer() && *found >= 0 && *found <= kMaxClasses, Errc::kBadFile, where,
-            ": \"classes\" = ", Shown(*found), ", must be a whole number in [0, ", kMaxClasses, "]");
-  return found->get<int64_t>();
-}
 
 std::span<const char> BytesOf(const Tensor& tensor) {
   return {static_cast<const char*>(tensor.data_ptr()), tensor.nbytes()};
@@ -60,25 +17,13 @@ std::span<const char> BytesOf(const Tensor& tensor) {
 
 }  // namespace
 
-ProcessHello ParseProcessHello(std::string_view where, std::string_view line) {
+NetworkFacts ParseProcessHello(std::string_view where, std::string_view line) {
   const std::optional<Json> parsed = ParseJsonOrNone(line);
   GAS_CHECK(parsed && parsed->is_object(), Errc::kBadFile, where, ": its first line is ", Quoted(line),
             ", must be a JSON object");
-  const Json& json = *parsed;
-  const Json& format = Field(where, json, "gas_denoiser");
+  const Json& format = RequiredEntry(where, *parsed, "gas_denoiser");
   GAS_CHECK(format == 1, Errc::kBadFile, where, ": \"gas_denoiser\" = ", Shown(format), ", must be 1");
-  ProcessHello hello;
-  hello.name = TextField(where, json, "name");
-  hello.shape = ShapeField(where, json);
-  hello.classes = ClassesField(where, json);
-  try {
-    hello.prediction = kPredictionTypeNames.FromName(TextField(where, json, "prediction"));
-    hello.schedule = ScheduleFromJson(Field(where, json, "schedule"));
-  } catch (const Error& error) {  // it came from the process, not from an option
-    const std::string_view what = error.what();
-    Fail(Errc::kBadFile, what.starts_with(where) ? "" : std::string(where) + ": ", what);
-  }
-  return hello;
+  return ParseNetworkFacts(where, *parsed, {.least = 3, .most = 3});
 }
 
 ProcessDenoiser::ProcessDenoiser(const std::string& command)

@@ -9,22 +9,15 @@
 #include <vector>
 
 #include "gas/io/child_process.h"
+#include "gas/models/network_facts.h"
 #include "gas/schedule/denoiser.h"
 #include "gas/schedule/noise_schedule.h"
 
 namespace gas {
 
-// What a process says of its network in its first line.
-struct ProcessHello {
-  std::string name;
-  std::vector<int64_t> shape;  // [C,H,W] of a sample
-  int64_t classes = 0;         // 0: unconditional
-  PredictionType prediction = PredictionType::kData;
-  SchedulePtr schedule;
-};
-
-// Messages begin with `where`. Throws Error(kBadFile) for whatever docs/process-denoiser.md does not allow.
-ProcessHello ParseProcessHello(std::string_view where, std::string_view line);
+// What a process says of its network in its first line; the shape is [C,H,W]. Messages begin with `where`.
+// Throws Error(kBadFile) for whatever docs/process-denoiser.md does not allow.
+NetworkFacts ParseProcessHello(std::string_view where, std::string_view line);
 
 // Evaluations are pure as far as the process keeps to that, and one at a time: a second thread waits for the
 // first.
@@ -42,7 +35,7 @@ class ProcessDenoiser : public Denoiser {
   // breaks the protocol. Entries that are not finite are the caller's to find.
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
 
-  const ProcessHello& hello() const { return hello_; }
+  const NetworkFacts& hello() const { return hello_; }
   const std::string& hello_line() const { return hello_line_; }  // without its '\n'
 
  private:
@@ -52,7 +45,7 @@ class ProcessDenoiser : public Denoiser {
   std::unique_ptr<ChildProcess> process_;
   mutable std::mutex one_at_a_time_;
   std::string hello_line_;
-  ProcessHello hello_;
+  NetworkFacts hello_;
 };
 
 }  // namespace gas

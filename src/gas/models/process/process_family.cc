@@ -12,7 +12,7 @@ Model OpenProcess(const ModelFiles& files, const ModelOptions& options) {
   GAS_CHECK(!options.bfloat16, Errc::kBadOption, files.name(),
             ": dtype bfloat16, must be float32 for a network in another process");
   const auto process = std::make_shared<ProcessDenoiser>(files.command());
-  const ProcessHello& hello = process->hello();
+  const NetworkFacts& hello = process->hello();
   Model model;
   model.name = hello.name;
   // The weights are out of reach. What the process says of itself keeps the samples of different models

@@ -1,6 +1,7 @@
 #include "gas/models/r3gan/discriminator.h"
 
 #include "gas/core/error.h"
+#include "gas/models/class_labels.h"
 #include "gas/nn/ops.h"
 #include "gas/nn/state_dict.h"
 
@@ -173,12 +174,7 @@ Tensor R3ganDiscriminator::forward(const Tensor& images, const Tensor& labels) {
 }
 
 Tensor R3ganDiscriminator::EmbeddingOf(const Tensor& labels) const {
-  // As for the network's: labels on another device have been looked at.
-  if (labels.is_cpu() && labels.numel() > 0) {
-    const int64_t low = labels.min().item<int64_t>(), high = labels.max().item<int64_t>();
-    GAS_CHECK(low >= -1 && high < config_.classes, Errc::kBadOption, "discriminator: class label ",
-              low < -1 ? low : high, ", must be in [-1, ", config_.classes - 1, "] (-1: none)");
-  }
+  CheckClassLabels("discriminator: ", labels, -1, config_.classes);
   const Tensor classes = labels.to(embedding_.device());
   const Tensor rows = embedding_.t().index_select(0, classes.clamp_min(0));  // [B,outputs]
   return torch::where((classes >= 0).unsqueeze(1), rows, torch::ones_like(rows));

@@ -1,0 +1,113 @@
+#include "gas/models/torchscript/torchscript_family.h"
+
+#include <algorithm>
+
+#include "gas/core/error.h"
+#include "gas/io/file.h"
+#include "gas/io/json.h"
+#include "gas/io/torch_formats.h"
+#include "gas/io/zip.h"
+#include "gas/models/torchscript/module_card.h"
+#include "gas/models/torchscript/module_denoiser.h"
+#include "gas/models/torchscript/script_module.h"
+
+namespace gas {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMaxCardBytes = uint64_t{64} << 20;  // a discrete schedule of any length
+// How torch.jit.save names the extra file gas.json in its archive.
+constexpr std::string_view kCardEntry = "extra/gas.json";
+
+std::string TextOf(const Bytes& bytes) { return {bytes.data(), bytes.size()}; }
+
+// The files of a model, whichever of them the user named.
+struct Parts {
+  fs::path module;
+  std::string card_name, card;  // where the card is, and its text
+};
+
+std::optional<std::string> CardInside(const fs::path& module) {
+  const MappedFile file(module);
+  for (const ZipEntry& entry : ReadZipDirectory(module.string(), file.bytes())) {
+    if (!entry.name.ends_with(kCardEntry)) continue;
+    GAS_CHECK(entry.size <= kMaxCardBytes, Errc::kBadFile, module.string(), ": its ", kCardEntry, " has ",
+              entry.size, " bytes, at most ", kMaxCardBytes, " are read");
+    return TextOf(ExtractZipEntry(module.string(), entry));
+  }
+  return {};
+}
+
+Parts PartsOfModule(const fs::path& module) {
+  const std::optional<std::string> inside = CardInside(module);
+  const fs::path beside = fs::path(module).replace_extension(".json");
+  GAS_CHECK(!inside || !fs::exists(beside), Errc::kBadFile, module.string(),
+            ": has a card in itself and another beside it, ", beside.string(), "; remove one");
+  if (inside) return {module, module.string() + ": " + std::string(kCardEntry), *inside};
+  GAS_CHECK(fs::exists(beside), Errc::kBadFile, module.string(),
+            ": a TorchScript network needs a card that says what it predicts; write ", beside.string(),
+            " (docs/bring-your-own-model.md)");
+  return {module, beside.string(), TextOf(ReadFile(beside, kMaxCardBytes))};
+}
+
+// A card names its network, or lies beside it under its name.
+Parts PartsOfCard(const fs::path& card) {
+  const std::string text = TextOf(ReadFile(card, kMaxCardBytes));
+  const nlohmann::json json = ParseJson(card.string(), text);
+  if (!json.contains("file")) return {fs::path(card).replace_extension(".pt"), card.string(), text};
+  std::string file;
+  ReadField(card.string() + ": \"file\"", json["file"], file);
+  return {card.parent_path() / file, card.string(), text};
+}
+
+bool IsCard(const ModelFiles& files) {
+  const size_t first = files.head().find_first_not_of(" \t\r\n");
+  if (first == std::string::npos || files.head()[first] != '{') return false;
+  if (fs::file_size(files.path()) > kMaxCardBytes) return false;
+  const auto json = ParseJsonOrNone(TextOf(ReadFile(files.path(), kMaxCardBytes)));
+  return json && json->is_object() && json->contains(kCardKey);
+}
+
+Parts PartsOf(const ModelFiles& files) {
+  return IsTorchScriptArchive(files.entries()) ? PartsOfModule(files.path()) : PartsOfCard(files.path());
+}
+
+// Of images in another range than [-1, 1].
+class RangeCodec : public ImageCodec {
+ public:
+  RangeCodec(double low, double high) : low_(low), high_(high) {}
+  Tensor Decode(const Tensor& latents) const override { return (latents - low_) * (2 / (high_ - low_)) - 1; }
+  Tensor Encode(const Tensor& images) const override { return (images + 1) * ((high_ - low_) / 2) + low_; }
+
+ private:
+  double low_, high_;
+};
+
+}  // namespace
+
+bool IsTorchScript(const ModelFiles& files) { return IsTorchScriptArchive(files.entries()) || IsCard(files); }
+
+Model OpenTorchScript(const ModelFiles& files, const ModelOptions& options) {
+  const Parts parts = PartsOf(files);
+  const ModuleCard card = ParseModuleCard(parts.card_name, parts.card);
+  const auto module = OpenScriptModule(parts.module, options.device);
+  Model model;
+  model.name = card.facts.name;
+  // Another card makes another model of the same network.
+  model.sha256 = Sha256(Sha256OfFile(parts.module) + parts.card);
+  model.schedule = card.facts.schedule;
+  model.shape = card.facts.shape;
+  model.classes = card.facts.classes;
+  model.class_names = card.class_names;
+  model.features = card.features;
+  model.parameters = module->parameters();
+  model.has_gradient = module->has_gradient();
+  model.denoiser = std::make_shared<ModuleDenoiser>(parts.module.string(), module, card, options.bfloat16);
+  model.conditioner = std::make_shared<ClassConditioner>(card.facts.classes, card.has_none());
+  if (card.range_low != -1 || card.range_high != 1)
+    model.codec = std::make_shared<RangeCodec>(card.range_low, card.range_high);
+  return model;
+}
+
+}  // namespace gas
