@@ -1,5 +1,7 @@
 #include "gas/features/classifier.h"
 
+#include <fmt/format.h>
+
 #include "gas/metrics/frechet.h"
 #include "support/expect.h"
 #include "support/gradient.h"
@@ -42,6 +44,26 @@ TEST(Classifier, FileKeepsNetworkAndStatistics) {
   const ImageFeatures again = FeaturesOfImages(*after.network, images, /*batch=*/7);
   EXPECT_TRUE(testing::Close(again.features, seen.features, 1e-5, 1e-6));
   EXPECT_TRUE(testing::Close(again.logits, seen.logits, 1e-5, 1e-6));
+}
+
+// Of one and of three channels: each serves models of its own shape alone.
+TEST(Classifier, IsReadForModelsOfItsShapeAlone) {
+  const testing::TempFolder folder("classifier_shapes");
+  for (const int64_t channels : {1, 3}) {
+    torch::manual_seed(9);
+    const Classifier network({.channels = channels, .resolution = 16, .classes = 3, .width = 8});
+    const auto path = folder.path() / (std::to_string(channels) + ".safetensors");
+    WriteClassifier(path, network, torch::zeros({32}, torch::kFloat64), torch::eye(32, torch::kFloat64), {});
+    const FeatureModel model = ReadFeatureModelFor(path, {channels, 16, 16});
+    EXPECT_EQ(model.network->card().channels, channels);
+    const Tensor images = torch::rand({2, channels, 16, 16}) * 2 - 1;
+    EXPECT_TRUE(model.network->Fits(images));
+    EXPECT_EQ(model.network->Look(images).features.sizes(), at::IntArrayRef({2, 32}));
+    const int64_t others = 4 - channels;
+    EXPECT_ERROR(ReadFeatureModelFor(path, {others, 16, 16}), Errc::kBadFile,
+                 fmt::format("looks at images of shape [{}, 16, 16], the model's have [{}, 16, 16]", channels,
+                             others));
+  }
 }
 
 TEST(Classifier, FitsImagesOfItsShapeAlone) {

@@ -126,7 +126,9 @@ TEST_F(FitRun, CountsEveryEvaluation) {
         provenance["network_evaluations"].get<int64_t>() + provenance["teacher_evaluations"].get<int64_t>(),
         counting->count());
     // One sample's evaluations of a fit without a search: 16 to fit, 8 held out for it and for DPM-Solver++.
-    if (budget == 0) EXPECT_EQ(provenance["network_evaluations"], 3 * (16 + 2 * 8));
+    if (budget == 0) {
+      EXPECT_EQ(provenance["network_evaluations"], 3 * (16 + 2 * 8));
+    }
   }
 }
 

@@ -1,6 +1,9 @@
 #include "gas/fit/refine.h"
 
+#include <csignal>
+
 #include "fit/problems.h"
+#include "gas/core/interrupt.h"
 #include "gas/fit/fit_solver.h"
 #include "support/expect.h"
 
@@ -79,11 +82,12 @@ TEST_F(Refine, KeepsHistoryAndConstants) {
 TEST_F(Refine, StopsWhenAskedWithTheBestSoFar) {
   const FitResult rows = RowAfterRow(3);
   double best = 0;
+  const InterruptGuard guard;
   const RefineResult refined =
       RefineTable(rows.table, schedule_, training_,
                   {.budget = 800000, .fit = {}, .report = [&](int64_t spent, double error) {
                      best = error;
-                     return spent < 30000;
+                     if (spent >= 30000 && !InterruptRequested()) std::raise(SIGINT);
                    }});
   EXPECT_TRUE(refined.stopped);
   EXPECT_EQ(refined.fit.rows.back().error, best);

@@ -1,6 +1,9 @@
 #include "gas/fit/time_search.h"
 
+#include <csignal>
+
 #include "fit/problems.h"
+#include "gas/core/interrupt.h"
 #include "support/expect.h"
 
 namespace gas {
@@ -31,7 +34,7 @@ TEST(TimeSearch, FindsTimesAndOffsets) {
   const Tensor seen = lambda.slice(0, 0, 4) + torch::tensor({0.1, 0.3, 0.0, -0.2}, torch::kFloat64);
   int64_t calls = 0;
   TimeSearchOptions options{.max_candidates = 600};
-  options.report = [&](int64_t candidate, double) { return candidate == ++calls; };
+  options.report = [&](int64_t candidate, double) { EXPECT_EQ(candidate, ++calls); };
   const TimeSearchResult found =
       SearchTimes(*schedule, {initial}, DistanceTo(schedule, lambda, seen), options);
   EXPECT_LT(found.objective, 1e-3);
@@ -114,13 +117,19 @@ TEST(TimeSearch, NotANumberIsPassedOver) {
 TEST(TimeSearch, StopsWithTheBestSoFarAndPassesErrorsOn) {
   const SchedulePtr schedule = VpLinearSchedule();
   const FitTimes initial{MakeGrid("logsnr", *schedule, 3, kTEps), {}, {}};
-  TimeSearchOptions options{.max_candidates = 100};
-  options.report = [](int64_t candidate, double) { return candidate < 5; };
-  const TimeSearchResult stopped = SearchTimes(
-      *schedule, {initial}, [](const FitTimes& t) { return t.t[1].item<double>(); }, options);
-  EXPECT_TRUE(stopped.stopped);
-  EXPECT_EQ(stopped.candidates, 5);
   int64_t calls = 0;
+  {
+    const InterruptGuard guard;
+    const auto interrupted = [&](const FitTimes& t) {
+      if (++calls == 6) std::raise(SIGINT);
+      CheckInterrupt();
+      return t.t[1].item<double>();
+    };
+    const TimeSearchResult stopped = SearchTimes(*schedule, {initial}, interrupted, {.max_candidates = 100});
+    EXPECT_TRUE(stopped.stopped);
+    EXPECT_EQ(stopped.candidates, 5);
+  }
+  calls = 0;
   const auto failing = [&](const FitTimes&) -> double {
     if (++calls > 3) Fail(Errc::kBadFile, "shard 7 is damaged");
     return 1.0;

@@ -3,8 +3,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "gas/io/file.h"
 #include "gas/io/json.h"
+#include "gas/io/processes.h"
 #include "io/helpers.h"
 #include "support/expect.h"
 
@@ -12,6 +15,15 @@ namespace gas {
 namespace {
 
 using testing::TempDir;
+
+// The number of a process that has ended.
+pid_t DeadProcess() {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return child;
+}
 
 TEST(RunFolder, TheSecondRunIsRefusedAndToldWhoRunsThere) {
   const TempDir dir;
@@ -39,6 +51,45 @@ TEST(RunFolder, TheLockOfADeadProcessIsTakenOver) {
   ::waitpid(child, &status, 0);
   ASSERT_TRUE(std::filesystem::exists(dir / "run/run.lock"));
   const RunFolder next(dir / "run", "gas train");
+}
+
+// Names of our own pattern alone, of processes that do not live.
+TEST(RunFolder, WhatKilledProcessesWereWritingIsRemoved) {
+  const TempDir dir;
+  MakeDirectory(dir / "run/below");
+  const std::string dead = std::to_string(DeadProcess()), host = HostName();
+  const std::vector<std::string> kept = {
+      ".gas-" + host + "-" + std::to_string(::getpid()) + "-0.tmp",
+      ".gas-elsewhere-" + dead + "-0.tmp",
+      ".gas-" + host + "-" + dead + ".tmp",
+      ".gas-" + host + "-" + dead + "-0x.tmp",
+      ".gas-" + host + "-" + dead + "-0.tmp.txt",
+      ".gas-" + host + "-0-0.tmp",
+      "gas-" + host + "-" + dead + "-0.tmp",
+      "below/.gas-" + host + "-" + dead + "-0.tmp",
+  };
+  std::vector<std::string> all = kept;
+  for (const char* number : {"0", "17"}) all.push_back(".gas-" + host + "-" + dead + "-" + number + ".tmp");
+  for (const std::string& name : all) std::ofstream(dir / "run" / name) << "half";
+  const RunFolder run(dir / "run", "gas train");
+  for (size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(std::filesystem::exists(dir / "run" / all[i]), i < kept.size()) << all[i];
+  }
+}
+
+// The names that are removed are those that are given.
+TEST(RunFolder, AFileThatIsBeingWrittenHasSuchAName) {
+  const TempDir dir;
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    WriteFile(dir / "file", [](const auto&) { ::_exit(0); });  // without destructors: what is written stays
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_FALSE(std::filesystem::is_empty(dir.path()));
+  { const RunFolder run(dir.path(), "gas train"); }
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
 }
 
 TEST(RunFolder, TheLockOfAnotherHostStays) {

@@ -53,6 +53,7 @@ TEST_P(Killed, GoesOnToTheSameBits) {
     }
     const Ended resumed = RunOnce(GetParam(), folder.path());
     EXPECT_EQ(resumed.status, 0) << what << ": " << resumed.errors;
+    EXPECT_THAT(testing::LeftoversIn(folder.path()), ::testing::IsEmpty()) << what;
     EXPECT_TRUE(testing::ResultsIn(folder.path()) == expected) << what;
   }
   EXPECT_GT(stopped, 0) << "no signal came in time";

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <thread>
 
+#include "gas/io/file.h"
 #include "gas/io/lock_file.h"
 #include "gas/solver/registry.h"
 #include "gas/teacher/shard.h"
@@ -90,6 +91,18 @@ TEST_F(SeveralWriters, OverlappingSeedsFromTwoThreadsAreMadeOnce) {
   const auto [first, second] = WriteBoth("0-39", "18-59");
   EXPECT_EQ(first + second, 60);
   ExpectHolds("0-59");
+}
+
+// ExpectHolds looks for them.
+TEST_F(SeveralWriters, WhatAKilledWriterWasWritingIsRemoved) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) WriteFile(folder_.path() / "shard", [](const auto&) { ::_exit(0); });
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_FALSE(std::filesystem::is_empty(folder_.path()));
+  Write("0-9");
+  ExpectHolds("0-9");
 }
 
 TEST_F(SeveralWriters, TheSameSeedsFromTwoProcesses) {

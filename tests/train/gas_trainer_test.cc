@@ -3,6 +3,7 @@
 #include "gas/train/training_run.h"
 #include "support/expect.h"
 #include "support/gmm.h"
+#include "support/row_counting_denoiser.h"
 #include "support/same_tensors.h"
 #include "support/temp_folder.h"
 
@@ -144,6 +145,22 @@ TEST_F(GasTraining, TroubleRollsBackWithHalfTheWeightAndGivesUpInTheEnd) {
   ASSERT_EQ(returns.size(), 6u);  // 1/2 ... 1/64
   EXPECT_THAT(*returns[0]->trouble, ::testing::HasSubstr("back to iteration 80, with half the weight"));
   EXPECT_NEAR(steps[returns[0]->iteration].weight, 0.05, 1e-15);  // the step after it
+}
+
+// Student and fakes forwards, the student backwards, which counts as two, validation, and what is made again.
+TEST_F(GasTraining, EvaluationsCountFakesAndWhatARollBackUndoes) {
+  const testing::TempFolder folder("gas_evaluations");
+  const auto counter = std::make_shared<testing::RowCountingDenoiser>(network_);
+  const auto adversary =
+      std::make_shared<Adversary>(std::make_shared<MeanDiscriminator>(100),
+                                  AdversaryOptions{.lr = 1e-6, .on_trouble = OnTrouble::kRollBack});
+  Student student({.steps = 3}, schedule_);
+  GsTrainer trainer(student, counter, MakeDistance("l2"), {.iterations = 110, .recomputed = 1}, adversary);
+  TrainingRun run(trainer, {.folder = folder.path(), .batch = 8, .checkpoint_every = 40});
+  int64_t iterations = 0;
+  run.Run(PairsOf(samples_), PairsOf(samples_), [&](const GsStep&) { ++iterations; });
+  ASSERT_EQ(iterations, 130);  // back to 80 after 100
+  EXPECT_EQ(run.evaluations(), counter->rows() + 2 * iterations * 8 * 3);
 }
 
 TEST_F(GasTraining, WarnsAndGoesOnOtherwise) {

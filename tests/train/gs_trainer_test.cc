@@ -247,7 +247,8 @@ class CheckpointDamage : public GsTraining {
       const size_t slash = name.find('/');
       whole.Put(name.substr(0, slash), {{name.substr(slash + 1), tensor}});
     }
-    for (const char* key : {"iteration", "fingerprint"}) whole.PutText(key, file.metadata.at(key));
+    for (const char* key : {"iteration", "evaluations", "fingerprint"})
+      whole.PutText(key, file.metadata.at(key));
     whole.Write(CheckpointIn(folder_.path()));
   }
   void ExpectRefused(const std::string& text) {

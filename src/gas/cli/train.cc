@@ -347,10 +347,13 @@ class TrainPrinter {
   }
   void Trained(const TrainedSolver& solver) {
     progress_.reset();
-    if (!solver.held_out_distance) return;
-    std::cout << fmt::format("{}-{}: held-out {} distance {} after {} iterations\n", options_.method(),
-                             solver.nfe, options_.loss, DistanceText(*solver.held_out_distance),
-                             solver.iterations);
+    std::string held_out;
+    if (solver.held_out_distance) {
+      held_out = fmt::format("held-out {} distance {} after ", options_.loss,
+                             DistanceText(*solver.held_out_distance));
+    }
+    std::cout << fmt::format("{}-{}: {}{} iterations, {} network evaluations\n", options_.method(),
+                             solver.nfe, held_out, solver.iterations, solver.evaluations);
   }
 
   const TrainSolversOptions& options_;

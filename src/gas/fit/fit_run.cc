@@ -166,7 +166,6 @@ FitRunPart FitOne(int64_t nfe, FitSolverOptions solver, const FitProblem& proble
   solver.journal = journal;
   solver.report = [&](int64_t spent, double best) {
     if (hooks.search) hooks.search(nfe, spent, best);
-    return true;
   };
   FitRunPart part{.nfe = nfe, .solver = FitSolver(solver, problem.models[0].schedule, problem.sources)};
   part.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -161,8 +161,10 @@ class SolverFitter {
     spent_ += evaluations;
   }
 
-  // Whether to go on, after `spent` evaluations of the search.
-  bool Report(int64_t spent, double best) const { return !o_.report || o_.report(spent, best); }
+  // After `spent` evaluations of the search.
+  void Report(int64_t spent, double best) const {
+    if (o_.report) o_.report(spent, best);
+  }
 
   FitTimes SearchedTimes(const std::vector<FitTimes>& on_grid) {
     std::vector<FitTimes> initial = on_grid;
@@ -187,7 +189,7 @@ class SolverFitter {
     };
     const TimeSearchOptions search{.max_candidates = std::max<int64_t>(1, o_.budget / kSearchShare / each),
                                    .start = o_.search_start,
-                                   .report = [&](int64_t, double best) { return Report(spent_, best); }};
+                                   .report = [&](int64_t, double best) { Report(spent_, best); }};
     const TimeSearchResult found = SearchTimes(*schedule_, initial, error_of, search);
     best_.stages.push_back({.what = "times",
                             .trajectories = sources_.search.count(),
@@ -217,7 +219,7 @@ class SolverFitter {
           .step = o_.step,
           .least_gain = later > 0 ? kLeastGainOfPart : kLeastGain,
           .journal = o_.journal.Part("part of " + std::to_string(part.count())),
-          .report = [&](int64_t spent, double best) { return Report(before + spent, best); }};
+          .report = [&](int64_t spent, double best) { Report(before + spent, best); }};
       const RefineResult refined = RefineTable(table, schedule_, part, options);
       Spend(refined.fit.evaluations);
       table = refined.fit.table;

@@ -28,8 +28,8 @@ struct FitSolverOptions {
   FitOptions fit = {};        // its basis is the bands; a start needs basis and statistics
   double step = kSingleStep;  // of differences, RefineOptions::step
   JournalPart journal = {};   // of an interrupted search, and for this one
-  // Called during the search; false ends it with the best so far.
-  std::function<bool(int64_t spent, double best)> report = {};
+  // Called during the search.
+  std::function<void(int64_t spent, double best)> report = {};
 };
 
 // Trajectories: all that are fitted, the part that the search begins with, and those that decide.

@@ -302,7 +302,7 @@ class Refiner {
   }
 
   void Report() {
-    if (o_.report && !o_.report(spent_, best_.error())) result_.stopped = true;
+    if (o_.report) o_.report(spent_, best_.error());
   }
 
   SchedulePtr schedule_;

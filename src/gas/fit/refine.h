@@ -24,14 +24,14 @@ struct RefineOptions {
   double least_gain = 1e-3;
   // Of an interrupted refinement, and for this one: the table after each round.
   JournalPart journal = {};
-  // Called after each trial; false ends the refinement with the best so far.
-  std::function<bool(int64_t spent, double best)> report = {};
+  // Called after each trial.
+  std::function<void(int64_t spent, double best)> report = {};
 };
 
 struct RefineResult {
   FitResult fit;         // the table, its last row's error, and all evaluations spent
   int64_t rounds = 0;    // derivatives taken
-  bool stopped = false;  // by report, or by an interrupt, which is answered
+  bool stopped = false;  // by an interrupt, which is answered
 };
 
 // Evaluations, of one sample each, that a round takes for each trajectory: derivatives and one trial.

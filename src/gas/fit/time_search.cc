@@ -11,7 +11,8 @@
 namespace gas {
 namespace {
 
-// Steps change by at most a factor exp(kMaxLogRatio) against those of the initial grid.
+// A refinement changes the ratio of a step to the first one by at most a factor exp(kMaxLogRatio) against
+// the grid that it begins with. There are two of them, so that the second may go as far again.
 constexpr double kMaxLogRatio = 2.0;
 // The network may see times up to this share of a lambda-step before or after the node.
 constexpr double kMaxOffset = 0.9;
@@ -132,7 +133,7 @@ class Search {
       result_.objective = value;
     }
     ++result_.candidates;
-    if (o_.report && !o_.report(result_.candidates, result_.objective)) result_.stopped = true;
+    if (o_.report) o_.report(result_.candidates, result_.objective);
     return value;
   }
 

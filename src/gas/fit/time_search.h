@@ -14,16 +14,15 @@ struct TimeSearchOptions {
   int64_t max_candidates = 200;  // evaluations of the objective
   bool offsets = true;           // search t_eval beside t
   bool start = false;            // search the time of a spectral start too, none included
-  // Called after each candidate with its number (1-based) and the least objective so far; false ends the
-  // search.
-  std::function<bool(int64_t candidate, double best)> report = {};
+  // Called after each candidate with its number (1-based) and the least objective so far.
+  std::function<void(int64_t candidate, double best)> report = {};
 };
 
 struct TimeSearchResult {
   FitTimes times;  // of the least objective seen
   double objective = 0;
   int64_t candidates = 0;
-  bool stopped = false;  // by report, or by an interrupt in the objective, which is answered
+  bool stopped = false;  // by an interrupt in the objective, which is answered
 };
 
 // Minimises `objective` over strictly descending times between the ends of `initial`. The best of

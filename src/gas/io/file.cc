@@ -4,13 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
 
 #include "gas/core/error.h"
 #include "gas/io/descriptor.h"
+#include "gas/io/temporary_files.h"
 
 namespace gas {
 namespace {
@@ -71,9 +71,8 @@ class TemporaryFile {
   // The name does not contain the target's, which may already be as long as names can be. O_CREAT with 0666
   // rather than mkstemp, so that the file gets the mode that the user's umask asks for.
   int Create() {
-    static std::atomic<unsigned> counter{0};
     for (;;) {
-      path_ = Parent() / (".gas-" + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".tmp");
+      path_ = NextTemporaryPath(Parent());
       const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (fd >= 0) return fd;
       if (errno != EEXIST && errno != EINTR) Refuse("create");

@@ -1,13 +1,10 @@
 #include "gas/io/lock_file.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -19,6 +16,7 @@
 #include "gas/io/descriptor.h"
 #include "gas/io/file.h"
 #include "gas/io/json.h"
+#include "gas/io/processes.h"
 
 namespace gas {
 namespace {
@@ -27,11 +25,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 constexpr uint64_t kMaxLockBytes = 4096;
-
-std::string HostName() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
-}
 
 // Field 22 of /proc/PID/stat, in ticks since the machine started; "" where it cannot be read. The second
 // field is the program's name in parentheses and may hold spaces, so counting begins behind it.
@@ -94,7 +87,7 @@ LockOwner LockOwner::ThisProcess(const std::string& verb) {
 
 bool LockOwner::MayBeAlive() const {
   if (host != HostName()) return true;
-  if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return false;
+  if (!IsProcess(pid)) return false;
   const std::string now = StartOf(pid);
   return now.empty() || started.empty() || now == started;
 }

@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
+#include "gas/io/temporary_files.h"
 
 namespace gas {
 
@@ -15,6 +16,7 @@ RunFolder::RunFolder(const fs::path& folder, const std::string& verb)
   GAS_CHECK(lock_.has_value(), Errc::kUnavailable, folder.string(), ": ", DescribeOwner(path),
             " runs in this folder; choose another one, or, if that process has ended, remove ",
             path.string());
+  RemoveAbandonedTemporaries(folder);
 }
 
 RunFolder::~RunFolder() {

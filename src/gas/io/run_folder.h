@@ -15,8 +15,8 @@ namespace gas {
 class RunFolder {
  public:
   // Creates the folder and holds run.lock in it while it exists; the lock of a process that has ended is
-  // taken over. `verb` is what runs here: "gas train". Throws Error(kUnavailable), which names who runs there
-  // already, and Error(kIo).
+  // taken over, and what killed ones were writing is removed. `verb` is what runs here: "gas train". Throws
+  // Error(kUnavailable), which names who runs there already, and Error(kIo).
   RunFolder(const std::filesystem::path& folder, const std::string& verb);
   // Removes the folder if it was made here and nothing was written.
   ~RunFolder();

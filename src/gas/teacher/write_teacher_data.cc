@@ -8,6 +8,7 @@
 #include "gas/core/interrupt.h"
 #include "gas/io/file.h"
 #include "gas/io/lock_file.h"
+#include "gas/io/temporary_files.h"
 #include "gas/teacher/manifest.h"
 #include "gas/teacher/sample_seeds.h"
 #include "gas/teacher/shard.h"
@@ -164,6 +165,7 @@ int64_t WriteTeacherData(const fs::path& folder, const TeacherSpec& spec, const 
                          const StepTable& table, const std::vector<Seed>& seeds,
                          const TeacherOptions& options) {
   MakeDirectory(folder);
+  RemoveAbandonedTemporaries(folder);
   TeacherSpec full = spec;
   SetTable(full, table);
   const Manifest manifest = OpenManifest(folder, full, model, table, options.shard_size);

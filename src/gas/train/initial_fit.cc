@@ -27,7 +27,9 @@ InitialFit FitToTrainFrom(const FitSolverOptions& options, SchedulePtr schedule,
     FitSolverOptions held = options;
     held.fit.ridges = AtLeast(options.fit.ridges, least);
     if (held.fit.ridges.empty()) break;
-    fit.table = FitSolver(held, schedule, sources).fit.table;
+    const FittedSolver found = FitSolver(held, schedule, sources);
+    fit.table = found.fit.table;
+    fit.evaluations += found.evaluations;
     fit.least_ridge = least;
     const LintReport report = LintTable(fit.table, *schedule);
     if (least == 0) {

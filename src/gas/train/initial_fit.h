@@ -8,7 +8,8 @@ namespace gas {
 
 struct InitialFit {
   StepTable table;
-  double least_ridge = 0;  // to which its regressions were held; 0: the plain fit
+  double least_ridge = 0;   // to which its regressions were held; 0: the plain fit
+  int64_t evaluations = 0;  // of the network, each of one sample, by all attempts
   // By how much errors of predictions arrive in the sample (solver/lint.h): of the plain fit, and the most
   // that was allowed.
   double plain_noise_gain = 0, most_noise_gain = 0;

@@ -11,6 +11,7 @@
 #include "gas/io/file.h"
 #include "gas/io/json_lines.h"
 #include "gas/io/run_folder.h"
+#include "gas/io/temporary_files.h"
 #include "gas/solver/sampler.h"
 #include "gas/solver/solver_file.h"
 #include "gas/train/training_log.h"
@@ -48,36 +49,45 @@ Problem OpenProblem(const TrainSolversOptions& o) {
   return {data, model, distance, PairsOf(*data, 0, training), PairsOf(*data, training, data->size())};
 }
 
+// What training begins from, and the evaluations that it took.
+struct Start {
+  Student student;
+  int64_t evaluations = 0, teacher_evaluations = 0;
+};
+
+StudentConfig StudentConfigFor(const TrainSolversOptions& o, int64_t nfe, const Problem& problem) {
+  StudentConfig config = o.student;
+  config.steps = nfe;
+  config.t_eps = problem.data->spec().t_eps;
+  return config;
+}
+
 // A fit to the trajectories that training will see, on its grid.
-StepTable FittedTable(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
-                      const TrainSolversHooks& hooks) {
+Start FittedStart(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
+                  const TrainSolversHooks& hooks) {
   const FitProblem fit =
       FitProblemFrom(problem.data, o.teacher.string(), problem.model, {.held_out = o.held_out});
   const FitSolverOptions options{.nfe = nfe, .grid = o.grid, .t_eps = problem.data->spec().t_eps};
   const InitialFit found = FitToTrainFrom(options, problem.model.schedule, fit.sources);
   if (hooks.begins_from_fit) hooks.begins_from_fit(nfe, found);
-  return found.table;
+  return {Student::FromTable(found.table, problem.model.schedule, StudentConfigFor(o, nfe, problem)),
+          found.evaluations, fit.teacher_evaluations};
 }
 
-StepTable InitialTable(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
-                       const TrainSolversHooks& hooks) {
+Start StartFromSolver(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
+                      const TrainSolversHooks& hooks) {
   const ResolvedSolver solver = ChosenSolver(o.init, "", nfe).On(problem.model, o.on_difference);
   if (hooks.begins_from) hooks.begins_from(solver);
-  return solver.table;
+  return {Student::FromTable(solver.table, problem.model.schedule, StudentConfigFor(o, nfe, problem))};
 }
 
-Student StartOf(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
-                const TrainSolversHooks& hooks) {
-  StudentConfig config = o.student;
-  config.steps = nfe;
-  config.t_eps = problem.data->spec().t_eps;
+Start StartOf(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
+              const TrainSolversHooks& hooks) {
+  if (o.init == kInitFit) return FittedStart(o, nfe, problem, hooks);
+  if (!o.init.empty()) return StartFromSolver(o, nfe, problem, hooks);
+  const StudentConfig config = StudentConfigFor(o, nfe, problem);
   const SchedulePtr& schedule = problem.model.schedule;
-  if (o.init.empty()) {
-    return Student(config, schedule, MakeGrid(o.grid, *schedule, nfe, config.t_eps));
-  }
-  const StepTable table =
-      o.init == kInitFit ? FittedTable(o, nfe, problem, hooks) : InitialTable(o, nfe, problem, hooks);
-  return Student::FromTable(table, schedule, config);
+  return {Student(config, schedule, MakeGrid(o.grid, *schedule, nfe, config.t_eps))};
 }
 
 // The run of one number of evaluations, with a folder of its own, and with what decides its result.
@@ -113,7 +123,7 @@ std::optional<int64_t> CheckCheckpoint(const TrainSolversOptions& o, const Stude
 
 // What is trained for one number of evaluations, before it is.
 struct Task {
-  Student student;
+  Start start;
   TrainingRunOptions run;
   std::optional<int64_t> recomputed;  // by the run that goes on
 };
@@ -121,16 +131,8 @@ struct Task {
 Task TaskFor(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
              const TrainSolversHooks& hooks) {
   Task task{StartOf(o, nfe, problem, hooks), RunOptionsFor(o, nfe, problem), {}};
-  task.recomputed = CheckCheckpoint(o, task.student, task.run, problem.training.size());
+  task.recomputed = CheckCheckpoint(o, task.start.student, task.run, problem.training.size());
   return task;
-}
-
-// Evaluations of one sample, forwards; a backward pass counts as two, and where activations are not kept the
-// forward pass is made twice. The discriminator's fakes cost a forward pass each.
-int64_t Evaluations(const TrainSolversOptions& o, const TrainedSolver& solver) {
-  const int64_t samples = solver.iterations * o.run.batch;
-  const int64_t fakes = o.adversary ? samples / o.adversary->options.every : 0;
-  return samples * (3 * solver.nfe + solver.recomputed) + fakes * solver.nfe;
 }
 
 nlohmann::json ProvenanceOf(const TrainSolversOptions& o, const Problem& problem,
@@ -140,10 +142,11 @@ nlohmann::json ProvenanceOf(const TrainSolversOptions& o, const Problem& problem
                                {"iterations", solver.iterations},
                                {"training_samples", problem.training.size()},
                                {"held_out_samples", o.held_out},
-                               {"network_evaluations", Evaluations(o, solver)},
+                               {"network_evaluations", solver.evaluations},
                                {"seconds", solver.seconds},
                                {"peak_mebibytes", PeakMebibytes()}};
   if (solver.held_out_distance) provenance["held_out_distance"] = *solver.held_out_distance;
+  if (solver.teacher_evaluations > 0) provenance["teacher_evaluations"] = solver.teacher_evaluations;
   if (o.adversary) provenance["adversary"] = ResolvedOptions(*o.adversary).ToJson();
   if (!problem.distance.source().is_null()) provenance["loss"] = problem.distance.source();
   return provenance;
@@ -164,7 +167,7 @@ SolverEntry EntryOf(const TrainSolversOptions& o, const Problem& problem, const 
 // ends with the same bits.
 int64_t RecomputedBy(const TrainSolversOptions& o, const Problem& problem, const Task& task,
                      const TrainSolversHooks& hooks) {
-  const int64_t nfe = task.student.config().steps;
+  const int64_t nfe = task.start.student.config().steps;
   switch (o.activations) {
     case Activations::kKeep: return 0;
     case Activations::kRecompute: return nfe;
@@ -181,16 +184,17 @@ int64_t RecomputedBy(const TrainSolversOptions& o, const Problem& problem, const
 // Trains the task's student in place.
 std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, const Problem& problem,
                                                Task& task, const TrainSolversHooks& hooks) {
-  const int64_t nfe = task.student.config().steps;
+  const int64_t nfe = task.start.student.config().steps;
   const std::shared_ptr<Adversary> adversary =
       o.adversary ? MakeAdversary(*o.adversary, problem.model, o.run.seed) : nullptr;
   TrainedSolver solver{.nfe = nfe};
   solver.recomputed = RecomputedBy(o, problem, task, hooks);
   GsTrainerOptions trainer_options = o.trainer;
   trainer_options.recomputed = solver.recomputed;
-  GsTrainer trainer(task.student, problem.model.denoiser, problem.distance, trainer_options, adversary);
+  GsTrainer trainer(task.start.student, problem.model.denoiser, problem.distance, trainer_options, adversary);
   TrainingRun run(trainer, task.run);
   MakeDirectory(task.run.folder);
+  RemoveAbandonedTemporaries(task.run.folder);
   JsonLinesWriter log(LogIn(task.run.folder));
   if (hooks.begin) hooks.begin(nfe);
   const auto start = std::chrono::steady_clock::now();
@@ -201,6 +205,8 @@ std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, con
   });
   solver.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   solver.iterations = trainer.iteration();
+  solver.evaluations = task.start.evaluations + run.evaluations();
+  solver.teacher_evaluations = task.start.teacher_evaluations;
   // A run that was already at its end has measured nothing.
   if (problem.validation.size() > 0 && !solver.held_out_distance) {
     solver.held_out_distance = run.Validate(problem.validation).distance;

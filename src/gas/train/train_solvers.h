@@ -59,6 +59,10 @@ struct TrainedSolver {
   int64_t nfe = 0, iterations = 0;
   int64_t recomputed = 0;                   // evaluations that each backward pass made again
   std::optional<double> held_out_distance;  // nothing without held-out samples
+  // Of the network, each of one sample: of the fit to begin from, if there is one, and those that
+  // TrainingRun::evaluations counts.
+  int64_t evaluations = 0;
+  int64_t teacher_evaluations = 0;  // for trajectories that the fit needed and the data have not
   double seconds = 0;
 };
 

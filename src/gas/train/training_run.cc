@@ -1,5 +1,7 @@
 #include "gas/train/training_run.h"
 
+#include <algorithm>
+
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/core/seeds.h"
@@ -12,6 +14,7 @@ namespace {
 
 // Tells the random numbers of the adversarial part from those of the batch.
 constexpr uint64_t kRealStream = 0x7265616c, kFreshNoiseStream = 0x6e6f6973;
+constexpr const char* kEvaluationsKey = "evaluations";  // in a checkpoint
 
 void ValidateOptions(const TrainingRunOptions& o, const Adversary* adversary) {
   GAS_CHECK(o.batch >= 1, Errc::kBadOption, "train.batch = ", o.batch, ", must be at least 1");
@@ -107,6 +110,7 @@ GsStep TrainingRun::TrainOn(const TrainingPairs& training, DataOrder& order, Dat
     if (adversarial.noise.defined()) {
       step.discriminator = trainer_.ComputeDiscriminatorGradients(adversarial);
       step.discriminator->grad_norm = trainer_.ApplyDiscriminatorGradients();
+      evaluations_ += adversarial.noise.size(0) * nfe();
     }
   }
   const StudentTerms terms = trainer_.ComputeGradients(batch, with_adversary ? &adversarial : nullptr);
@@ -114,6 +118,8 @@ GsStep TrainingRun::TrainOn(const TrainingPairs& training, DataOrder& order, Dat
   step.adversarial = terms.adversarial;
   step.weight = terms.weight;
   step.grad_norm = trainer_.ApplyGradients();
+  const int64_t recomputed = std::min(trainer_.options().recomputed, nfe());
+  evaluations_ += batch.noise.size(0) * (3 * nfe() + recomputed);
   return step;
 }
 
@@ -147,8 +153,9 @@ AdversarialBatch TrainingRun::NextAdversarialBatch(const TrainingPairs& training
 
 bool TrainingRun::IsDue(int64_t every) const { return every > 0 && trainer_.iteration() % every == 0; }
 
-void TrainingRun::ValidateNow(const TrainingPairs& validation, GsStep& step) const {
+void TrainingRun::ValidateNow(const TrainingPairs& validation, GsStep& step) {
   const Validation measured = Validate(validation);
+  evaluations_ += validation.size() * nfe();
   step.validation = measured.distance;
   step.coverage = measured.coverage;
   if (measured.coverage) trainer_.adversary()->monitor().AddCoverage(*measured.coverage);
@@ -162,7 +169,9 @@ bool TrainingRun::ActOnTrouble(GsStep& step) {
   step.trouble = response.message;
   if (!response.roll_back) return false;
   const double relaxed = adversary.relaxed() / 2;
+  const int64_t spent = evaluations_;
   Load();
+  evaluations_ = spent;
   adversary.Relax(relaxed);
   Save();
   *step.trouble +=
@@ -175,13 +184,16 @@ void TrainingRun::Save() const {
   Checkpoint file;
   trainer_.Save(file);
   file.PutText("fingerprint", fingerprint_.dump());
+  file.PutText(kEvaluationsKey, std::to_string(evaluations_));
   file.Write(CheckpointIn(options_.folder));
 }
 
 void TrainingRun::Load() {
   const Checkpoint file(CheckpointIn(options_.folder));
   CheckSameFingerprint(file, fingerprint_);
+  const int64_t evaluations = file.Int(kEvaluationsKey);
   trainer_.Load(file);
+  evaluations_ = evaluations;
 }
 
 }  // namespace gas

@@ -65,6 +65,12 @@ class TrainingRun {
   // Of the averaged student, without coverage unless there is an adversary.
   Validation Validate(const TrainingPairs& pairs) const;
 
+  // Evaluations of the network that Run made so far, each of one sample: forwards; a backward pass counts as
+  // two, and where activations are not kept the forward pass is made twice; the discriminator's fakes; and
+  // validation. A roll-back takes none of them back. Those of a run that is gone on with count, but for what
+  // it made after its checkpoint.
+  int64_t evaluations() const { return evaluations_; }
+
  private:
   // Takes the fingerprint, and continues from the checkpoint if there is one.
   void Begin(int64_t samples);
@@ -73,7 +79,8 @@ class TrainingRun {
   StudentBatch NextBatch(const TrainingPairs& training, DataOrder& order) const;
   AdversarialBatch NextAdversarialBatch(const TrainingPairs& training, DataOrder& others) const;
   bool IsDue(int64_t every) const;
-  void ValidateNow(const TrainingPairs& validation, GsStep& step) const;
+  void ValidateNow(const TrainingPairs& validation, GsStep& step);
+  int64_t nfe() const { return trainer_.student().config().steps; }
   // True if it returned to the last checkpoint.
   bool ActOnTrouble(GsStep& step);
   void Save() const;
@@ -82,6 +89,7 @@ class TrainingRun {
   GsTrainer& trainer_;
   TrainingRunOptions options_;
   Fingerprint fingerprint_;
+  int64_t evaluations_ = 0;
 };
 
 }  // namespace gas

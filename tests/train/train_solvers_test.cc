@@ -1,0 +1,88 @@
+// What a whole training run says that it took.
+#include "gas/train/train_solvers.h"
+
+#include "gas/solver/registry.h"
+#include "gas/teacher/teacher.h"
+#include "support/expect.h"
+#include "support/row_counting_denoiser.h"
+#include "support/temp_folder.h"
+
+namespace gas {
+namespace {
+
+constexpr int64_t kTrainBatch = 4, kSteps = 2, kHeldOut = 8, kIterations = 5;
+
+class TrainSolversRun : public ::testing::Test {
+ protected:
+  TrainSolversRun() : model_(OpenModel("mixture")) {
+    const StepTable table = MakeSolverTable("ddim", *model_.schedule, "logsnr", 4, model_.t_eps);
+    const TeacherSpec spec{.model = model_.name,
+                           .model_sha256 = model_.sha256,
+                           .solver = "ddim",
+                           .grid = "logsnr",
+                           .nfe = 4,
+                           .t_eps = model_.t_eps,
+                           .shape = model_.shape};
+    WriteTeacherData(folder_.path() / "data", spec, model_, table, SeedRange(0, 24), {.batch = 24});
+    counter_ = std::make_shared<const testing::RowCountingDenoiser>(model_.denoiser);
+    model_.denoiser = counter_;
+  }
+
+  TrainSolversOptions Options(const std::string& init, const std::string& run) {
+    TrainSolversOptions o{.teacher = folder_.path() / "data", .held_out = kHeldOut};
+    o.open_model = [this](const TeacherData&) { return model_; };
+    o.nfe = {kSteps};
+    o.init = init;
+    o.activations = Activations::kKeep;
+    o.trainer.iterations = kIterations;
+    o.run = {
+        .folder = folder_.path() / run, .batch = kTrainBatch, .validate_every = 2, .checkpoint_every = 2};
+    return o;
+  }
+
+  static TrainedSolver Train(const TrainSolversOptions& options, const TrainSolversHooks& hooks = {}) {
+    return TrainSolvers(options, hooks).solvers.at(0);
+  }
+
+  testing::TempFolder folder_{"train_solvers"};
+  Model model_;
+  std::shared_ptr<const testing::RowCountingDenoiser> counter_;
+};
+
+// Validation, and the fit that training begins from, count as well as the iterations.
+TEST_F(TrainSolversRun, EveryEvaluationCounts) {
+  for (const std::string init : {"", "fit", "ddim"}) {
+    SCOPED_TRACE(init);
+    const int64_t before = counter_->rows();
+    const TrainSolversOptions options = Options(init, "run-" + init);
+    const TrainedSolver solver = Train(options);
+    const int64_t backwards = 2 * kIterations * kTrainBatch * kSteps;
+    EXPECT_EQ(solver.evaluations + solver.teacher_evaluations, counter_->rows() - before + backwards);
+    EXPECT_EQ(solver.teacher_evaluations, init == "fit" ? 4 * 24 : 0);
+    // The validations are those after iterations 2, 4 and 5.
+    const int64_t without_fit = 3 * kIterations * kTrainBatch * kSteps + 3 * kHeldOut * kSteps;
+    if (init == "fit") {
+      EXPECT_GT(solver.evaluations, without_fit);
+    } else {
+      EXPECT_EQ(solver.evaluations, without_fit);
+    }
+    const nlohmann::json provenance =
+        ReadSolverFile(options.run.folder / "solver.gas.json").at(kSteps).provenance;
+    EXPECT_EQ(provenance.at("network_evaluations"), solver.evaluations);
+    EXPECT_EQ(provenance.value("teacher_evaluations", 0), solver.teacher_evaluations);
+  }
+}
+
+TEST_F(TrainSolversRun, ABrokenOffRunCountsAsOneThatIsNot) {
+  const int64_t whole = Train(Options("fit", "whole")).evaluations;
+  struct Killed {};
+  TrainSolversHooks hooks;
+  hooks.step = [](int64_t, const GsStep& step) {
+    if (step.iteration == 3) throw Killed();
+  };
+  EXPECT_THROW(Train(Options("fit", "broken"), hooks), Killed);
+  EXPECT_EQ(Train(Options("fit", "broken")).evaluations, whole);
+}
+
+}  // namespace
+}  // namespace gas
