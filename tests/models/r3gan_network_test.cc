@@ -221,6 +221,50 @@ TEST(R3ganFiles, BareWeightsOfTheReferenceWithEitherPrefix) {
   }
 }
 
+// Snapshots as R3GAN's training program writes them, under the old and the present names of its modules.
+TEST(R3ganFiles, SnapshotsOfTheReference) {
+  for (const std::string name : {"legacy_uncond", "legacy_cond", "snapshot_current_names"}) {
+    SCOPED_TRACE(name);
+    const testing::Fixture fixture("r3gan/" + name);
+    const auto path = testing::FixtureFolder() / "r3gan" / (name + ".pkl");
+    Config expected = r3gan::ConfigFromJson(fixture.json().at("D_init_kwargs"));
+    std::sort(expected.bfloat16_stages.begin(), expected.bfloat16_stages.end());
+    const auto network = r3gan::ReadDiscriminator(path);
+    EXPECT_EQ(r3gan::ToJson(network->config()), r3gan::ToJson(expected));
+    const auto state = StateDict(*network);
+    for (const auto& [tensor, value] : testing::TensorsBelow(fixture, "D/Model.")) {
+      EXPECT_TRUE(testing::SameBits(state.at(tensor), value)) << tensor;
+    }
+    const auto unconditional = r3gan::ReadDiscriminator(path, Classes::kIgnored);
+    EXPECT_EQ(NamedParameters(*unconditional).count("EmbeddingLayer.weight"), 0u);
+  }
+}
+
+// As GAS uses them, with the stages in bfloat16 that the snapshot asks for: the fixtures state 0.05 and 5 %.
+TEST(R3ganFiles, SnapshotsScoreLikeTheReference) {
+  SKIP_WITHOUT_BFLOAT16();
+  torch::NoGradGuard no_grad;
+  for (const std::string name : {"legacy_uncond", "legacy_cond"}) {
+    SCOPED_TRACE(name);
+    const testing::Fixture outputs("r3gan/" + name + "_outputs");
+    const auto network =
+        r3gan::ReadDiscriminator(testing::FixtureFolder() / "r3gan" / (name + ".pkl"), Classes::kIgnored);
+    for (const std::string which : {"real", "fake"}) {
+      const Tensor expected = outputs.at("logits_" + which + "_bf16").to(torch::kFloat32).flatten();
+      const Tensor logits = network->forward(outputs.at(which), {});
+      EXPECT_TRUE(((logits - expected).abs() <= 0.05 + 0.05 * expected.abs()).all().item<bool>()) << which;
+      const Tensor exact = outputs.at("logits_" + which).flatten();
+      EXPECT_TRUE(((logits - exact).abs() <= 0.05 + 0.05 * exact.abs()).all().item<bool>()) << which;
+    }
+  }
+}
+
+TEST(R3ganFiles, AFileWithoutDiscriminatorIsABadFile) {
+  const auto pickles = testing::FixtureFolder() / "edm_networks";
+  EXPECT_ERROR(r3gan::ReadDiscriminator(pickles / "edm_ddpmpp.pkl"), Errc::kBadFile,
+               "tensor ExtractionLayer.Layer.weight is missing");
+}
+
 TEST(R3ganFiles, HostileAndMismatchingOnes) {
   const TempFolder folder("r3gan_hostile");
   const auto path = folder.path() / "evil";

@@ -93,7 +93,7 @@ void PrintCoefficients(const StepTable& table, const NoiseSchedule& schedule) {
 void PrintProvenance(const Json& provenance) {
   for (const char* key : {"iterations", "training_samples", "held_out_samples", "held_out_distance",
                           "held_out_distance_dpmpp_3m", "start_time", "searched", "network_evaluations",
-                          "teacher_evaluations", "seconds", "teacher", "adversary", "loss"}) {
+                          "teacher_evaluations", "seconds", "teacher", "adversary", "loss", "imported"}) {
     if (provenance.contains(key)) std::cout << fmt::format("  {}: {}\n", key, provenance[key].dump());
   }
 }

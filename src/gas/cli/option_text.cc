@@ -20,7 +20,7 @@ constexpr Heading kHeadings[] = {
     {"sample", "Samples"},      {"eval", "Measurement"},
     {"bench", "Measurement"},   {"teacher", "Teacher data"},
     {"pretrain", "Network"},    {"inspect", "What to show"},
-    {"demo", "Demonstration"},
+    {"demo", "Demonstration"},  {"import", "What to read"},
 };
 
 std::string HeadingOf(const OptionRow& row) {

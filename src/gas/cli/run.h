@@ -16,6 +16,7 @@ Verb DemoVerb();
 Verb EvalVerb();
 Verb FitVerb();
 Verb GridsVerb();
+Verb ImportVerb();
 Verb InspectVerb();
 Verb ModelsVerb();
 Verb PretrainVerb();

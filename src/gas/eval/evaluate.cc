@@ -76,6 +76,21 @@ std::optional<FeatureModel> FeaturesOf(const ModelCard& card) {
   return ReadFeatureModel(FeatureFileOf(card));
 }
 
+std::string TeacherLabel(const TeacherSpec& spec) {
+  return spec.solver.empty() ? "teacher" : spec.solver + " (teacher)";
+}
+
+// What the teacher's samples were asked for, with their labels as they are stored: those of imported data are
+// no function of the seeds.
+std::vector<Request> RequestsOf(const TeacherData& data, const Samples& teacher) {
+  std::vector<Request> requests = RequestsFor(data.seeds());
+  if (!teacher.labels.defined()) return requests;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    requests[i].label = teacher.labels[static_cast<int64_t>(i)].item<int64_t>();
+  }
+  return requests;
+}
+
 }  // namespace
 
 EvalRecord Evaluate(const TeacherData& data, const Model& model, const EvalOptions& options) {
@@ -100,9 +115,11 @@ EvalRecord Evaluate(const TeacherData& data, const Model& model, const EvalOptio
   const auto measure = [&](const std::string& label, int64_t nfe, const Tensor& images, const Tensor& to) {
     return MeasureQuality(label, nfe, images, to, teacher.labels, used, quality);
   };
-  record.rows.push_back(measure(data.spec().solver + " (teacher)", data.spec().nfe, reference, {}));
+  record.rows.push_back(measure(TeacherLabel(data.spec()), data.spec().nfe, reference, {}));
+  const std::vector<Request> requests = RequestsOf(data, teacher);
   for (const ResolvedSolver& solver : solvers) {
-    const Samples samples = RunTeacher(model, solver.table, data.seeds(), false, options.batch);
+    const Samples samples =
+        CollectSamples(model, solver.table, requests, teacher.noise, {.batch = options.batch});
     record.rows.push_back(
         measure(solver.label, solver.table.nfe(), ImagesOf(model, samples.images), reference));
     record.rows.back().cost = CostOf(solver.provenance);

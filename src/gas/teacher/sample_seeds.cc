@@ -48,6 +48,14 @@ Samples SampleOneBatch(const StepTable& table, const Denoiser& denoiser, torch::
   return samples;
 }
 
+// What these requests begin with, but for the noise.
+SampleInputs AskedFor(const Model& model, std::span<const Request> requests) {
+  SampleInputs inputs;
+  for (const Request& request : requests) inputs.seeds.push_back(request.seed);
+  if (model.conditioner) inputs.condition = model.conditioner->Of(requests);
+  return inputs;
+}
+
 Tensor Joined(const std::vector<Tensor>& parts) { return parts.empty() ? Tensor() : torch::cat(parts); }
 
 // Gathers batches of samples into one.
@@ -94,11 +102,8 @@ void SampleInBatches(const StepTable& table, const Denoiser& denoiser, torch::De
 void SampleRequests(const Model& model, const StepTable& table, std::span<const Request> requests,
                     const SamplingOptions& options, const std::function<void(const SampleBatch&)>& use) {
   const auto inputs = [&](int64_t begin, int64_t end) {
-    const std::span<const Request> part = requests.subspan(begin, end - begin);
-    SampleInputs now;
-    for (const Request& request : part) now.seeds.push_back(request.seed);
+    SampleInputs now = AskedFor(model, requests.subspan(begin, end - begin));
     now.noise = NoiseFor(now.seeds, model.shape);
-    if (model.conditioner) now.condition = model.conditioner->Of(part);
     return now;
   };
   SampleInBatches(table, *model.denoiser, model.device, static_cast<int64_t>(requests.size()), inputs,
@@ -110,6 +115,19 @@ Samples CollectSamples(const Model& model, const StepTable& table, std::span<con
   Collector collector;
   SampleRequests(model, table, requests, options,
                  [&](const SampleBatch& batch) { collector.Add(batch.samples); });
+  return collector.All();
+}
+
+Samples CollectSamples(const Model& model, const StepTable& table, std::span<const Request> requests,
+                       const Tensor& noise, const SamplingOptions& options) {
+  const auto inputs = [&](int64_t begin, int64_t end) {
+    SampleInputs now = AskedFor(model, requests.subspan(begin, end - begin));
+    now.noise = noise.slice(0, begin, end);
+    return now;
+  };
+  Collector collector;
+  SampleInBatches(table, *model.denoiser, model.device, static_cast<int64_t>(requests.size()), inputs,
+                  options, [&](const SampleBatch& batch) { collector.Add(batch.samples); });
   return collector.All();
 }
 

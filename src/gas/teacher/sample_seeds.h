@@ -57,6 +57,10 @@ void SampleRequests(const Model& model, const StepTable& table, std::span<const 
 Samples CollectSamples(const Model& model, const StepTable& table, std::span<const Request> requests,
                        const SamplingOptions& options);
 
+// The same from noise that is there already: row i of `noise` [B,...] float32 belongs to requests[i].
+Samples CollectSamples(const Model& model, const StepTable& table, std::span<const Request> requests,
+                       const Tensor& noise, const SamplingOptions& options);
+
 }  // namespace gas
 
 #endif  // GAS_TEACHER_SAMPLE_SEEDS_H_

@@ -102,6 +102,9 @@ SolverFile NewSolverFile(const Model& model) {
 }
 
 StepTable TeacherTableOf(const TeacherSpec& spec, const Model& model) {
+  GAS_CHECK(!spec.solver.empty(), Errc::kBadFile,
+            "the teacher data were imported without the solver that made "
+            "them, which is needed here; gas import takes it as --solver, --grid and --nfe");
   return ChosenSolver(spec.solver, spec.grid, spec.nfe).On(model, OnDifference::kTell).table;
 }
 

@@ -55,7 +55,8 @@ class ChosenSolver {
 // A solver file without tables yet, for the model as it was opened.
 SolverFile NewSolverFile(const Model& model);
 
-// The table of the solver that made teacher data of this kind with this model.
+// The table of the solver that made teacher data of this kind with this model. Throws Error(kBadFile) for
+// imported data that do not say it.
 StepTable TeacherTableOf(const TeacherSpec& spec, const Model& model);
 
 }  // namespace gas

@@ -20,7 +20,8 @@ inline constexpr int64_t kTeacherNfe = 20;
 // Two data sets may be joined only if all of it agrees.
 struct TeacherSpec {
   std::string model, model_sha256;
-  std::string solver, grid;  // as they were asked for, for people
+  // As they were asked for, for people. Of imported data "" and 0 where nobody has told them.
+  std::string solver, grid;
   int64_t nfe = kTeacherNfe;
   double t_eps = kDefaultTEps;
   double guidance = 1.0;
@@ -32,6 +33,7 @@ struct TeacherSpec {
   std::string table_sha256;           // of the solver's table (teacher/table_hash.h)
   std::vector<double> times;          // [N+1] of the states and the sample, descending
   std::vector<double> network_times;  // [N]   that the network saw
+  std::string imported;  // SHA-256 of what they were imported from; "" for data that this program made
 
   nlohmann::json ToJson() const;
   // Throws nlohmann::json::exception, and Error(kBadFile) for a value of another kind.

@@ -45,9 +45,10 @@ enum class Classes {
   kIgnored,  // the embedding is dropped for good, as GAS does; labels have no effect
 };
 
-// Reads what WriteDiscriminator wrote, or weights alone under R3GAN's names, with or without the prefix
-// "Model."; then the configuration is read off the shapes, and no stage runs in bfloat16. Throws
-// Error(kBadFile).
+// Reads what WriteDiscriminator wrote, or weights under R3GAN's names, with or without the prefix "Model.":
+// those of safetensors, of a state dict of PyTorch's, or the entry D of a snapshot (.pkl) of R3GAN's training
+// program, under its old and its present names of modules. Then the configuration is read off the shapes, and
+// the stages in bfloat16 are those of the snapshot, of weights alone none. Throws Error(kBadFile).
 std::shared_ptr<R3ganDiscriminator> ReadDiscriminator(const std::filesystem::path& path,
                                                       Classes classes = Classes::kAsStored);
 // The same from tensors that are in memory; `file` names them in messages.

@@ -1,7 +1,10 @@
-// Files of discriminators: ours with their configuration, and bare weights under R3GAN's names.
+// Files of discriminators: ours with their configuration, bare weights under R3GAN's names, and R3GAN's
+// snapshots.
 #include "gas/core/error.h"
 #include "gas/io/json.h"
 #include "gas/io/safetensors.h"
+#include "gas/io/torch_tensors.h"
+#include "gas/models/model_files.h"
 #include "gas/models/r3gan/discriminator.h"
 #include "gas/nn/state_dict.h"
 
@@ -11,6 +14,14 @@ namespace {
 constexpr const char* kDiscriminatorKey = "gas_discriminator";
 constexpr const char* kFormat = "r3gan-1";
 constexpr const char* kEmbedding = "EmbeddingLayer.weight";
+constexpr const char* kSnapshotEntry = "D";
+
+// What is in a file.
+struct Stored {
+  std::string name;
+  std::map<std::string, Tensor> tensors;
+  Config config;
+};
 
 // Names as in the network; snapshots have "Model." before all of them.
 std::map<std::string, Tensor> WithoutPrefix(const std::map<std::string, Tensor>& tensors) {
@@ -36,6 +47,47 @@ Config StoredConfig(const Safetensors& file, const std::map<std::string, Tensor>
   }
 }
 
+Stored StoredInSafetensors(const std::filesystem::path& path) {
+  const Safetensors file = ReadSafetensors(path);
+  Stored stored{.name = file.name, .tensors = WithoutPrefix(file.tensors), .config = {}};
+  stored.config = StoredConfig(file, stored.tensors);
+  return stored;
+}
+
+// The stages that a snapshot runs in bfloat16, by the attribute DataType of each. Weights alone have none.
+std::vector<int64_t> Bfloat16StagesIn(const TorchFile& file, int64_t stages) {
+  std::vector<int64_t> found;
+  for (int64_t stage = 0; stage < stages; ++stage) {
+    const std::string path[] = {
+        kSnapshotEntry,        "_modules", "Model", "_modules", "MainLayers", "_modules",
+        std::to_string(stage), "DataType"};
+    const PickleRef type = file.Find(path);
+    const auto* global = type == nullptr ? nullptr : type->If<PickleGlobal>();
+    if (global != nullptr && global->FullName() == "torch.bfloat16") found.push_back(stage);
+  }
+  return found;
+}
+
+// A snapshot of R3GAN's training program, whose entry D is the module, or a state dict. The arguments of the
+// module are not in it: its shapes give them.
+Stored StoredInTorchFile(const std::shared_ptr<const TorchFile>& file) {
+  const std::string entry[] = {kSnapshotEntry};
+  const bool snapshot = file->Find(entry) != nullptr;
+  const TorchTensors weights(
+      file, snapshot ? std::vector<std::string>{kSnapshotEntry} : std::vector<std::string>{});
+  std::map<std::string, Tensor> tensors;
+  for (const auto& [name, info] : weights.tensors()) tensors[name] = weights.View(name);
+  Stored stored{.name = file->name(), .tensors = WithoutPrefix(tensors), .config = {}};
+  stored.config = ConfigFromTensors(stored.tensors, stored.name);
+  stored.config.bfloat16_stages = Bfloat16StagesIn(*file, stored.config.stages());
+  return stored;
+}
+
+Stored StoredIn(const std::filesystem::path& path) {
+  const ModelFiles files(path.string());
+  return files.torch() ? StoredInTorchFile(files.torch()) : StoredInSafetensors(path);
+}
+
 }  // namespace
 
 std::shared_ptr<R3ganDiscriminator> DiscriminatorFromTensors(const Config& config,
@@ -53,14 +105,12 @@ std::shared_ptr<R3ganDiscriminator> DiscriminatorFromTensors(const Config& confi
 }
 
 std::shared_ptr<R3ganDiscriminator> ReadDiscriminator(const std::filesystem::path& path, Classes classes) {
-  const Safetensors file = ReadSafetensors(path);
-  auto tensors = WithoutPrefix(file.tensors);
-  Config config = StoredConfig(file, tensors);
-  if (classes == Classes::kIgnored && config.classes > 0) {
-    config.classes = 0;
-    tensors.erase(kEmbedding);
+  Stored stored = StoredIn(path);
+  if (classes == Classes::kIgnored && stored.config.classes > 0) {
+    stored.config.classes = 0;
+    stored.tensors.erase(kEmbedding);
   }
-  return DiscriminatorFromTensors(config, tensors, file.name);
+  return DiscriminatorFromTensors(stored.config, stored.tensors, stored.name);
 }
 
 void WriteDiscriminator(const std::filesystem::path& path, const R3ganDiscriminator& network,
