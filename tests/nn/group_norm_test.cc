@@ -60,6 +60,17 @@ TEST(FusedGroupNormValues, SmallVariancesAreRaisedByEps) {
   EXPECT_TRUE(testing::Close(nn::FusedGroupNorm(x, 2, w, b, 1e-5, false), expected, 1e-5, 0));
 }
 
+// Squares of values far from zero would swallow the variance.
+TEST(FusedGroupNormValues, SmallVariancesFarFromZeroKeepTheirDigits) {
+  torch::manual_seed(7);
+  const Tensor x = (1 + torch::randn({2, 8, 9, 9}) * 3e-3).contiguous(torch::MemoryFormat::ChannelsLast);
+  const Tensor w = torch::ones({8}), b = torch::zeros({8});
+  const Tensor expected =
+      Reference(x.to(torch::kFloat64), 4, w.to(torch::kFloat64), b.to(torch::kFloat64), false);
+  // The result is the difference of x / deviation, about 200, and as much: 200 * 2^-24 is lost.
+  EXPECT_TRUE(testing::Close(nn::FusedGroupNorm(x, 4, w, b, 1e-5, false), expected, 5e-5, 0));
+}
+
 TEST(FusedGroupNormDerivatives, SecondDerivativeAgrees) {
   torch::manual_seed(5);
   const Tensor data = torch::randn({2, 8, 3, 3}).contiguous(torch::MemoryFormat::ChannelsLast);

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "gas/core/error.h"
+#include "gas/models/adm/adm_family.h"
 #include "gas/models/edm/edm_family.h"
 #include "gas/models/edm/edm_trainable.h"
 #include "gas/models/mixture/mixture_family.h"
@@ -18,6 +19,8 @@ constexpr ModelFamily kFamilies[] = {
      edm::IsEdmFile, edm::OpenEdm, edm::NewTrainableEdm, edm::TrainableEdmFrom},
     {"torchscript", "a TorchScript archive, or JSON with the entry gas_network", IsTorchScript,
      OpenTorchScript},
+    {"adm", "the state dict of a network of guided-diffusion or of the consistency models' EDM networks",
+     adm::IsAdmFile, adm::OpenAdm},
     {"mixture", "JSON with the entry gas_mixture", IsMixture, OpenMixture},
 };
 

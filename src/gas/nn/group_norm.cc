@@ -68,6 +68,33 @@ void ChannelSums(const float* u, const float* v, int64_t positions, int64_t chan
   }
 }
 
+// The same of x - x[0][c] and its square: what stands far from zero beside its spread keeps its digits.
+GAS_SIMD_CLONES
+void ChannelMoments(const float* x, int64_t positions, int64_t channels, float* scratch, double* first,
+                    double* second) {
+  constexpr int64_t kChunk = 32;
+  float* a = scratch;
+  float* b = scratch + channels;
+  std::fill(first, first + channels, 0.0);
+  std::fill(second, second + channels, 0.0);
+  for (int64_t begin = 0; begin < positions; begin += kChunk) {
+    std::fill(scratch, scratch + 2 * channels, 0.0f);
+    const int64_t end = std::min(positions, begin + kChunk);
+    for (int64_t p = begin; p < end; ++p) {
+      const float* xp = x + p * channels;
+      for (int64_t c = 0; c < channels; ++c) {
+        const float d = xp[c] - x[c];
+        a[c] += d;
+        b[c] += d * d;
+      }
+    }
+    for (int64_t c = 0; c < channels; ++c) {
+      first[c] += a[c];
+      second[c] += b[c];
+    }
+  }
+}
+
 GAS_SIMD_CLONES
 void Affine(const float* x, int64_t positions, int64_t channels, const float* scale, const float* shift,
             bool silu, float* y) {
@@ -187,17 +214,20 @@ void ForwardImage(const Norm& norm, const float* x, const Moments& moments, floa
   const Shape& s = norm.shape;
   std::vector<double> sums(s.channels), squares(s.channels);
   std::vector<float> scratch(2 * s.channels);
-  ChannelSums(x, x, s.positions, s.channels, scratch.data(), sums.data(), squares.data());
-  const double count = static_cast<double>(s.positions * s.width());
+  ChannelMoments(x, s.positions, s.channels, scratch.data(), sums.data(), squares.data());
+  const double positions = static_cast<double>(s.positions);
   for (int64_t g = 0; g < s.groups; ++g) {
-    double sum = 0, square = 0;
-    for (int64_t c = g * s.width(); c < (g + 1) * s.width(); ++c) {
-      sum += sums[c];
-      square += squares[c];
+    const int64_t first = g * s.width(), last = first + s.width();
+    const auto channel_mean = [&](int64_t c) { return x[c] + sums[c] / positions; };
+    double mean = 0, variance = 0;
+    for (int64_t c = first; c < last; ++c) mean += channel_mean(c) / static_cast<double>(s.width());
+    // Within each channel, and between the channels.
+    for (int64_t c = first; c < last; ++c) {
+      const double inside = squares[c] / positions - std::pow(sums[c] / positions, 2);
+      variance += (inside + std::pow(channel_mean(c) - mean, 2)) / static_cast<double>(s.width());
     }
-    const double m = sum / count;
-    moments.mean[g] = static_cast<float>(m);
-    moments.rstd[g] = static_cast<float>(1.0 / std::sqrt(std::max(square / count - m * m, 0.0) + norm.eps));
+    moments.mean[g] = static_cast<float>(mean);
+    moments.rstd[g] = static_cast<float>(1.0 / std::sqrt(std::max(variance, 0.0) + norm.eps));
   }
   float* scale = scratch.data();
   float* shift = scratch.data() + s.channels;

@@ -1,6 +1,9 @@
 #include "gas/nn/layers.h"
 
+#include <algorithm>
+
 #include "gas/core/error.h"
+#include "gas/nn/attention.h"
 #include "gas/nn/ops.h"
 #include "gas/nn/skeleton.h"
 
@@ -35,7 +38,7 @@ LinearImpl::LinearImpl(int64_t in, int64_t out, bool with_bias, const Init& init
 Tensor LinearImpl::forward(const Tensor& x) { return FullyConnected(x, weight, bias); }
 
 Conv2dImpl::Conv2dImpl(const Conv2dOptions& options) : o_(options) {
-  GAS_ASSERT(!(o_.up && o_.down));
+  GAS_ASSERT(!(o_.up && o_.down) && (o_.stride == 1 || !(o_.up || o_.down)));
   if (o_.kernel > 0) {
     const int64_t area = o_.kernel * o_.kernel, fan_in = o_.in * area, fan_out = o_.out * area;
     const auto drawn = [&](at::IntArrayRef shape, double scale) {
@@ -67,7 +70,7 @@ Tensor Conv2dImpl::Fused(const Tensor& x) const {
 }
 
 Tensor Conv2dImpl::forward(const Tensor& x) {
-  if (!o_.up && !o_.down) return Conv2d(x, weight, bias, o_.kernel / 2);
+  if (!o_.up && !o_.down) return Conv2d(x, weight, bias, o_.kernel / 2, o_.stride);
   if (o_.fused_resample && weight.defined()) return Fused(x);
   const int64_t padding = (resample_filter.size(2) - 1) / 2;
   const Tensor resampled = o_.up ? Upsampled(x, padding) : Downsampled(x, padding);
@@ -75,7 +78,9 @@ Tensor Conv2dImpl::forward(const Tensor& x) {
 }
 
 GroupNormImpl::GroupNormImpl(int64_t channels, double eps)
-    : groups_(std::max<int64_t>(1, std::min<int64_t>(32, channels / 4))), eps_(eps) {
+    : GroupNormImpl(channels, std::clamp<int64_t>(channels / 4, 1, 32), eps) {}
+
+GroupNormImpl::GroupNormImpl(int64_t channels, int64_t groups, double eps) : groups_(groups), eps_(eps) {
   weight = register_parameter("weight", Parameter({channels}, [&] { return torch::ones({channels}); }));
   bias = register_parameter("bias", Parameter({channels}, [&] { return torch::zeros({channels}); }));
 }
@@ -126,7 +131,8 @@ Tensor UNetBlockImpl::forward(const Tensor& x, const Tensor& embedding) {
   h.add_(skip_ ? skip_->forward(x) : x);
   if (o_.skip_scale != 1) h.mul_(o_.skip_scale);
   if (o_.heads == 0) return h;
-  h = proj_->forward(SelfAttention(qkv_->forward(norm2_->forward(h)), o_.heads)).add_(h);
+  h = proj_->forward(SelfAttention(qkv_->forward(norm2_->forward(h)), o_.heads, QkvOrder::kHeadChannelPart))
+          .add_(h);
   return o_.skip_scale != 1 ? h.mul_(o_.skip_scale) : h;
 }
 

@@ -1,4 +1,4 @@
-// Layers with parameters, named as in the published EDM state dicts.
+// Layers with parameters, named as in PyTorch, and the block of EDM's networks.
 #ifndef GAS_NN_LAYERS_H_
 #define GAS_NN_LAYERS_H_
 
@@ -15,9 +15,12 @@ struct Init {
   double bias = 0.0;
 };
 
+// What PyTorch's own layers draw: U(-1, 1) / sqrt(fan in).
+inline constexpr Init kTorchInit{Init::Mode::kKaimingUniform, 0.5773502691896258, 0.5773502691896258};
+
 struct LinearImpl : torch::nn::Module {
   LinearImpl(int64_t in, int64_t out, bool with_bias, const Init& init);
-  Tensor forward(const Tensor& x);  // [B,in] -> [B,out]
+  Tensor forward(const Tensor& x);  // [...,in] -> [...,out]
   Tensor weight, bias;
 };
 using Linear = std::shared_ptr<LinearImpl>;
@@ -25,6 +28,7 @@ using Linear = std::shared_ptr<LinearImpl>;
 struct Conv2dOptions {
   int64_t in = 0, out = 0;
   int64_t kernel = 3;  // 0: resampling alone, no weights
+  int64_t stride = 1;  // other than 1 without up and down alone
   bool up = false, down = false;
   std::vector<double> resample_filter = {1, 1};
   // Order and padding of filter and convolution as in one fused operation (EDM's fused_resample).
@@ -45,9 +49,10 @@ struct Conv2dImpl : torch::nn::Module {
 };
 using Conv2dLayer = std::shared_ptr<Conv2dImpl>;
 
-// min(32, channels / 4) groups, as in EDM.
 struct GroupNormImpl : torch::nn::Module {
+  // min(32, channels / 4) groups, as in EDM.
   GroupNormImpl(int64_t channels, double eps);
+  GroupNormImpl(int64_t channels, int64_t groups, double eps);
   Tensor forward(const Tensor& x, bool silu = false);
   Tensor weight, bias;
 

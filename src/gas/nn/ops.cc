@@ -32,7 +32,7 @@ Tensor BiasedLeakyRelu(const Tensor& x, const Tensor& bias, double slope) {
 }
 
 Tensor FullyConnected(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  CountFlops(2.0 * static_cast<double>(x.size(0)) * static_cast<double>(weight.numel()));
+  CountFlops(2.0 * static_cast<double>(x.numel()) * static_cast<double>(weight.size(0)));
   return torch::linear(x, weight, bias);
 }
 
@@ -45,6 +45,17 @@ Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Te
   }
   const Tensor y = torch::group_norm(x, groups, weight, bias, eps);
   return silu ? torch::silu(y) : y;
+}
+
+Tensor LayerNorm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
+  const auto type =
+      weight.defined() ? weight.scalar_type() : torch::promote_types(x.scalar_type(), torch::kFloat32);
+  return torch::layer_norm(x.to(type), {x.size(-1)}, weight, bias, eps);
+}
+
+Tensor Geglu(const Tensor& x) {
+  const auto halves = x.chunk(2, -1);
+  return halves[0] * torch::gelu(halves[1]);
 }
 
 Tensor ResampleFilter(const std::vector<double>& taps) {
@@ -71,24 +82,22 @@ Tensor UpsampleBox2x(const Tensor& x) { return torch::upsample_nearest2d(x, {x.s
 
 Tensor DownsampleBox2x(const Tensor& x) { return torch::avg_pool2d(x, 2); }
 
-Tensor SelfAttention(const Tensor& qkv, int64_t heads) {
-  const int64_t batch = qkv.size(0), channels = qkv.size(1) / 3, positions = qkv.size(2) * qkv.size(3);
-  const int64_t width = channels / heads;
-  const auto parts = qkv.reshape({batch * heads, width, 3, positions}).unbind(2);
-  const auto wide = torch::promote_types(qkv.scalar_type(), torch::kFloat32);
-  const Tensor q = parts[0].to(wide), k = parts[1].to(wide) / std::sqrt(static_cast<double>(width));
-  const Tensor weights =
-      torch::bmm(q.transpose(1, 2), k).softmax(2).to(qkv.scalar_type());  // [., query, key]
-  CountFlops(4.0 * static_cast<double>(batch * channels) * static_cast<double>(positions * positions));
-  return torch::bmm(parts[2], weights.transpose(1, 2)).reshape({batch, channels, qkv.size(2), qkv.size(3)});
-}
-
 Tensor PositionalEmbedding(const Tensor& t, int64_t channels, bool endpoint, double max_positions) {
   const int64_t half = channels / 2;
   const Tensor exponent =
       torch::arange(half, torch::kFloat32) / static_cast<double>(half - (endpoint ? 1 : 0));
   const Tensor frequencies = ToLike(torch::pow(1.0 / max_positions, exponent), t);
   const Tensor angle = t.outer(frequencies);
+  return torch::cat({angle.cos(), angle.sin()}, 1);
+}
+
+Tensor TimestepEmbedding(const Tensor& t, int64_t channels) {
+  const int64_t half = channels / 2;
+  const Tensor exponent =
+      torch::arange(half, torch::kFloat32) * -std::log(10000.0) / static_cast<double>(half);
+  // The exponential itself in float64: single precision differs between processors in the last bit.
+  const Tensor frequencies = exponent.to(torch::kFloat64).exp().to(torch::kFloat32);
+  const Tensor angle = t.unsqueeze(1) * ToLike(frequencies, t);
   return torch::cat({angle.cos(), angle.sin()}, 1);
 }
 

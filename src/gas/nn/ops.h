@@ -17,12 +17,19 @@ Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t
 // Leaky ReLU of x + bias, bias [C]: v for v > 0, slope * v otherwise.
 Tensor BiasedLeakyRelu(const Tensor& x, const Tensor& bias, double slope);
 
-// x [B,I], weight [O,I], bias [O] or undefined -> [B,O].
+// x [...,I], weight [O,I], bias [O] or undefined -> [...,O].
 Tensor FullyConnected(const Tensor& x, const Tensor& weight, const Tensor& bias);
 
 // Group normalisation, weight and bias [C]; with `silu` followed by x * sigmoid(x).
 Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
                  bool silu = false);
+
+// Normalisation over the last dimension, weight and bias of its size C, or both undefined: x [...,C]. In
+// float32 where x is narrower than the weights.
+Tensor LayerNorm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps);
+
+// [...,2C] -> [...,C]: the first half times GELU (by the error function) of the second (Shazeer 2020).
+Tensor Geglu(const Tensor& x);
 
 // The separable filter taps (x) taps / sum^2 as [1,1,k,k] float32. Throws Error(kBadOption) for no taps, more
 // than 64, and taps that add up to 0.
@@ -38,13 +45,15 @@ Tensor Downsample2x(const Tensor& x, const Tensor& filter, int64_t padding);
 Tensor UpsampleBox2x(const Tensor& x);
 Tensor DownsampleBox2x(const Tensor& x);
 
-// Self-attention over positions. qkv [B,3C,H,W] with channels ordered (head, channel, q/k/v) as in EDM.
-// Weights are computed in float32 or wider. Returns [B,C,H,W].
-Tensor SelfAttention(const Tensor& qkv, int64_t heads);
-
 // [B] -> [B,channels]: cos then sin of t * max_positions^(-i / (channels/2 - (endpoint ? 1 : 0))).
 // The frequencies are float32, as in the published networks, whatever the dtype of t.
 Tensor PositionalEmbedding(const Tensor& t, int64_t channels, bool endpoint, double max_positions = 10000);
+
+// The embedding of guided-diffusion, latent diffusion and DiT. [B] -> [B,channels], an even number of them:
+// cos then sin of t * exp(-ln(10000) i / (channels/2)), i from 0. Times may be fractional and negative. The
+// frequencies are float32, and so are the steps to them, because at t = 1000 their rounding is seen in the
+// output.
+Tensor TimestepEmbedding(const Tensor& t, int64_t channels);
 
 // [B] -> [B,2F]: cos then sin of 2 pi t * frequencies [F].
 Tensor FourierEmbedding(const Tensor& t, const Tensor& frequencies);

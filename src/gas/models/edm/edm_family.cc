@@ -6,8 +6,8 @@
 #include "gas/io/safetensors.h"
 #include "gas/models/edm/edm_denoiser.h"
 #include "gas/models/edm/edm_pickle.h"
+#include "gas/models/skeleton_of.h"
 #include "gas/nn/ops.h"
-#include "gas/nn/skeleton.h"
 #include "gas/nn/weights.h"
 
 namespace gas::edm {
@@ -53,16 +53,7 @@ void CheckResampleFilters(const Precond& network, const std::string& file) {
 // The network with the weights of the file, frozen, channels last.
 std::shared_ptr<Precond> NetworkOf(const ModelFiles& files, const PrecondConfig& config,
                                    torch::Device device) {
-  std::shared_ptr<Precond> network;
-  {
-    // Nothing is allocated before the shapes of the file have been compared with the network's.
-    const nn::SkeletonGuard skeleton;
-    try {
-      network = std::make_shared<Precond>(config);
-    } catch (const Error& e) {  // an impossible size, which here came from the file
-      Fail(Errc::kBadFile, files.name(), ": ", e.what());
-    }
-  }
+  const auto network = SkeletonOf<Precond>(files.name(), config);
   LoadEdmWeights(*network, files, device);
   network->eval();
   return network;

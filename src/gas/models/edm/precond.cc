@@ -72,10 +72,8 @@ void SetIddpmBounds(PrecondConfig& c) {
   c.sigma_max = levels.front();
 }
 
-PrecondScales EdmScales(const PrecondConfig& c, const Tensor& /*levels*/, const Tensor& sigma) {
-  const double data = c.sigma_data;
-  const Tensor total = sigma.square() + data * data;
-  return {data * data / total, sigma * data * total.rsqrt(), total.rsqrt(), sigma.log() / 4};
+PrecondScales EdmPrecondScales(const PrecondConfig& c, const Tensor& /*levels*/, const Tensor& sigma) {
+  return EdmScales(sigma, c.sigma_data);
 }
 
 void SetEdmBounds(PrecondConfig& /*config*/) {}
@@ -92,7 +90,7 @@ constexpr Preconditioning kPreconditionings[] = {
     {"VPPrecond", "SongUNet", 1, SetVpBounds, VpScales},
     {"VEPrecond", "SongUNet", 1, SetVeBounds, VeScales},
     {"iDDPMPrecond", "DhariwalUNet", 2, SetIddpmBounds, IddpmScales},
-    {"EDMPrecond", "DhariwalUNet", 1, SetEdmBounds, EdmScales},
+    {"EDMPrecond", "DhariwalUNet", 1, SetEdmBounds, EdmPrecondScales},
 };
 
 const Preconditioning& PreconditioningOf(const std::string& class_name) {

@@ -8,6 +8,7 @@
 
 #include "gas/core/torch.h"
 #include "gas/models/edm/unet.h"
+#include "gas/models/preconditioned.h"
 
 namespace gas::edm {
 
@@ -26,11 +27,6 @@ struct PrecondConfig {
 // class_name and init_kwargs as in a published pickle. Throws Error(kBadFile).
 PrecondConfig PrecondConfigFromJson(const std::string& class_name, const nlohmann::json& init_kwargs);
 nlohmann::json InitKwargs(const PrecondConfig& config);
-
-// c_skip, c_out, c_in, c_noise, each of sigma's shape and dtype.
-struct PrecondScales {
-  Tensor skip, out, in, noise;
-};
 
 // D(z; sigma) = c_skip z + c_out F(c_in z; c_noise). Of the network's channels, those beyond the state's (the
 // variances that iDDPM learns) are not used. Parameter names: "model." + those of the network.

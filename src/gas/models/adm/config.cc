@@ -1,0 +1,104 @@
+#include "gas/models/adm/config.h"
+
+#include "gas/core/error.h"
+#include "gas/models/adm/card.h"
+
+namespace gas::adm {
+namespace {
+
+using Json = nlohmann::json;
+using openai_unet::UNetConfig;
+
+// Sampling flags in the READMEs of openai/guided-diffusion and openai/consistency_models.
+struct Published {
+  int64_t model_channels;
+  std::vector<double> channel_mult;
+  int64_t num_res_blocks;
+  int64_t image_size, num_heads, num_head_channels;
+  bool new_attention_order;
+  const char* noise_schedule;
+};
+
+const std::vector<Published>& AllPublished() {
+  static const std::vector<Published> rows = {
+      {192, {1, 2, 3, 4}, 3, 64, 1, 64, true, "cosine"},
+      {256, {1, 1, 2, 3, 4}, 2, 128, 4, 0, false, "linear"},
+      {256, {1, 1, 2, 2, 4, 4}, 2, 256, 1, 64, false, "linear"},  // LSUN's too
+      {256, {0.5, 1, 1, 2, 2, 4, 4}, 2, 512, 1, 64, false, "linear"},
+  };
+  return rows;
+}
+
+// Fills in what was published of a network of these sizes; whether there is one.
+bool TakePublished(AdmConfig& config) {
+  UNetConfig& c = config.network;
+  for (const Published& row : AllPublished()) {
+    if (c.model_channels != row.model_channels || c.channel_mult != row.channel_mult ||
+        c.num_res_blocks != row.num_res_blocks) {
+      continue;
+    }
+    config.image_size = row.image_size;
+    config.noise_schedule = row.noise_schedule;
+    c.num_heads = row.num_heads;
+    c.num_head_channels = row.num_head_channels;
+    if (row.new_attention_order) c.qkv_order = nn::QkvOrder::kPartHeadChannel;
+    return true;
+  }
+  return false;
+}
+
+void CheckState(const std::string& file, const AdmConfig& config) {
+  const UNetConfig& c = config.network;
+  GAS_CHECK(c.in_channels == 3, Errc::kBadFile, file, ": the network takes ", c.in_channels,
+            " channels, must be 3 (networks that enlarge images are not read)");
+  const bool learned = c.out_channels == 2 * c.in_channels && !config.edm;
+  GAS_CHECK(c.out_channels == c.in_channels || learned, Errc::kBadFile, file, ": the network gives ",
+            c.out_channels, " channels for ", c.in_channels, ", must be as many",
+            config.edm ? "" : ", or twice as many with learned variances");
+  const int64_t shrink = int64_t{1} << (c.levels() - 1);
+  GAS_CHECK(config.image_size >= shrink && config.image_size % shrink == 0 && config.image_size <= 8192,
+            Errc::kBadFile, file, ": image_size = ", config.image_size, ", must be a multiple of ", shrink,
+            " for ", c.levels(), " levels, at most 8192");
+}
+
+}  // namespace
+
+AdmConfig ConfigOf(const ModelFiles& files) {
+  AdmConfig config;
+  config.network = ConfigOfWeights(*files.tensors());
+  config.edm = config.network.qkv_dims == 4;
+  const bool published = TakePublished(config);
+  if (config.edm) config.network.qkv_order = nn::QkvOrder::kPartHeadChannel;
+  const std::filesystem::path card = files.path().string() + ".json";
+  const bool has_card = std::filesystem::exists(card);
+  const CardSays says = has_card ? ReadCard(card, config) : CardSays{};
+  GAS_CHECK(published || (says.image_size && says.heads), Errc::kBadFile, files.name(),
+            ": the weights do not say ", says.image_size ? "num_head_channels or num_heads" : "image_size",
+            ", and it is no published network; write the flags of its training into ", card.string());
+  CheckState(files.name(), config);
+  return config;
+}
+
+Json FlagsOf(const AdmConfig& config) {
+  const UNetConfig& c = config.network;
+  Json flags = SeenFlags(config);
+  flags["image_size"] = config.image_size;
+  if (c.num_head_channels > 0) {
+    flags["num_head_channels"] = c.num_head_channels;
+  } else {
+    flags["num_heads"] = c.num_heads;
+  }
+  if (config.edm) {
+    flags["sigma_min"] = config.sigma_min;
+    flags["sigma_max"] = config.sigma_max;
+  } else {
+    flags["use_new_attention_order"] = c.qkv_order == nn::QkvOrder::kPartHeadChannel;
+    flags["noise_schedule"] = config.noise_schedule;
+    flags["diffusion_steps"] = config.diffusion_steps;
+    flags["rescale_timesteps"] = config.rescale_timesteps;
+    flags["predict_xstart"] = config.predict_xstart;
+  }
+  return flags;
+}
+
+}  // namespace gas::adm

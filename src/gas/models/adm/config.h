@@ -1,0 +1,48 @@
+// What is known of a network of guided-diffusion or of the consistency models' EDM networks, from its
+// weights, from what was published, and from a card beside the file.
+#ifndef GAS_MODELS_ADM_CONFIG_H_
+#define GAS_MODELS_ADM_CONFIG_H_
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "gas/io/tensor_file.h"
+#include "gas/models/model_files.h"
+#include "gas/models/openai_unet/config.h"
+
+namespace gas::adm {
+
+struct AdmConfig {
+  openai_unet::UNetConfig network;
+  int64_t image_size = 0;
+  // The consistency models' networks (openai/consistency_models), with EDM's preconditioning; told from
+  // guided-diffusion's by their attention's weights, which have four dimensions, not three.
+  bool edm = false;
+  double sigma_min = 0.002, sigma_max = 80;  // of those
+  std::string noise_schedule = "linear";     // or cosine; this and the following of guided-diffusion's
+  int64_t diffusion_steps = 1000;
+  bool rescale_timesteps = false;  // the network is told times of 1000 steps
+  bool predict_xstart = false;     // the network predicts the data
+};
+
+// The sizes that show in names and shapes. num_heads, num_head_channels and, for guided-diffusion's networks,
+// the order of attention's channels do not. Throws Error(kBadFile) naming the tensor that is missing or has
+// no such shape.
+openai_unet::UNetConfig ConfigOfWeights(const TensorFile& weights);
+
+// Whether a file has the names of such a network.
+bool HasAdmNames(const TensorFile& weights);
+
+// All of it: from the weights, then the published networks, then the flags of guided-diffusion in the card, a
+// JSON object in a file beside the weights, named like it with ".json" behind. Throws Error(kBadFile) for a
+// damaged card, a flag that it does not know, with the nearest, or that contradicts the weights, and if the
+// card would have to say what it does not.
+AdmConfig ConfigOf(const ModelFiles& files);
+
+// As guided-diffusion's flags.
+nlohmann::json FlagsOf(const AdmConfig& config);
+
+}  // namespace gas::adm
+
+#endif  // GAS_MODELS_ADM_CONFIG_H_

@@ -1,0 +1,71 @@
+// OpenAI's U-Net as the rest of the program sees networks, trained on the steps of a discrete schedule.
+#ifndef GAS_MODELS_OPENAI_UNET_UNET_DENOISER_H_
+#define GAS_MODELS_OPENAI_UNET_UNET_DENOISER_H_
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "gas/models/encoder_features.h"
+#include "gas/models/openai_unet/unet.h"
+#include "gas/schedule/denoiser.h"
+#include "gas/schedule/noise_schedule.h"
+
+namespace gas::openai_unet {
+
+// Of a condition what the network knows: labels if it has classes, "text" if it has a context.
+Told ToldOf(const UNetConfig& config, const Tensor& timesteps, const Condition& condition);
+
+// Time (k + 1) / steps of the schedule is told as k * scale, and times between steps in proportion.
+struct TrainingTimes {
+  int64_t steps = 1000;
+  double scale = 1.0;
+  Tensor ToldAt(const Tensor& t) const { return (t * static_cast<double>(steps) - 1) * scale; }
+};
+
+// Of the network's channels those beyond the state's, learned variances, are not used.
+class UNetDenoiser : public Denoiser {
+ public:
+  // With `bfloat16` convolutions and matrix products are rounded to it.
+  UNetDenoiser(std::shared_ptr<UNet> network, TrainingTimes times, PredictionType type, bool bfloat16 = false)
+      : network_(std::move(network)), times_(times), type_(type), bfloat16_(bfloat16) {}
+  PredictionType prediction_type() const override { return type_; }
+  Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
+
+ private:
+  std::shared_ptr<UNet> network_;
+  TrainingTimes times_;
+  PredictionType type_;
+  bool bfloat16_;
+};
+
+// How a network is shown a clean state at a noise level.
+struct EncoderInput {
+  double scale;     // of the state
+  double timestep;  // that the network is told
+};
+
+class UNetEncoder : public EncoderFeatures {
+ public:
+  // `input_at`: for the noise level sigma beside a signal of unit scale. Freezes the network.
+  UNetEncoder(std::shared_ptr<UNet> network, std::vector<int64_t> shape, double data_std,
+              std::function<EncoderInput(double sigma)> input_at);
+  std::vector<Tensor> Maps(const Tensor& states, double sigma, const Condition& condition) const override;
+  std::vector<int64_t> shape() const override { return shape_; }
+  double data_std() const override { return data_std_; }
+  torch::TensorOptions options() const override { return network_->parameters().front().options(); }
+
+ private:
+  std::shared_ptr<UNet> network_;
+  std::vector<int64_t> shape_;
+  double data_std_;
+  std::function<EncoderInput(double sigma)> input_at_;
+};
+
+// The input of a variance-preserving network: times at which sigma / alpha is `sigma`, at least the first
+// step's.
+EncoderInput DiscreteInputAt(const NoiseSchedule& schedule, const TrainingTimes& times, double sigma);
+
+}  // namespace gas::openai_unet
+
+#endif  // GAS_MODELS_OPENAI_UNET_UNET_DENOISER_H_

@@ -1,0 +1,15 @@
+#include "gas/models/run_network.h"
+
+namespace gas {
+
+Tensor RunNetwork(const Tensor& images, const Tensor& shared, bool bfloat16, const BatchFunction& f) {
+  const Tensor last = images.contiguous(torch::MemoryFormat::ChannelsLast);
+  const Tensor output =
+      ParallelOverBatch(last, shared, [&](const Tensor& part, const Tensor& all, int64_t begin, int64_t end) {
+        const AutocastGuard autocast(images.device().type(), bfloat16);
+        return f(part, all, begin, end);
+      });
+  return output.to(images.scalar_type());
+}
+
+}  // namespace gas

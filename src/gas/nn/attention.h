@@ -1,0 +1,27 @@
+// Attention: each position becomes an average of values, weighted by how its query fits their keys.
+#ifndef GAS_NN_ATTENTION_H_
+#define GAS_NN_ATTENTION_H_
+
+#include "gas/core/torch.h"
+
+namespace gas::nn {
+
+// q [B,L,C], k and v [B,M,C], C divided among `heads` of D = C / heads channels each -> [B,L,C]. Every head
+// is softmax(q k^T / sqrt(D)) v (Vaswani et al. 2017). The weights are computed in float32 or wider. Without
+// a gradient to record they are formed for a part of the L rows at a time, so that memory stays bounded.
+Tensor MultiHeadAttention(const Tensor& q, const Tensor& k, const Tensor& v, int64_t heads);
+
+// How the 3C channels of a convolution that makes queries, keys and values are ordered, slowest first.
+enum class QkvOrder {
+  kHeadChannelPart,  // EDM
+  kHeadPartChannel,  // guided-diffusion and latent diffusion; guided-diffusion calls it legacy
+  kPartHeadChannel,  // guided-diffusion's new attention order, and consistency models
+};
+
+// Self-attention over the positions of qkv [B,3C,H,W], any layout in memory. Returns [B,C,H,W], channels
+// last.
+Tensor SelfAttention(const Tensor& qkv, int64_t heads, QkvOrder order);
+
+}  // namespace gas::nn
+
+#endif  // GAS_NN_ATTENTION_H_
