@@ -156,7 +156,7 @@ TEST(GasStudent, RefusesImpossibleShapesAndNumbers) {
     EXPECT_ERROR(checkpoints.Import(list, zeros), Errc::kBadFile, "must be [N-1] and then [N]");
   }
   EXPECT_ERROR(checkpoints.Import({{2}, {3}, {3}, {3}}, std::string(4096, '\xff')), Errc::kBadFile,
-               "parameter 0 of the student has entries that are not finite");
+               ": 0 has entries that are not finite");
 }
 
 TEST(GasStudent, ATruncatedFileIsABadFile) {

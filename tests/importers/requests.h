@@ -2,6 +2,8 @@
 #ifndef GAS_TESTS_IMPORTERS_REQUESTS_H_
 #define GAS_TESTS_IMPORTERS_REQUESTS_H_
 
+#include <algorithm>
+#include <fstream>
 #include <functional>
 #include <memory>
 
@@ -9,6 +11,8 @@
 #include "gas/models/model.h"
 #include "io/pickle_bytes.h"
 #include "support/expect.h"
+#include "support/fixtures.h"
+#include "support/gmm.h"
 
 namespace gas::testing {
 
@@ -27,6 +31,57 @@ inline ImportRequest RequestFor(std::function<Model(double t_eps)> open) {
                         .model = model.name,
                         .model_sha256 = model.sha256};
   }};
+}
+
+// For a schedule, whatever the end of sampling.
+inline ImportRequest RequestFor(std::function<SchedulePtr(std::optional<double> t_eps)> schedule,
+                                PredictionType prediction) {
+  return {.target = [=](std::optional<double> t_eps, std::optional<double> guidance) {
+    const SchedulePtr made = schedule(t_eps);
+    return SolverTarget{.schedule = made,
+                        .prediction = prediction,
+                        .t_eps = EndOfSampling(*made, t_eps),
+                        .guidance = guidance.value_or(1),
+                        .model = "",
+                        .model_sha256 = ""};
+  }};
+}
+
+// Writes the bytes and reads them as a solver.
+inline SolverFile ImportBytes(const std::filesystem::path& path, const std::string& bytes,
+                              const ImportRequest& request) {
+  std::filesystem::remove(path);
+  std::ofstream(path, std::ios::binary) << bytes;
+  const auto file = OpenForeign(path);
+  return ImportSolver(SolverSourceOf(*file), file, request);
+}
+
+// A mixture in four dimensions, and states [B,4,1,1] of noise for it.
+inline GaussianMixture SmallMixture() { return GaussianMixture(Fixture("solvers/ipndm").json().at("gmm")); }
+inline Tensor NoiseForMixture() {
+  torch::manual_seed(3);
+  return torch::randn({5, 4, 1, 1}, torch::kFloat64);
+}
+
+inline std::string PickledReal(double value) {
+  std::string bytes = Builder().Put(value).str();
+  std::reverse(bytes.begin(), bytes.end());
+  return "G" + bytes;
+}
+
+// float32 numbers as a storage has them.
+inline std::string StoredNumbers(const Tensor& values) {
+  const Tensor single = values.to(torch::kFloat32).contiguous();
+  return {static_cast<const char*>(single.data_ptr()), static_cast<size_t>(single.nbytes())};
+}
+
+// The tensor, over the storage of this key.
+inline std::string PickledNumbers(const Tensor& values, const std::string& key) {
+  return PickledTensor{.key = key,
+                       .elements = values.numel(),
+                       .shape = values.sizes().vec(),
+                       .strides = RowMajorStrides(values.sizes())}
+      .str();
 }
 
 inline std::string PickledList(const std::vector<std::string>& items) {

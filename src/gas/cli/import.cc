@@ -90,15 +90,19 @@ std::vector<OptionRow> ImportTeacherRows() {
        .flag = "--solver",
        .type = OptType::kText,
        .def = "",
-       .help = "solver that made the teacher data (gas solvers) [not known]",
-       .value = "SOLVER"},
+       .help =
+           "by name (gas solvers): of LD3 the solver whose times were trained, of teacher data the one that "
+           "made them [not known]",
+       .value = "SOLVER",
+       .group = "Solver"},
       {.key = "import.grid",
        .flag = "--grid",
        .type = OptType::kText,
        .def = "",
        .help = "its time grid (gas grids) [the solver's own]",
        .value = "GRID",
-       .only = "with --solver"},
+       .only = "with --solver, for teacher data",
+       .group = "Solver"},
       {.key = "teacher.seeds",
        .flag = "--seeds",
        .type = OptType::kText,
@@ -156,6 +160,7 @@ ImportRequest ReadImportRequest(const Options& o, const SolverSource& source) {
       case ImportOption::kEndTime: request.t_eps = o.RealIfGiven("solver.t_eps"); break;
       case ImportOption::kGuidance: request.guidance = o.RealIfGiven("model.guidance"); break;
       case ImportOption::kRaw: request.raw = o.Flag("import.raw"); break;
+      case ImportOption::kBase: request.base = o.Text("import.solver"); break;
     }
   }
   return request;

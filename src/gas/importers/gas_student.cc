@@ -4,14 +4,13 @@
 #include <fmt/ranges.h>
 
 #include "gas/core/error.h"
+#include "gas/importers/file_numbers.h"
 #include "gas/io/pickle_fields.h"
 #include "gas/io/torch_tensors.h"
 #include "gas/student/student.h"
 
 namespace gas {
 namespace {
-
-constexpr int64_t kMostSteps = 1000;  // of a student (student/student.h)
 
 // The list of parameters that is read.
 std::vector<std::string> PlaceOfParameters(bool raw) {
@@ -24,10 +23,7 @@ std::vector<Tensor> ParametersIn(const std::shared_ptr<const TorchFile>& file, b
   const TorchTensors tensors(file, PlaceOfParameters(raw));
   std::vector<Tensor> parameters;
   for (size_t i = 0; i < tensors.tensors().size(); ++i) {
-    const Tensor value = tensors.View(std::to_string(i)).to(torch::kFloat64);
-    GAS_CHECK(value.isfinite().all().item<bool>(), Errc::kBadFile, file->name(), ": parameter ", i,
-              " of the student has entries that are not finite");
-    parameters.push_back(value);
+    parameters.push_back(FiniteTensor(tensors, std::to_string(i)));
   }
   return parameters;
 }
@@ -51,12 +47,13 @@ struct StudentSize {
 StudentSize SizeOf(const std::string& file, const std::vector<Tensor>& parameters) {
   const auto count = static_cast<int64_t>(parameters.size());
   const int64_t steps = count > 1 && parameters[1].dim() == 1 ? parameters[1].size(0) : 0;
-  bool fits = count >= 4 && count % 2 == 0 && steps >= 2 && steps <= kMostSteps && (count - 2) / 2 <= steps;
+  bool fits =
+      count >= 4 && count % 2 == 0 && steps >= 2 && steps <= kMostImportedSteps && (count - 2) / 2 <= steps;
   for (int64_t i = 0; fits && i < count; ++i) {
     fits = parameters[i].sizes() == at::IntArrayRef({i == 0 ? steps - 1 : steps});
   }
   GAS_CHECK(fits, Errc::kBadFile, file, ": ", ShapesOf(parameters),
-            ", must be [N-1] and then [N] for xi, c_1, a_1, ..., c_K, a_K, of N in [2, ", kMostSteps,
+            ", must be [N-1] and then [N] for xi, c_1, a_1, ..., c_K, a_K, of N in [2, ", kMostImportedSteps,
             "] evaluations and an order K of at most N");
   return {steps, (count - 2) / 2};
 }

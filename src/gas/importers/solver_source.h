@@ -26,13 +26,14 @@ struct SolverTarget {
 };
 
 // What only some sources read.
-enum class ImportOption { kNfe, kOrder, kEndTime, kGuidance, kRaw };
+enum class ImportOption { kNfe, kOrder, kEndTime, kGuidance, kRaw, kBase };
 
 struct ImportRequest {
   std::optional<int64_t> nfe, order;  // as the user knows them; another number in the file is an error
   std::optional<double> t_eps;
   std::optional<double> guidance;
   bool raw = false;  // parameters as the last iteration left them, not their average
+  std::string base;  // name of the solver whose times were trained (solver/registry.h)
   // The target for an end of sampling and a guidance scale; nothing: the schedule's own end, no guidance.
   std::function<SolverTarget(std::optional<double> t_eps, std::optional<double> guidance)> target;
 };

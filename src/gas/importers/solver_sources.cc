@@ -1,5 +1,7 @@
 #include "gas/core/error.h"
+#include "gas/importers/dyweight.h"
 #include "gas/importers/gas_student.h"
+#include "gas/importers/ld3.h"
 #include "gas/importers/solver_source.h"
 #include "gas/io/file.h"
 
@@ -10,9 +12,21 @@ constexpr ImportOption kGasStudentOptions[] = {ImportOption::kNfe, ImportOption:
                                                ImportOption::kEndTime, ImportOption::kGuidance,
                                                ImportOption::kRaw};
 
+constexpr ImportOption kLd3Options[] = {ImportOption::kNfe, ImportOption::kGuidance, ImportOption::kBase};
+
+constexpr ImportOption kDyWeightOptions[] = {ImportOption::kNfe, ImportOption::kGuidance};
+
+constexpr ImportOption kDyWeightFlowOptions[] = {ImportOption::kNfe, ImportOption::kEndTime,
+                                                 ImportOption::kGuidance};
+
 constexpr SolverSource kSources[] = {
     {"gas-student", "a dictionary with ema, model and step", kGasStudentOptions, IsGasStudent,
      ReadGasStudent},
+    {"ld3-times", "a dictionary with params1 and best_t_steps", kLd3Options, IsLd3, ReadLd3},
+    {"dyweight", "a dictionary with predictor, a DyWeight_predictor, and loss_fn", kDyWeightOptions,
+     IsDyWeight, ReadDyWeight},
+    {"dyweight-flow", "a dictionary with dyweight_weights_raw and dyweight_t_scales", kDyWeightFlowOptions,
+     IsDyWeightFlow, ReadDyWeightFlow},
 };
 
 }  // namespace
