@@ -34,7 +34,7 @@ TEST(ClassConditioner, RefusesWhatTheModelCannotServe) {
   EXPECT_ERROR(ClassConditioner(10).Of(below), Errc::kBadOption, "class -2, must be in [-1, 9]");
   EXPECT_ERROR(ClassConditioner(0).Of(ten), Errc::kBadOption, "class 10 is asked of a model without classes");
   EXPECT_FALSE(ClassConditioner(0).None());
-  const ClassConditioner always_labelled(10, /*trained_without_label=*/false);
+  const ClassConditioner always_labelled(10, /*has_none=*/false);
   EXPECT_FALSE(always_labelled.None());
   EXPECT_ERROR(always_labelled.Of(none), Errc::kBadOption, "class -1, must be in [0, 9]");
   EXPECT_TRUE(ClassConditioner(0).Of(RequestsFor(std::vector<Seed>{1, 2})).empty());

@@ -63,7 +63,7 @@ bool IsAdmFile(const ModelFiles& files) {
 }
 
 Model OpenAdm(const ModelFiles& files, const ModelOptions& options) {
-  const AdmConfig config = ConfigOf(files);
+  const AdmConfig config = ConfigOf(*files.tensors(), CardBeside(files.path()));
   const std::shared_ptr<UNet> network = NetworkOf(files, config, options.device);
   const int64_t classes = config.network.num_classes;
   Model model;
@@ -73,7 +73,7 @@ Model OpenAdm(const ModelFiles& files, const ModelOptions& options) {
   model.parameters = nn::ParameterCount(*network);
   model.metadata = files.tensors()->metadata();
   model.metadata["flags"] = FlagsOf(config).dump();
-  model.conditioner = std::make_shared<ClassConditioner>(classes, /*trained_without_label=*/false);
+  model.conditioner = std::make_shared<ClassConditioner>(classes, /*has_none=*/false);
   if (config.edm) {
     SetEdm(model, config, network, options);
   } else {

@@ -47,7 +47,7 @@ bool TakePublished(AdmConfig& config) {
   return false;
 }
 
-void CheckState(const std::string& file, const AdmConfig& config) {
+void CheckChannels(const std::string& file, const AdmConfig& config) {
   const UNetConfig& c = config.network;
   GAS_CHECK(c.in_channels == 3, Errc::kBadFile, file, ": the network takes ", c.in_channels,
             " channels, must be 3 (networks that enlarge images are not read)");
@@ -55,6 +55,10 @@ void CheckState(const std::string& file, const AdmConfig& config) {
   GAS_CHECK(c.out_channels == c.in_channels || learned, Errc::kBadFile, file, ": the network gives ",
             c.out_channels, " channels for ", c.in_channels, ", must be as many",
             config.edm ? "" : ", or twice as many with learned variances");
+}
+
+void CheckImageSize(const std::string& file, const AdmConfig& config) {
+  const UNetConfig& c = config.network;
   const int64_t shrink = int64_t{1} << (c.levels() - 1);
   GAS_CHECK(config.image_size >= shrink && config.image_size % shrink == 0 && config.image_size <= 8192,
             Errc::kBadFile, file, ": image_size = ", config.image_size, ", must be a multiple of ", shrink,
@@ -63,21 +67,22 @@ void CheckState(const std::string& file, const AdmConfig& config) {
 
 }  // namespace
 
-AdmConfig ConfigOf(const ModelFiles& files) {
+AdmConfig ConfigOf(const TensorFile& weights, const std::filesystem::path& card) {
   AdmConfig config;
-  config.network = ConfigOfWeights(*files.tensors());
+  config.network = ConfigOfWeights(weights);
   config.edm = config.network.qkv_dims == 4;
+  CheckChannels(weights.name(), config);
   const bool published = TakePublished(config);
   if (config.edm) config.network.qkv_order = nn::QkvOrder::kPartHeadChannel;
-  const std::filesystem::path card = files.path().string() + ".json";
-  const bool has_card = std::filesystem::exists(card);
-  const CardSays says = has_card ? ReadCard(card, config) : CardSays{};
-  GAS_CHECK(published || (says.image_size && says.heads), Errc::kBadFile, files.name(),
+  const CardSays says = std::filesystem::exists(card) ? ReadCard(card, config) : CardSays{};
+  GAS_CHECK(published || (says.image_size && says.heads), Errc::kBadFile, weights.name(),
             ": the weights do not say ", says.image_size ? "num_head_channels or num_heads" : "image_size",
             ", and it is no published network; write the flags of its training into ", card.string());
-  CheckState(files.name(), config);
+  CheckImageSize(weights.name(), config);
   return config;
 }
+
+std::filesystem::path CardBeside(const std::filesystem::path& weights) { return weights.string() + ".json"; }
 
 Json FlagsOf(const AdmConfig& config) {
   const UNetConfig& c = config.network;

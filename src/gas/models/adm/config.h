@@ -3,12 +3,12 @@
 #ifndef GAS_MODELS_ADM_CONFIG_H_
 #define GAS_MODELS_ADM_CONFIG_H_
 
+#include <filesystem>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "gas/io/tensor_file.h"
-#include "gas/models/model_files.h"
 #include "gas/models/openai_unet/config.h"
 
 namespace gas::adm {
@@ -34,11 +34,14 @@ openai_unet::UNetConfig ConfigOfWeights(const TensorFile& weights);
 // Whether a file has the names of such a network.
 bool HasAdmNames(const TensorFile& weights);
 
-// All of it: from the weights, then the published networks, then the flags of guided-diffusion in the card, a
-// JSON object in a file beside the weights, named like it with ".json" behind. Throws Error(kBadFile) for a
-// damaged card, a flag that it does not know, with the nearest, or that contradicts the weights, and if the
-// card would have to say what it does not.
-AdmConfig ConfigOf(const ModelFiles& files);
+// All of it: from the weights, then the published networks, then the flags of guided-diffusion in `card`, a
+// JSON object in a file that need not be there. Throws Error(kBadFile) for a damaged card, a flag that it
+// does not know, with the nearest, or that contradicts the weights, and if the card would have to say what it
+// does not.
+AdmConfig ConfigOf(const TensorFile& weights, const std::filesystem::path& card);
+
+// Where the card of a file lies: beside it, named like it with ".json" behind.
+std::filesystem::path CardBeside(const std::filesystem::path& weights);
 
 // As guided-diffusion's flags.
 nlohmann::json FlagsOf(const AdmConfig& config);
