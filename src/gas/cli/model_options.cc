@@ -91,13 +91,22 @@ Model ModelRequest::OpenFor(const ChosenSolver& solver) const {
 }
 
 Model ModelRequest::OpenFor(const TeacherData& data, const std::string& folder) const {
+  const double end = data.spec().t_eps;
+  GAS_CHECK(t_eps.value_or(end) == end, Errc::kBadOption, "t_eps = ", *t_eps, ", must be ", end,
+            ", with which ", folder, " was made");
+  return OpenAs(data, folder, end);
+}
+
+Model ModelRequest::OpenForTraining(const TeacherData& data, const std::string& folder) const {
+  return OpenAs(data, folder, t_eps.value_or(data.spec().t_eps));
+}
+
+Model ModelRequest::OpenAs(const TeacherData& data, const std::string& folder, double end) const {
   const TeacherSpec& spec = data.spec();
   GAS_CHECK(guidance.value_or(spec.guidance) == spec.guidance, Errc::kBadOption, "guidance = ", *guidance,
             ", must be ", spec.guidance, ", with which ", folder, " was made");
-  GAS_CHECK(t_eps.value_or(spec.t_eps) == spec.t_eps, Errc::kBadOption, "t_eps = ", *t_eps, ", must be ",
-            spec.t_eps, ", with which ", folder, " was made");
   ModelOptions of_data = options;
-  of_data.t_eps = spec.t_eps;
+  of_data.t_eps = end;
   of_data.guidance = spec.guidance;
   Model model = OpenModel(name, of_data);
   GAS_CHECK(spec.model_sha256 == model.sha256, Errc::kBadFile, folder, ": made with model ", spec.model,

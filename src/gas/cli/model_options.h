@@ -42,6 +42,11 @@ struct ModelRequest {
   // `folder` were made with other weights, Error(kBadOption) if something else than the data have was asked
   // for.
   Model OpenFor(const TeacherData& data, const std::string& folder) const;
+  // The same for a solver that ends where it is asked to, or else where the data's ends.
+  Model OpenForTraining(const TeacherData& data, const std::string& folder) const;
+
+ private:
+  Model OpenAs(const TeacherData& data, const std::string& folder, double end) const;
 };
 
 // Reads run.dtype and run.device, and switches TF32 on or off for the whole process. Throws Error(kBadOption)

@@ -48,12 +48,20 @@ std::vector<OptionRow> TrainProblemRows() {
        .min = 0,
        .max = 1e9,
        .help = "how many of the last samples are kept for validation"},
+      {.key = "train.samples",
+       .flag = "--samples",
+       .type = OptType::kInt,
+       .def = DefaultOf(TrainSolversOptions{}.samples),
+       .min = 0,
+       .max = 1e9,
+       .help = "how many of the first samples are trained on; 0 for all others"},
       {.key = "student.nfe",
        .flag = "--nfe",
        .type = OptType::kText,
        .def = DefaultOf(StudentConfig{}.steps),
        .help = "network evaluations, one number or several such as 4,5,6",
        .value = "COUNTS"},
+      NoDefault("that of the teacher data", TEpsRow()),
   };
 }
 
@@ -282,6 +290,7 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
   TrainSolversOptions s{
       .teacher = teacher,
       .held_out = held_out,
+      .samples = o.Int("train.samples"),
       .dtype = o.Text("run.dtype"),
       .nfe = o.IntList("student.nfe"),
       .student = {.order = o.Int("student.order"),
@@ -298,8 +307,10 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
   if (s.init.empty() || s.init == kInitFit) s.grid = o.Text("student.grid");
   if (IsSolverFile(s.init)) s.on_difference = ReadForce(o);
   if (o.Enum("train.method", kTrainMethodNames) == TrainMethod::kGas) s.adversary = ReadAdversarySettings(o);
-  s.open_model = [request = ReadModelRequest(o), teacher](const TeacherData& data) {
-    return request.OpenFor(data, teacher);
+  ModelRequest request = ReadModelRequest(o);
+  request.t_eps = o.RealIfGiven("solver.t_eps");
+  s.open_model = [request, teacher](const TeacherData& data) {
+    return request.OpenForTraining(data, teacher);
   };
   return s;
 }

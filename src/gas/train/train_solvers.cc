@@ -45,8 +45,11 @@ Problem OpenProblem(const TrainSolversOptions& o) {
   const Distance distance = DistanceFor(o, model);
   GAS_CHECK(o.held_out >= 0 && o.held_out < data->size(), Errc::kBadOption, "train.held_out = ", o.held_out,
             ", must be below ", data->size(), ", the samples in ", o.teacher.string());
-  const int64_t training = data->size() - o.held_out;
-  return {data, model, distance, PairsOf(*data, 0, training), PairsOf(*data, training, data->size())};
+  const int64_t others = data->size() - o.held_out;
+  GAS_CHECK(o.samples >= 0 && o.samples <= others, Errc::kBadOption, "train.samples = ", o.samples,
+            ", must be at most ", others, ", the samples in ", o.teacher.string(), " that are not held out");
+  const int64_t training = o.samples > 0 ? o.samples : others;
+  return {data, model, distance, PairsOf(*data, 0, training), PairsOf(*data, others, data->size())};
 }
 
 // What training begins from, and the evaluations that it took.
@@ -58,16 +61,19 @@ struct Start {
 StudentConfig StudentConfigFor(const TrainSolversOptions& o, int64_t nfe, const Problem& problem) {
   StudentConfig config = o.student;
   config.steps = nfe;
-  config.t_eps = problem.data->spec().t_eps;
+  config.t_eps = problem.model.t_eps;
   return config;
 }
 
 // A fit to the trajectories that training will see, on its grid.
 Start FittedStart(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
                   const TrainSolversHooks& hooks) {
-  const FitProblem fit =
-      FitProblemFrom(problem.data, o.teacher.string(), problem.model, {.held_out = o.held_out});
-  const FitSolverOptions options{.nfe = nfe, .grid = o.grid, .t_eps = problem.data->spec().t_eps};
+  const double end = problem.data->spec().t_eps;
+  GAS_CHECK(problem.model.t_eps == end, Errc::kBadOption, "t_eps = ", problem.model.t_eps, ", must be ", end,
+            " for --init fit, where the trajectories in ", o.teacher.string(), " end");
+  const FitProblem fit = FitProblemFrom(problem.data, o.teacher.string(), problem.model,
+                                        {.held_out = problem.data->size() - problem.training.size()});
+  const FitSolverOptions options{.nfe = nfe, .grid = o.grid, .t_eps = end};
   const InitialFit found = FitToTrainFrom(options, problem.model.schedule, fit.sources);
   if (hooks.begins_from_fit) hooks.begins_from_fit(nfe, found);
   return {Student::FromTable(found.table, problem.model.schedule, StudentConfigFor(o, nfe, problem)),
@@ -157,7 +163,7 @@ SolverEntry EntryOf(const TrainSolversOptions& o, const Problem& problem, const 
   SolverEntry entry;
   entry.table = trainer.AverageTable();
   entry.table.method = o.method();
-  entry.t_eps = problem.data->spec().t_eps;
+  entry.t_eps = problem.model.t_eps;
   entry.student = trainer.student().Record(trainer.average());
   entry.provenance = ProvenanceOf(o, problem, solver);
   return entry;

@@ -30,7 +30,8 @@ inline constexpr std::string_view kInitFit = "fit";
 struct TrainSolversOptions {
   std::filesystem::path teacher;  // folder of teacher data
   int64_t held_out = 200;         // its last samples, kept for validation
-  // Opens the model of the data, with their end time and guidance.
+  int64_t samples = 0;            // its first ones, which are trained on; 0: all others
+  // Opens the model of the data, with their guidance. Where it ends the solvers will.
   std::function<Model(const TeacherData&)> open_model;
   std::string dtype = "float32";  // of the model's products
 
