@@ -1,10 +1,11 @@
-// Preloaded into a program: the n-th call by which it changes a file fails, as GAS_FAIL says.
+// Preloaded into a program: the n-th call by which it changes or reads a file fails, as GAS_FAIL says.
 //
-//   GAS_FAIL="CALL ERRNO FROM [LAST]"   write, fsync, rename, link or ftruncate, or any; of those that it
-//   makes,
-//                                       numbers FROM to LAST (default: FROM) fail with ERRNO
+//   GAS_FAIL="CALL ERRNO FROM [LAST]"   write, fsync, rename, link or ftruncate, or any of these, or read; of
+//                                       those that it makes, numbers FROM to LAST (default: FROM) fail with
+//                                       ERRNO
 //
-// Writes count if they go to a regular file.
+// Writes count if they go to a regular file, reads if it lies on the file system of the working folder: what
+// the system says of itself in /proc and /sys is not on a disk.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -22,7 +23,9 @@ static int Fails(const char* call) {
   int error;
   long from, last;
   const int given = text == NULL ? 0 : sscanf(text, "%15s %d %ld %ld", which, &error, &from, &last);
-  if (given < 3 || (strcmp(which, "any") != 0 && strcmp(which, call) != 0)) return 0;
+  if (given < 3) return 0;
+  const int any = strcmp(which, "any") == 0 && strcmp(call, "read") != 0;
+  if (!any && strcmp(which, call) != 0) return 0;
   if (given < 4) last = from;
   const long number = atomic_fetch_add(&made, 1) + 1;
   if (number < from || number > last) return 0;
@@ -33,6 +36,17 @@ static int Fails(const char* call) {
 static int IsFile(int fd) {
   struct stat info;
   return fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+static int IsOnDiskHere(int fd) {
+  struct stat file, here;
+  return fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && stat(".", &here) == 0 &&
+         file.st_dev == here.st_dev;
+}
+
+ssize_t read(int fd, void* bytes, size_t count) {
+  ssize_t (*real)(int, void*, size_t) = (ssize_t(*)(int, void*, size_t))dlsym(RTLD_NEXT, "read");
+  return IsOnDiskHere(fd) && Fails("read") ? -1 : real(fd, bytes, count);
 }
 
 ssize_t write(int fd, const void* bytes, size_t count) {
