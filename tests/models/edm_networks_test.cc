@@ -1,7 +1,10 @@
 // EDM's networks against the reference: outputs and gradients, float64 and float32, every network in the
 // folder.
+#include "gas/core/allocation_meter.h"
 #include "gas/models/edm/precond.h"
+#include "gas/nn/layers.h"
 #include "gas/nn/skeleton.h"
+#include "gas/nn/state_dict.h"
 #include "gas/nn/weights.h"
 #include "support/expect.h"
 #include "support/networks.h"
@@ -139,6 +142,45 @@ TEST(EdmNetworks, RefuseWhatCannotBe) {
                "VEPrecond2");
   EXPECT_ERROR(edm::OneHotLabels(torch::tensor({3, 11}), 10), Errc::kBadOption,
                "class label 11, must be in [-1, 9]");
+}
+
+// The widest block of this network is the decoder's first at full resolution. While it runs only its input
+// and one output of the encoder that is still to come may be alive, not what its input was joined from.
+TEST(EdmNetworks, AnEvaluationKeepsNothingThatIsRead) {
+  const torch::NoGradGuard no_grad;
+  constexpr int64_t kChannels = 32, kResolution = 16, kBatch = 8;
+  const auto network = std::make_shared<edm::Precond>(
+      edm::PrecondConfigFromJson("EDMPrecond", {{"model_type", "SongUNet"},
+                                                {"img_resolution", kResolution},
+                                                {"in_channels", 1},
+                                                {"out_channels", 1},
+                                                {"label_dim", 0},
+                                                {"model_channels", kChannels},
+                                                {"channel_mult", {1, 1}},
+                                                {"num_blocks", 1},
+                                                {"attn_resolutions", nlohmann::json::array()}}));
+  network->eval();
+  UseChannelsLast(*network);
+  const auto like = [](int64_t channels) {
+    return torch::ones({kBatch, channels, kResolution, kResolution})
+        .contiguous(torch::MemoryFormat::ChannelsLast);
+  };
+  nn::UNetBlockImpl block(
+      {.in = 2 * kChannels, .out = kChannels, .embedding = 4 * kChannels, .adaptive_scale = false});
+  block.eval();
+  UseChannelsLast(block);
+  const Tensor joined = like(2 * kChannels), embedding = torch::ones({kBatch, 4 * kChannels});
+  const auto peak_of = [](const auto& work) {
+    const AllocationMeter meter;
+    work();
+    return meter.peak_bytes();
+  };
+  const int64_t of_block = peak_of([&] { block.forward(joined, embedding); });
+  const Tensor x = like(1);
+  const int64_t of_network = peak_of([&] { network->Raw(x, Scalar(0.1), {}); });
+  const int64_t map = kBatch * kChannels * kResolution * kResolution * static_cast<int64_t>(sizeof(float));
+  EXPECT_GT(of_network, of_block + 3 * map);
+  EXPECT_LT(of_network, of_block + 3 * map + 3 * map / 4);
 }
 
 }  // namespace

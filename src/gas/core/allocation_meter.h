@@ -1,4 +1,4 @@
-// How many bytes of tensors are alive of those that were made while it exists.
+// How many bytes of tensors are alive, and were at most, of those that were made while it exists.
 #ifndef GAS_CORE_ALLOCATION_METER_H_
 #define GAS_CORE_ALLOCATION_METER_H_
 
@@ -17,6 +17,7 @@ class AllocationMeter {
   AllocationMeter& operator=(const AllocationMeter&) = delete;
 
   int64_t live_bytes() const;
+  int64_t peak_bytes() const;  // the most that were alive at once
 
  private:
   struct Impl;

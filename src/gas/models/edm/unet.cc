@@ -148,7 +148,7 @@ class SongUNet : public UNetBase {
     const Tensor emb = Embed(noise_labels, class_labels);
     std::vector<Tensor> skips = Encode(x, emb);
     Tensor h = skips.back(), aux;
-    for (Stage& stage : decoder_) h = DecoderStage(stage, h, aux, skips, emb);
+    for (Stage& stage : decoder_) h = DecoderStage(stage, std::move(h), aux, skips, emb);
     return aux;
   }
 
@@ -258,7 +258,8 @@ class SongUNet : public UNetBase {
     }
   }
 
-  static Tensor DecoderStage(Stage& stage, const Tensor& h, Tensor& aux, std::vector<Tensor>& skips,
+  // Takes h, so that what is joined to the block's input is freed before the block runs.
+  static Tensor DecoderStage(Stage& stage, Tensor h, Tensor& aux, std::vector<Tensor>& skips,
                              const Tensor& e) {
     if (stage.kind == Kind::kAuxUp) {
       aux = stage.conv->forward(aux);
@@ -270,9 +271,9 @@ class SongUNet : public UNetBase {
       return h;
     }
     if (h.size(1) == stage.block->in_channels()) return stage.block->forward(h, e);
-    const Tensor joined = torch::cat({h, skips.back()}, 1);
+    h = torch::cat({h, skips.back()}, 1);
     skips.pop_back();
-    return stage.block->forward(joined, e);
+    return stage.block->forward(h, e);
   }
 
   int64_t embedding_;
