@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/dtype.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
@@ -86,7 +87,9 @@ std::vector<OptionRow> EvalMeasureRows() {
   };
 }
 
-std::vector<OptionRow> EvalRows() { return JoinedRows({EvalSolverRows(), EvalMeasureRows(), RunRows()}); }
+std::vector<OptionRow> EvalRows() {
+  return JoinedRows({EvalSolverRows(), EvalMeasureRows(), RunRowsWithAuto()});
+}
 
 std::vector<std::string> Split(const std::string& text) {
   std::vector<std::string> parts;
@@ -142,7 +145,9 @@ std::string Legend(const EvalRecord& record) {
 
 void RunEval(const EvalSettings& s) {
   const TeacherData data(s.teacher);
-  const Model model = s.model.OpenFor(data, s.teacher);
+  Model model = s.model.OpenFor(data, s.teacher);
+  const int64_t batch = std::min(s.eval.batch, data.size());
+  model = InChosenDtype("eval", s.model, model, SolversOf(s.eval, model), batch);
   Progress progress("eval", "solvers", static_cast<int64_t>(s.eval.solvers.size() * s.eval.counts.size()));
   EvalOptions options = s.eval;
   options.progress = [&](int64_t done, int64_t) { progress.Update(done); };

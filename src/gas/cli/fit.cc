@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/dtype.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text.h"
@@ -218,21 +219,27 @@ FitSolverOptions ReadSolverOptions(const Options& o, bool bfloat16) {
 
 std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o, ModelRequest model) {
   const std::string &folder = o.Text("fit.teacher"), &guidance = o.Text("fit.guidance");
+  const int64_t batch = o.Int("fit.batch");
   model.t_eps = o.RealIfGiven("solver.t_eps");
   const std::vector<double> scales = guidance.empty() ? std::vector<double>{} : GuidanceScales(guidance);
   if (folder.empty()) {
-    const auto open = [model](double scale) {
+    MadeByTheRun made{.open_model = {}, .guidance = scales.empty() ? std::vector<double>{1} : scales};
+    made.open_model = [model, batch, first = made.guidance[0]](double scale) {
       ModelRequest guided = model;
       guided.guidance = scale;
-      return guided.Open();
+      Model opened = guided.Open();
+      if (scale == first) WarnOfSlowBfloat16("fit", guided, opened, batch);
+      return opened;
     };
-    return MadeByTheRun{open, scales.empty() ? std::vector<double>{1} : scales};
+    return made;
   }
   GAS_CHECK(scales.size() <= 1, Errc::kBadOption, "fit.guidance = ", guidance,
             ", must be one scale with --teacher: its samples were made with one");
   if (!scales.empty()) model.guidance = scales[0];
-  const auto open = [model](const TeacherData& data, const std::string& path) {
-    return model.OpenFor(data, path);
+  const auto open = [model, batch](const TeacherData& data, const std::string& path) {
+    Model opened = model.OpenFor(data, path);
+    WarnOfSlowBfloat16("fit", model, opened, batch);
+    return opened;
   };
   return FromTeacherFolder{folder, open};
 }

@@ -76,6 +76,12 @@ OptionRow ThreadsRow() {
 
 std::vector<OptionRow> RunRows() { return {DtypeRow(), DeviceRow(), ThreadsRow()}; }
 
+std::vector<OptionRow> RunRowsWithAuto() {
+  std::vector<OptionRow> rows = RunRows();
+  rows[0].choices = kDtypeOrAutoNames.choices();
+  return rows;
+}
+
 Model ModelRequest::Open() const {
   ModelOptions asked = options;
   asked.guidance = guidance.value_or(1);
@@ -125,7 +131,8 @@ void TellDifferences(const char* verb, const ResolvedSolver& solver) {
 }
 
 Dtype ReadDtype(const Options& options) {
-  const Dtype dtype = options.Enum("run.dtype", kDtypeNames);
+  // A verb whose row does not list auto has refused it.
+  const Dtype dtype = options.Enum("run.dtype", kDtypeOrAutoNames);
   GAS_CHECK(dtype != Dtype::kTf32 || ReadDevice(options).is_cuda(), Errc::kBadOption,
             "run.dtype = tf32 needs run.device = cuda, which is ", options.Text("run.device"));
   UseTf32(dtype == Dtype::kTf32);
@@ -133,8 +140,10 @@ Dtype ReadDtype(const Options& options) {
 }
 
 ModelRequest ReadModelRequest(const Options& options) {
+  const Dtype dtype = ReadDtype(options);
   return {.name = options.Text("model.name"),
-          .options = {.bfloat16 = ReadDtype(options) == Dtype::kBfloat16, .device = ReadDevice(options)}};
+          .options = {.bfloat16 = dtype == Dtype::kBfloat16, .device = ReadDevice(options)},
+          .dtype = dtype};
 }
 
 torch::Device ReadDevice(const Options& options) {

@@ -14,9 +14,15 @@
 namespace gas::cli {
 
 // What the network's products are computed in.
-enum class Dtype { kFloat32, kTf32, kBfloat16 };
+enum class Dtype { kFloat32, kTf32, kBfloat16, kAuto };
 inline constexpr auto kDtypeNames = NamesOf<Dtype>(
     "run.dtype", {{Dtype::kFloat32, "float32"}, {Dtype::kTf32, "tf32"}, {Dtype::kBfloat16, "bfloat16"}});
+// Of verbs that run a solver and leave no data that others build on.
+inline constexpr auto kDtypeOrAutoNames =
+    NamesOf<Dtype>("run.dtype", {{Dtype::kFloat32, "float32"},
+                                 {Dtype::kTf32, "tf32"},
+                                 {Dtype::kBfloat16, "bfloat16"},
+                                 {Dtype::kAuto, "auto", "bfloat16 where it is faster and exact enough"}});
 
 OptionRow ModelRow();     // model.name
 OptionRow GuidanceRow();  // model.guidance
@@ -27,11 +33,14 @@ OptionRow DeviceRow();    // run.device
 OptionRow ThreadsRow();   // run.threads; the command line itself applies it before a verb's work
 // dtype, device, threads.
 std::vector<OptionRow> RunRows();
+// These, with `auto` as a dtype.
+std::vector<OptionRow> RunRowsWithAuto();
 
 // A model as the options ask for it.
 struct ModelRequest {
   std::string name;
-  ModelOptions options;                   // but for the two that follow
+  ModelOptions options;                   // but for guidance and t_eps
+  Dtype dtype = Dtype::kFloat32;          // kAuto: opened in float32 until cli/dtype.h has chosen
   std::optional<double> guidance, t_eps;  // as asked for; the verb's to set
 
   // With what was asked for, or else guidance 1 and the schedule's own end.
@@ -56,7 +65,7 @@ Dtype ReadDtype(const Options& options);
 OnDifference ReadForce(const Options& options);
 // On stderr, a line each.
 void TellDifferences(const char* verb, const ResolvedSolver& solver);
-// Reads model.name, run.device and run.dtype.
+// Reads model.name, run.device and run.dtype, which may be auto if the row of the verb lists it.
 ModelRequest ReadModelRequest(const Options& options);
 // Reads run.device. Throws Error(kUnavailable) for a device that is not there.
 torch::Device ReadDevice(const Options& options);

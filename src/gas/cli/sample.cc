@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/dtype.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
@@ -109,7 +110,7 @@ std::vector<OptionRow> SampleFormatRows() {
 }
 
 std::vector<OptionRow> SampleRows() {
-  return JoinedRows({SampleSolverRows(), SampleSeedRows(), SampleFormatRows(), RunRows()});
+  return JoinedRows({SampleSolverRows(), SampleSeedRows(), SampleFormatRows(), RunRowsWithAuto()});
 }
 
 struct SampleSettings {
@@ -226,10 +227,12 @@ void Write(const SampleSettings& s, const Model& model, const ResolvedSolver& so
 
 void RunSample(const SampleSettings& s) {
   const ChosenSolver chosen(s.solver, s.grid, s.nfe);
-  const Model model = s.model.OpenFor(chosen);
+  Model model = s.model.OpenFor(chosen);
   CheckShape(s, model);
   const ResolvedSolver solver = chosen.On(model, s.on_difference);
   TellDifferences("sample", solver);
+  const int64_t batch = std::min(s.batch, static_cast<int64_t>(s.seeds.size()));
+  model = InChosenDtype("sample", s.model, std::move(model), {solver}, batch);
   Write(s, model, solver);
   std::cout << fmt::format("{}: {} images by {}, {} network evaluations each\n", s.out.string(),
                            s.seeds.size(), solver.label, solver.table.nfe());

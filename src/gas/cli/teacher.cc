@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/dtype.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/core/progress.h"
@@ -126,6 +127,8 @@ void RunTeacherVerb(TeacherSettings s) {
   const Model model = s.model.OpenFor(chosen);
   const ResolvedSolver solver = chosen.On(model, s.on_difference);
   TellDifferences("teacher", solver);
+  const int64_t batch = std::min(s.options.batch, static_cast<int64_t>(s.seeds.size()));
+  WarnOfSlowBfloat16("teacher", s.model, model, batch);
   s.spec.model = model.name;
   s.spec.model_sha256 = model.sha256;
   s.spec.t_eps = solver.t_eps;

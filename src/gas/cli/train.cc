@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "gas/cli/adversary_options.h"
+#include "gas/cli/dtype.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text.h"
@@ -309,8 +310,10 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
   if (o.Enum("train.method", kTrainMethodNames) == TrainMethod::kGas) s.adversary = ReadAdversarySettings(o);
   ModelRequest request = ReadModelRequest(o);
   request.t_eps = o.RealIfGiven("solver.t_eps");
-  s.open_model = [request, teacher](const TeacherData& data) {
-    return request.OpenForTraining(data, teacher);
+  s.open_model = [request, teacher, batch = s.run.batch](const TeacherData& data) {
+    Model model = request.OpenForTraining(data, teacher);
+    WarnOfSlowBfloat16("train", request, model, batch);
+    return model;
   };
   return s;
 }

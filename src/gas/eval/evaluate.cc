@@ -29,18 +29,6 @@ Tensor EvenlySpread(const Tensor& images, int64_t count) {
   return images.index_select(0, torch::div(torch::arange(kept) * size, kept, "floor"));
 }
 
-// All solvers with all counts.
-std::vector<ResolvedSolver> Resolved(const EvalOptions& options, const Model& model) {
-  std::vector<ResolvedSolver> resolved;
-  for (const int64_t nfe : options.counts) {
-    for (const std::string& solver : options.solvers) {
-      resolved.push_back(ChosenSolver(solver, options.grid, nfe).On(model, options.on_difference));
-      if (IsSolverFile(solver)) resolved.back().label += " (" + solver + ")";
-    }
-  }
-  return resolved;
-}
-
 Tensor ReadReal(const RealImages& real, const FeatureNetwork& network) {
   const ImageSet data = ReadImageSet(real.folder, "train");
   const FeatureCard& c = network.card();
@@ -93,10 +81,21 @@ std::vector<Request> RequestsOf(const TeacherData& data, const Samples& teacher)
 
 }  // namespace
 
+std::vector<ResolvedSolver> SolversOf(const EvalOptions& options, const Model& model) {
+  std::vector<ResolvedSolver> resolved;
+  for (const int64_t nfe : options.counts) {
+    for (const std::string& solver : options.solvers) {
+      resolved.push_back(ChosenSolver(solver, options.grid, nfe).On(model, options.on_difference));
+      if (IsSolverFile(solver)) resolved.back().label += " (" + solver + ")";
+    }
+  }
+  return resolved;
+}
+
 EvalRecord Evaluate(const TeacherData& data, const Model& model, const EvalOptions& options) {
   GAS_CHECK(data.size() >= 2 * options.blocks, Errc::kBadOption, "eval.blocks = ", options.blocks,
             ", must be at most half of the ", data.size(), " samples");
-  const std::vector<ResolvedSolver> solvers = Resolved(options, model);
+  const std::vector<ResolvedSolver> solvers = SolversOf(options, model);
   std::vector<int64_t> all(data.size());
   std::iota(all.begin(), all.end(), int64_t{0});
   const Samples teacher = data.Read(all);

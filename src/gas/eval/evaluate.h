@@ -33,6 +33,9 @@ struct EvalOptions {
   std::function<void(int64_t done, int64_t all)> progress = {};
 };
 
+// All solvers with all counts, ready to run. Throws what ChosenSolver throws.
+std::vector<ResolvedSolver> SolversOf(const EvalOptions& options, const Model& model);
+
 struct EvalRecord {
   int64_t samples = 0, blocks = 1;
   double guidance = 1;

@@ -6,6 +6,7 @@
 #include "gas/models/embedded.h"
 #include "gas/models/families.h"
 #include "gas/models/guidance.h"
+#include "gas/nn/bfloat16.h"
 
 namespace gas {
 namespace {
@@ -31,6 +32,7 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   const ModelFiles files(embedded ? EmbeddedFile(name).string() : name);
   const ModelFamily& family = FamilyOf(files);
   Model model = family.open(files, options);
+  if (options.bfloat16) nn::CheckBfloat16(options.device);
   model.family = family.name;
   model.device = options.device;
   if (embedded) {

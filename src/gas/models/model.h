@@ -53,7 +53,7 @@ struct Model : ModelCard {
 // Error(kBadOption) for an unknown name (with the nearest), for guidance without an unconditional side, for
 // an end of sampling outside the schedule and for options that the family cannot follow, Error(kBadFile) for
 // files of no known family and damaged ones, Error(kUnavailable) for a process that ends before it has said
-// what it is.
+// what it is, and for bfloat16 that cannot be computed on the device.
 Model OpenModel(const std::string& name, const ModelOptions& options = {});
 
 // Images [B,C,H,W] of states, decoded where the model has a codec.

@@ -6,6 +6,7 @@
 #include "gas/io/file.h"
 #include "gas/models/feature_discriminator.h"
 #include "gas/models/r3gan/discriminator.h"
+#include "gas/nn/bfloat16.h"
 #include "gas/nn/state_dict.h"
 
 namespace gas {
@@ -25,13 +26,22 @@ std::shared_ptr<Discriminator> FreshR3gan(const Model& model) {
   return std::make_shared<r3gan::R3ganDiscriminator>(r3gan::ConfigFor(model.shape[0], model.shape[1]));
 }
 
+// Refused before the first step if the machine cannot compute its bfloat16 stages.
+std::shared_ptr<Discriminator> Computable(std::shared_ptr<r3gan::R3ganDiscriminator> network,
+                                          const Model& model) {
+  if (!network->config().bfloat16_stages.empty()) nn::CheckBfloat16(model.device);
+  return network;
+}
+
 std::shared_ptr<Discriminator> MakeDiscriminator(const std::string& name, const Model& model) {
-  if (LooksLikeFile(name)) return r3gan::ReadDiscriminator(name, r3gan::Classes::kAsStored);
+  if (LooksLikeFile(name)) {
+    return Computable(r3gan::ReadDiscriminator(name, r3gan::Classes::kAsStored), model);
+  }
   if (name == "features") return FeatureHeads(model);
   if (name == "r3gan") return FreshR3gan(model);
   std::vector<std::string> names = r3gan::PresetNames();
   if (std::find(names.begin(), names.end(), name) != names.end()) {
-    return std::make_shared<r3gan::R3ganDiscriminator>(r3gan::Preset(name));
+    return Computable(std::make_shared<r3gan::R3ganDiscriminator>(r3gan::Preset(name)), model);
   }
   names.insert(names.begin(), {"features", "r3gan"});
   Fail(Errc::kBadOption, "adversary.discriminator = ", name, ": unknown, did you mean ",

@@ -10,6 +10,7 @@
 #include "gas/core/seeds.h"
 #include "gas/io/checkpoint.h"
 #include "gas/io/file.h"
+#include "gas/nn/bfloat16.h"
 #include "gas/nn/state_dict.h"
 #include "gas/train/adam_state.h"
 #include "gas/train/ema.h"
@@ -221,6 +222,7 @@ class Reporting {
 NetworkTrainResult TrainNetwork(torch::nn::Module& network, const ImageSet& data, const NetworkTask& task,
                                 const NetworkTrainOptions& options, const NetworkTrainHooks& hooks) {
   Validate(options, data);
+  if (options.bfloat16) nn::CheckBfloat16(options.device);
   MakeDirectory(options.run_folder);
   network.train();
   const int64_t steps = options.images / options.batch;

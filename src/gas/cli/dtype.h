@@ -1,0 +1,21 @@
+// What becomes of --dtype once the model is open.
+#ifndef GAS_CLI_DTYPE_H_
+#define GAS_CLI_DTYPE_H_
+
+#include <vector>
+
+#include "gas/cli/model_options.h"
+
+namespace gas::cli {
+
+// The model in the dtype that suits solvers and machine if run.dtype = auto, which is told on stderr; the
+// model as it is otherwise, with a warning if it is in bfloat16 and that is slow. `batch`: of the run.
+Model InChosenDtype(const char* verb, const ModelRequest& request, Model model,
+                    const std::vector<ResolvedSolver>& solvers, int64_t batch);
+
+// The warning alone, for verbs that take no `auto`.
+void WarnOfSlowBfloat16(const char* verb, const ModelRequest& request, const Model& model, int64_t batch);
+
+}  // namespace gas::cli
+
+#endif  // GAS_CLI_DTYPE_H_

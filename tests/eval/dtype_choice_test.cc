@@ -1,0 +1,123 @@
+// The choice between float32 and bfloat16, on networks that take as long and round as the test says.
+#include "gas/eval/dtype_choice.h"
+
+#include <thread>
+
+#include "gas/solver/registry.h"
+#include "support/expect.h"
+#include "support/gmm.h"
+
+namespace gas {
+namespace {
+
+using std::chrono::milliseconds;
+
+class TimedDenoiser : public testing::GaussianDenoiser {
+ public:
+  TimedDenoiser(milliseconds time, double rounding)
+      : GaussianDenoiser(0.2, 0.5), time_(time), rounding_(rounding) {}
+  Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override {
+    std::this_thread::sleep_for(time_);
+    return GaussianDenoiser::Predict(x, at, condition) + rounding_;
+  }
+
+ private:
+  milliseconds time_;
+  double rounding_;
+};
+
+class DtypeChoiceTest : public ::testing::Test {
+ protected:
+  static Model Timed(milliseconds time, double rounding = 0) {
+    Model model;
+    model.name = "gaussian";
+    model.schedule = VpLinearSchedule();
+    model.denoiser = std::make_shared<TimedDenoiser>(time, rounding);
+    model.conditioner = std::make_shared<ClassConditioner>(0);
+    model.shape = {1, 2, 2};
+    return model;
+  }
+  static SolverInUse Solver(std::optional<double> error) {
+    return {"ddim-3", MakeSolverTable("ddim", *VpLinearSchedule(), "logsnr", 3, 1e-3), error};
+  }
+  // With a float32 of 20 ms.
+  DtypeChoice Choose(const Model& bfloat16, const std::vector<SolverInUse>& solvers) const {
+    return ChooseDtype(
+        float32_, [&] { return bfloat16; }, solvers, 2);
+  }
+
+  Model float32_ = Timed(milliseconds(20));
+};
+
+TEST_F(DtypeChoiceTest, AFastOneThatRoundsLittleIsTaken) {
+  const DtypeChoice choice = Choose(Timed(milliseconds(2), 1e-4), {Solver(1e-3)});
+  ASSERT_TRUE(choice.bfloat16);
+  EXPECT_THAT(choice.text, ::testing::MatchesRegex("bfloat16 is [0-9.]+ times as fast as float32 and changes "
+                                                   "samples by no more than their error; bfloat16 is taken"));
+}
+
+TEST_F(DtypeChoiceTest, ASlowOneIsNot) {
+  for (const int time : {20, 40}) {
+    const DtypeChoice choice = Choose(Timed(milliseconds(time)), {Solver(1e-3)});
+    EXPECT_FALSE(choice.bfloat16);
+    EXPECT_THAT(choice.text,
+                ::testing::MatchesRegex("bfloat16 is [0-9.]+ times as fast as float32; float32 is kept"));
+  }
+}
+
+// Every solver has to allow it: a shift of each prediction by 0.1 shifts samples by about as much.
+TEST_F(DtypeChoiceTest, AnInexactOneIsNot) {
+  const Model inexact = Timed(milliseconds(2), 0.1);
+  EXPECT_TRUE(Choose(inexact, {Solver(0.1)}).bfloat16);
+  const DtypeChoice choice = Choose(inexact, {Solver(0.1), Solver(1e-3)});
+  EXPECT_FALSE(choice.bfloat16);
+  EXPECT_THAT(choice.text, ::testing::HasSubstr("but it changes samples of ddim-3 by "));
+  EXPECT_THAT(choice.text, ::testing::HasSubstr("more than their error of 0.001; float32 is kept"));
+}
+
+TEST_F(DtypeChoiceTest, OneWhoseSamplesAreNotFiniteIsNot) {
+  const DtypeChoice choice = Choose(Timed(milliseconds(2), std::nan("")), {Solver(1e9)});
+  EXPECT_FALSE(choice.bfloat16);
+  EXPECT_THAT(choice.text, ::testing::HasSubstr("changes samples of ddim-3 by inf "));
+}
+
+TEST_F(DtypeChoiceTest, ASolverWithoutARecordedErrorKeepsFloat32) {
+  const DtypeChoice choice = Choose(Timed(milliseconds(2)), {Solver(std::nullopt)});
+  EXPECT_FALSE(choice.bfloat16);
+  EXPECT_THAT(choice.text, ::testing::HasSubstr("no error of ddim-3 is recorded"));
+}
+
+TEST_F(DtypeChoiceTest, AModelThatHasNoneKeepsFloat32) {
+  const auto refuse = [](Errc code) {
+    return [code]() -> Model { Fail(code, "gaussian: dtype bfloat16, must be float32"); };
+  };
+  for (const Errc code : {Errc::kBadOption, Errc::kUnavailable}) {
+    const DtypeChoice choice = ChooseDtype(float32_, refuse(code), {Solver(1)}, 2);
+    EXPECT_FALSE(choice.bfloat16);
+    EXPECT_EQ(choice.text, "gaussian: dtype bfloat16, must be float32; float32 is kept");
+  }
+  EXPECT_ERROR(ChooseDtype(float32_, refuse(Errc::kBadFile), {Solver(1)}, 2), Errc::kBadFile, "gaussian");
+}
+
+TEST_F(DtypeChoiceTest, ASlowBfloat16IsTold) {
+  const std::optional<std::string> warning = SlowBfloat16(float32_, Timed(milliseconds(60)), 2);
+  ASSERT_TRUE(warning);
+  EXPECT_THAT(*warning, ::testing::MatchesRegex("bfloat16 takes [0-9.]+ times as long as float32 here"));
+  EXPECT_FALSE(SlowBfloat16(float32_, Timed(milliseconds(2)), 2));
+}
+
+TEST(RecordedErrorTest, OnlyAMeanSquareCounts) {
+  EXPECT_EQ(RecordedError({{"held_out_distance", 0.25}}), 0.25);
+  const auto trained = [](const char* loss) {
+    return nlohmann::json{{"held_out_distance", 0.25}, {"options", {{"train.loss", {{"value", loss}}}}}};
+  };
+  EXPECT_EQ(RecordedError(trained("l2")), 0.25);
+  EXPECT_EQ(RecordedError(trained("l1")), std::nullopt);
+  EXPECT_EQ(RecordedError(nlohmann::json::object()), std::nullopt);
+  EXPECT_EQ(RecordedError(nullptr), std::nullopt);
+  EXPECT_EQ(RecordedError({{"held_out_distance", "small"}}), std::nullopt);
+  EXPECT_EQ(RecordedError({{"held_out_distance", 0.25}, {"options", nlohmann::json::array({1})}}), 0.25);
+}
+
+}  // namespace
+}  // namespace gas
