@@ -63,6 +63,7 @@ double Sample(const StepTable& table, const std::vector<double>& predictions, do
 TEST(Lint, EveryNamedSolverKeepsBrightness) {
   for (const SchedulePtr& schedule : AllSchedules()) {
     for (const SolverInfo& solver : ListSolvers()) {
+      if (solver.default_grid.empty()) continue;  // ends near the data, not at t_eps
       for (const int64_t nfe : {1, 3, 5, 9, 21}) {
         SCOPED_TRACE(solver.name + " " + std::to_string(nfe) + " " +
                      schedule->ToJson()["kind"].get<std::string>());

@@ -13,7 +13,10 @@ namespace {
 
 using testing::AllSchedules;
 
-bool CanRun(const std::string& solver, int64_t nfe) { return solver != "heun" || nfe % 2 == 1; }
+// Solvers with times of their own have tests of their own.
+bool CanRun(const SolverInfo& solver, int64_t nfe) {
+  return !solver.default_grid.empty() && (solver.name != "heun" || nfe % 2 == 1);
+}
 
 Tensor ThreeNoises() { return torch::tensor({-1.25, 0.5, 2.0}, torch::kFloat64).reshape({3, 1, 1, 1}); }
 
@@ -24,7 +27,7 @@ TEST(Registry, EverySolverIsExactForOneDataPoint) {
   for (const SchedulePtr& schedule : AllSchedules()) {
     for (const SolverInfo& solver : ListSolvers()) {
       for (const int64_t nfe : {1, 2, 3, 4, 5, 8, 11}) {
-        if (!CanRun(solver.name, nfe)) continue;
+        if (!CanRun(solver, nfe)) continue;
         SCOPED_TRACE(solver.name + " " + std::to_string(nfe) + " " +
                      schedule->ToJson()["kind"].get<std::string>());
         const StepTable table = MakeSolverTable(solver.name, *schedule, "", nfe, schedule->t_end());
@@ -52,7 +55,7 @@ TEST(Registry, NamesAreUniqueAndDefaultsExist) {
     EXPECT_TRUE(names.insert(solver.name).second) << solver.name;
     EXPECT_FALSE(solver.description.empty()) << solver.name;
     EXPECT_EQ(solver.description.find('\n'), std::string::npos) << solver.name;
-    EXPECT_TRUE(grids.count(solver.default_grid)) << solver.name;
+    EXPECT_TRUE(solver.default_grid.empty() || grids.count(solver.default_grid)) << solver.name;
   }
 }
 
@@ -60,8 +63,11 @@ TEST(Registry, EveryNamedGridAndListsWork) {
   const SchedulePtr schedule = AllSchedules().back();
   for (const SolverInfo& solver : ListSolvers()) {
     const int64_t nfe = solver.name == "heun" ? 9 : 5;  // five steps, as gits has
-    for (const GridInfo& grid : ListGrids())
+    if (!CanRun(solver, nfe)) continue;
+    for (const GridInfo& grid : ListGrids()) {
+      if (grid.name == "ays-svd") continue;  // begins at a noise level that this schedule does not reach
       EXPECT_EQ(MakeSolverTable(solver.name, *schedule, grid.name, nfe, 1e-3).nfe(), nfe);
+    }
     const StepTable table = MakeSolverTable(solver.name, *schedule, "1,0.8,0.5,0.3,0.1,0.01", nfe, 1e-3);
     EXPECT_EQ(table.nfe(), nfe);
     EXPECT_EQ(table.t[-1].item<double>(), 0.01);
@@ -70,6 +76,10 @@ TEST(Registry, EveryNamedGridAndListsWork) {
 
 TEST(Registry, RequestsThatCannotBeCarriedOutAreRefused) {
   const NoiseSchedule& schedule = *AllSchedules().front();
+  EXPECT_ERROR(MakeSolverTable("neuralsolver", schedule, "uniform", 5, 1e-3), Errc::kBadOption,
+               "it has times of its own");
+  EXPECT_ERROR(MakeSolverTable("neuralsolver", schedule, "", 5, 1e-3), Errc::kBadOption,
+               "is for rectified flow");
   EXPECT_ERROR(MakeSolverTable("dpmpp2m", schedule, "", 4, 1e-3), Errc::kBadOption, "did you mean dpmpp-2m?");
   EXPECT_ERROR(MakeSolverTable("unipc-3-bh3", schedule, "", 4, 1e-3), Errc::kBadOption,
                "did you mean unipc-3-bh1?");

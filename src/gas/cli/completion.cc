@@ -39,6 +39,7 @@ Values ValuesOf(const OptionRow& row) {
   }
   if (name == "GRID") {
     for (const GridInfo& grid : ListGrids()) values.words.push_back(grid.name);
+    values.paths = Paths::kFiles;
   }
   if (name == "SOLVER" || name == "SOLVERS") {
     for (const SolverInfo& solver : ListSolvers()) values.words.push_back(solver.name);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "gas/cli/dtype.h"
+#include "gas/cli/grid_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
@@ -116,7 +117,7 @@ EvalSettings ReadEvalSettings(const Options& o) {
             .blocks = o.Int("eval.blocks"),
             .batch = o.Int("eval.batch")};
   const auto& solvers = s.eval.solvers;
-  if (!std::all_of(solvers.begin(), solvers.end(), IsSolverFile)) s.eval.grid = o.Text("eval.grid");
+  if (!std::all_of(solvers.begin(), solvers.end(), IsSolverFile)) s.eval.grid = ReadGrid(o, "eval.grid");
   if (std::any_of(solvers.begin(), solvers.end(), IsSolverFile)) s.eval.on_difference = ReadForce(o);
   const int64_t real = o.Int("eval.real");
   if (real > 0) s.eval.real = RealImages{.folder = o.Text("data.folder"), .count = real};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "gas/cli/dtype.h"
+#include "gas/cli/grid_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text.h"
@@ -207,7 +208,7 @@ void ReadStart(const Options& o, FitSolverOptions& fit) {
 }
 
 FitSolverOptions ReadSolverOptions(const Options& o, bool bfloat16) {
-  FitSolverOptions fit{.grid = o.Text("student.grid"),
+  FitSolverOptions fit{.grid = ReadGrid(o, "student.grid"),
                        .budget = o.Int("fit.budget"),
                        .fit = {.history = o.Int("fit.history"),
                                .preserve_constant = o.Flag("fit.preserve_constant"),

@@ -11,7 +11,9 @@ constexpr size_t kGridIndent = 14;
 
 void RunGrids() {
   for (const GridInfo& grid : ListGrids()) std::cout << HelpEntry(grid.name, grid.description, kGridIndent);
-  std::cout << HelpEntry("T,T,...", "your own times, descending, one more than there are steps", kGridIndent);
+  std::cout << HelpEntry("T,T,...", "your own times, descending, one more than there are steps", kGridIndent)
+            << HelpEntry("sigma:S,S,...", "your own noise levels sigma / alpha, likewise", kGridIndent)
+            << HelpEntry("FILE", "either, as text or JSON (docs/math/grids.md)", kGridIndent);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/grid_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
@@ -191,7 +192,7 @@ TeacherImport ReadTeacherImport(const Options& o) {
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   s.options.solver = o.Text("import.solver");
   s.options.nfe = o.OptionalInt("import.nfe");
-  if (!s.options.solver.empty()) s.options.grid = o.Text("import.grid");
+  if (!s.options.solver.empty()) s.options.grid = ReadGrid(o, "import.grid");
   if (!o.Text("teacher.seeds").empty()) s.options.seeds = ParseSeeds(o.Text("teacher.seeds"));
   return s;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "gas/cli/dtype.h"
+#include "gas/cli/grid_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
@@ -149,7 +150,7 @@ SampleSettings ReadSampleSettings(const Options& o) {
   if (IsSolverFile(s.solver)) {
     s.on_difference = ReadForce(o);
   } else {
-    s.grid = o.Text("sample.grid");
+    s.grid = ReadGrid(o, "sample.grid");
   }
   if (s.format == SampleFormat::kGrid) s.columns = o.Int("sample.columns");
   return s;

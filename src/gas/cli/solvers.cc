@@ -13,8 +13,8 @@ constexpr size_t kSolverIndent = 22;
 
 void RunSolvers() {
   for (const SolverInfo& solver : ListSolvers()) {
-    std::cout << HelpEntry(solver.name, fmt::format("{} [grid {}]", solver.description, solver.default_grid),
-                           kSolverIndent);
+    const std::string times = solver.default_grid.empty() ? "its own times" : "grid " + solver.default_grid;
+    std::cout << HelpEntry(solver.name, fmt::format("{} [{}]", solver.description, times), kSolverIndent);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "gas/cli/dtype.h"
+#include "gas/cli/grid_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/core/progress.h"
@@ -117,7 +118,7 @@ TeacherSettings ReadTeacherSettings(const Options& o) {
   if (IsSolverFile(s.spec.solver)) {
     s.on_difference = ReadForce(o);
   } else {
-    s.spec.grid = o.Text("teacher.grid");
+    s.spec.grid = ReadGrid(o, "teacher.grid");
   }
   return s;
 }

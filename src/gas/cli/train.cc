@@ -5,6 +5,7 @@
 
 #include "gas/cli/adversary_options.h"
 #include "gas/cli/dtype.h"
+#include "gas/cli/grid_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text.h"
@@ -305,7 +306,7 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
       .activations = o.Enum("train.activations", kActivationsNames),
       .trainer = ReadTrainerOptions(o),
       .run = ReadRunOptions(o, held_out > 0)};
-  if (s.init.empty() || s.init == kInitFit) s.grid = o.Text("student.grid");
+  if (s.init.empty() || s.init == kInitFit) s.grid = ReadGrid(o, "student.grid");
   if (IsSolverFile(s.init)) s.on_difference = ReadForce(o);
   if (o.Enum("train.method", kTrainMethodNames) == TrainMethod::kGas) s.adversary = ReadAdversarySettings(o);
   ModelRequest request = ReadModelRequest(o);

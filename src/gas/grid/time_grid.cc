@@ -1,5 +1,6 @@
 #include "gas/grid/time_grid.h"
 
+#include <array>
 #include <charconv>
 
 #include "gas/core/error.h"
@@ -10,9 +11,28 @@ namespace {
 
 constexpr int64_t kMaxSteps = 10'000;
 constexpr double kEdmRho = 7;
-// GITS levels are rounded to four digits: their first time may lie this much beyond the start of the
-// schedule.
-constexpr double kGitsSlack = 1e-3;
+// Published levels are rounded: their first time may lie this much beyond the start of the schedule.
+constexpr double kLevelSlack = 1e-3;
+constexpr std::string_view kLevelPrefix = "sigma:";
+
+struct AysLevels {
+  std::string_view name;
+  std::array<double, 11> sigmas;
+};
+
+// Of ten steps (Sabour et al. 2024, Align Your Steps, arXiv 2404.14507, table 3).
+constexpr AysLevels kAysLevels[] = {
+    {"ays-sd15", {14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029}},
+    {"ays-sdxl", {14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029}},
+    {"ays-svd", {700.00, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034, 0.002}},
+};
+
+const AysLevels* FindAys(std::string_view name) {
+  for (const AysLevels& levels : kAysLevels) {
+    if (levels.name == name) return &levels;
+  }
+  return nullptr;
+}
 
 Tensor WithEnds(const Tensor& grid, double t_from, double t_to) {
   grid[0] = t_from;
@@ -20,11 +40,16 @@ Tensor WithEnds(const Tensor& grid, double t_from, double t_to) {
   return grid;
 }
 
-Tensor GitsGrid(const NoiseSchedule& schedule, int64_t steps) {
-  const Tensor sigma = torch::tensor(GitsSigmas(steps), torch::kFloat64);
+// Grids that are lists of noise levels bring their own ends.
+Tensor GridOfLevels(std::string_view name, const NoiseSchedule& schedule, const std::vector<double>& sigmas) {
+  for (const double sigma : sigmas) {
+    GAS_CHECK(std::isfinite(sigma) && sigma > 0, Errc::kBadOption, "grid ", name, ": noise level ", sigma,
+              ", must be finite and above 0");
+  }
+  const Tensor sigma = torch::tensor(sigmas, torch::kFloat64);
   const Tensor grid = schedule.TimeOfHalfLogSnr(-torch::log(sigma));
-  const double first = grid[0].item<double>(), bound = schedule.t_start() * (1 + kGitsSlack);
-  GAS_CHECK(first <= bound, Errc::kBadOption, "grid gits: its first noise level ", sigma[0].item<double>(),
+  const double first = grid[0].item<double>(), bound = schedule.t_start() * (1 + kLevelSlack);
+  GAS_CHECK(first <= bound, Errc::kBadOption, "grid ", name, ": its first noise level ", sigmas[0],
             " lies at time ", first, " of this schedule, must be at most ", bound);
   CheckGrid(grid);
   return grid;
@@ -40,7 +65,8 @@ double ParseTime(std::string_view text, std::string_view list) {
   return time;
 }
 
-Tensor ParseGrid(std::string_view list, const NoiseSchedule& schedule, int64_t steps) {
+// The steps + 1 numbers of a list.
+std::vector<double> ParseList(std::string_view list, int64_t steps) {
   std::vector<double> times;
   for (size_t begin = 0; begin <= list.size();) {
     const size_t end = std::min(list.find(',', begin), list.size());
@@ -51,6 +77,11 @@ Tensor ParseGrid(std::string_view list, const NoiseSchedule& schedule, int64_t s
   }
   GAS_CHECK(times.size() == static_cast<size_t>(steps) + 1, Errc::kBadOption, "grid: ", times.size(),
             " times in the list, must be ", steps + 1, " for ", steps, " steps");
+  return times;
+}
+
+Tensor ParseGrid(std::string_view list, const NoiseSchedule& schedule, int64_t steps) {
+  const std::vector<double> times = ParseList(list, steps);
   const Tensor grid = torch::tensor(times, torch::kFloat64);
   CheckGrid(grid);
   GAS_CHECK(times[0] <= schedule.t_start(), Errc::kBadOption, "grid: first time ", times[0],
@@ -79,6 +110,9 @@ const std::vector<GridInfo>& ListGrids() {
       {"logsnr", "equal steps in log(alpha / sigma)"},
       {"edm", "equal steps in (sigma / alpha)^(1/7) (Karras et al. 2022)"},
       {"gits", "noise levels of GITS for 5 to 8 steps of Stable Diffusion (Chen et al. 2024)"},
+      {"ays-sd15", "noise levels of Align Your Steps for Stable Diffusion 1.5 (Sabour et al. 2024)"},
+      {"ays-sdxl", "the same for Stable Diffusion XL"},
+      {"ays-svd", "the same for Stable Video Diffusion"},
   };
   return grids;
 }
@@ -112,6 +146,20 @@ std::vector<double> GitsSigmas(int64_t steps) {
   return table->second;
 }
 
+std::vector<double> AysSigmas(std::string_view name, int64_t steps) {
+  const AysLevels* levels = FindAys(name);
+  GAS_CHECK(levels != nullptr, Errc::kBadOption, "grid ", name.substr(0, 80), ": not of Align Your Steps");
+  std::vector<double> sigmas;
+  constexpr int64_t kSteps = std::tuple_size_v<decltype(AysLevels::sigmas)> - 1;
+  for (int64_t i = 0; i <= steps; ++i) {
+    const int64_t before = std::min(i * kSteps / steps, kSteps - 1);
+    const double share = static_cast<double>(i * kSteps - before * steps) / static_cast<double>(steps);
+    const double from = levels->sigmas[before], to = levels->sigmas[before + 1];
+    sigmas.push_back(share == 0 ? from : share == 1 ? to : from * std::pow(to / from, share));
+  }
+  return sigmas;
+}
+
 void CheckGrid(const Tensor& grid) {
   GAS_CHECK(grid.dim() == 1 && grid.size(0) >= 2 && grid.scalar_type() == torch::kFloat64, Errc::kBadOption,
             "grid: must be a float64 list of at least two times");
@@ -135,15 +183,20 @@ Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int
   if (name == "quadratic") return PolynomialGrid(2, steps, t_from, t_to);
   if (name == "logsnr") return LogSnrGrid(schedule, steps, t_from, t_to);
   if (name == "edm") return EdmGrid(kEdmRho, schedule, steps, t_from, t_to);
-  GAS_CHECK(name != "gits", Errc::kBadOption,
-            "grid gits: its ends are fixed, so it cannot divide a part of the range");
+  const bool of_levels = name == "gits" || FindAys(name) != nullptr || name.starts_with(kLevelPrefix);
+  GAS_CHECK(!of_levels, Errc::kBadOption, "grid ", name.substr(0, 80),
+            ": its ends are fixed, so it cannot divide a part of the range");
   Fail(Errc::kBadOption, "grid \"", name.substr(0, 80), "\" is unknown, did you mean ",
        NearestName(name, GridNames()), "?");
 }
 
 Tensor MakeGrid(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_eps) {
   CheckSteps(steps);
-  if (name == "gits") return GitsGrid(schedule, steps);
+  if (name == "gits") return GridOfLevels(name, schedule, GitsSigmas(steps));
+  if (FindAys(name) != nullptr) return GridOfLevels(name, schedule, AysSigmas(name, steps));
+  if (name.starts_with(kLevelPrefix)) {
+    return GridOfLevels("sigma", schedule, ParseList(name.substr(kLevelPrefix.size()), steps));
+  }
   if (name.find(',') != name.npos) return ParseGrid(name, schedule, steps);
   return MakeGridBetween(name, schedule, steps, schedule.t_start(), t_eps);
 }

@@ -25,12 +25,15 @@ const std::vector<GridInfo>& ListGrids();
 //   logsnr     equal steps in lambda
 //   edm        equal steps in (sigma / alpha)^(1/7) (Karras et al. 2022, eq. 5)
 //   gits       the noise levels of GITS (Chen et al. 2024) for 5 to 8 steps; they bring their own ends
-// or a list "1,0.6,0.2,0.001" of steps + 1 times, used as it is. Throws Error(kBadOption) naming the value
+//   ays-sd15, ays-sdxl, ays-svd   those of Align Your Steps (Sabour et al. 2024), which are of ten steps, for
+//              any number; they bring their own ends
+// or a list "1,0.6,0.2,0.001" of steps + 1 times, used as it is, or "sigma:14.6,4.4,1.5,0.03" of steps + 1
+// noise levels sigma / alpha. Throws Error(kBadOption) naming the value
 // and its bound for an unknown name (with the nearest known one), steps outside [1, 10000], ends that
 // EndOfSampling refuses, and lists that are not finite and descending from t_start at most.
 Tensor MakeGrid(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_eps);
 
-// The same between two times of the schedule, t_from > t_to; not for gits and lists.
+// The same between two times of the schedule, t_from > t_to; not for noise levels and lists.
 Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_from,
                        double t_to);
 
@@ -41,6 +44,10 @@ Tensor EdmGrid(double rho, const NoiseSchedule& schedule, int64_t steps, double 
 
 // The noise levels sigma / alpha [steps + 1] of GITS for steps in [5, 8], for Stable Diffusion.
 std::vector<double> GitsSigmas(int64_t steps);
+
+// The noise levels sigma / alpha [steps + 1] of a grid of Align Your Steps: for other numbers than ten its
+// list is interpolated, linearly in log sigma, as its authors do.
+std::vector<double> AysSigmas(std::string_view name, int64_t steps);
 
 // [N+1] float64. Throws Error(kBadOption) unless there are at least two times, all finite, strictly
 // descending and above 0.

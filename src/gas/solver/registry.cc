@@ -8,6 +8,7 @@
 #include "gas/solver/dpm_singlestep.h"
 #include "gas/solver/heun.h"
 #include "gas/solver/ipndm.h"
+#include "gas/solver/neural_solver.h"
 #include "gas/solver/unipc.h"
 
 namespace gas {
@@ -100,6 +101,12 @@ void AddAdamsBashforth(std::vector<Solver>& solvers) {
   }
 }
 
+StepTable MakeNeuralSolver(const Request& r) {
+  GAS_CHECK(r.grid_name.empty(), Errc::kBadOption, "solver neuralsolver: grid \"", r.grid_name.substr(0, 80),
+            "\" was asked for, but it has times of its own");
+  return NeuralSolverTable(r.schedule, r.nfe, r.t_eps);
+}
+
 const std::vector<Solver>& Solvers() {
   static const std::vector<Solver> solvers = [] {
     const Maker ddim = [](const Request& r) { return DdimTable(r.schedule, r.Grid(r.nfe)); };
@@ -111,6 +118,10 @@ const std::vector<Solver>& Solvers() {
     AddDpmSolvers(all);
     AddUniPc(all);
     AddAdamsBashforth(all);
+    all.push_back(
+        {{"neuralsolver",
+          "NeuralSolver: searched times and coefficients for rectified flow, 5 to 10 or 15 evaluations", ""},
+         MakeNeuralSolver});
     return all;
   }();
   return solvers;
