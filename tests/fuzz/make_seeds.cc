@@ -102,6 +102,7 @@ void WriteAll(const fs::path& folder) {
   Write(folder / "npy", testing::ValidNpy());
   Write(folder / "npz", testing::ValidNpz());
   Write(folder / "png", testing::ValidPng());
+  Write(folder / "yaml", {"a: &x [1, 0x1f, 1e-4, true, ~, 'b']\nc: {d: *x, e: !!str 1}\n? f\n: |\n  g\n"});
   Write(folder / "pickle", testing::ValidPickles());
   Write(folder / "torch_file", testing::ValidTorchFiles());
   Write(folder / "solver_file", SolverFiles());
