@@ -1,0 +1,91 @@
+#include "gas/models/autoencoder/autoencoder_config.h"
+
+#include "gas/core/error.h"
+#include "gas/io/json.h"
+
+namespace gas::autoencoder {
+namespace {
+
+using Json = nlohmann::json;
+
+// The groups of every normalisation (nn/layers.h), of which channels are a multiple.
+constexpr int64_t kNormGroups = 32;
+
+Kind KindOf(const std::string& what, const Json& first_stage) {
+  std::string target;
+  ReadField(what + ".target", first_stage.value("target", Json()), target);
+  if (target.ends_with(".VQModelInterface") || target.ends_with(".VQModel")) return Kind::kVq;
+  if (target.ends_with(".AutoencoderKL")) return Kind::kKl;
+  Fail(Errc::kBadFile, what, ".target = ", Quoted(target),
+       ", must be a VQModelInterface, VQModel or AutoencoderKL");
+}
+
+const Json& Object(const std::string& what, const Json& parent, const char* key) {
+  const auto found = parent.is_object() ? parent.find(key) : parent.end();
+  GAS_CHECK(parent.is_object() && found != parent.end() && found->is_object(), Errc::kBadFile, what,
+            " has no mapping ", key);
+  return *found;
+}
+
+template <class Field>
+void ReadNeeded(const std::string& what, const Json& object, const char* key, Field& field) {
+  GAS_CHECK(object.contains(key), Errc::kBadFile, what, " has no ", key);
+  ReadField(what + "." + key, object[key], field);
+}
+
+// Values that would change the network are refused, wherever a configuration states another than the one that
+// is made here.
+void CheckVariants(const std::string& what, const Json& ddconfig, Kind kind) {
+  const std::pair<const char*, Json> made[] = {{"double_z", kind == Kind::kKl}, {"resamp_with_conv", true},
+                                               {"give_pre_end", false},         {"tanh_out", false},
+                                               {"use_linear_attn", false},      {"attn_type", "vanilla"}};
+  for (const auto& [key, value] : made) {
+    if (!ddconfig.contains(key)) continue;
+    GAS_CHECK(ddconfig[key] == value, Errc::kBadFile, what, ".", key, " = ", Shown(ddconfig[key]),
+              ", must be ", Shown(value));
+  }
+}
+
+}  // namespace
+
+AutoencoderConfig AutoencoderConfigFromJson(const std::string& what, const Json& first_stage) {
+  const std::string of_params = what + ".params", of_ddconfig = of_params + ".ddconfig";
+  GAS_CHECK(first_stage.is_object(), Errc::kBadFile, what, " is not a mapping");
+  AutoencoderConfig config{.kind = KindOf(what, first_stage)};
+  const Json& params = Object(what, first_stage, "params");
+  const Json& ddconfig = Object(of_params, params, "ddconfig");
+  CheckVariants(of_ddconfig, ddconfig, config.kind);
+  ReadNeeded(of_params, params, "embed_dim", config.latent_channels);
+  if (config.kind == Kind::kVq) ReadNeeded(of_params, params, "n_embed", config.codes);
+  ReadNeeded(of_ddconfig, ddconfig, "in_channels", config.in_channels);
+  ReadNeeded(of_ddconfig, ddconfig, "out_ch", config.out_channels);
+  ReadNeeded(of_ddconfig, ddconfig, "z_channels", config.inner_channels);
+  ReadNeeded(of_ddconfig, ddconfig, "ch", config.width);
+  ReadNeeded(of_ddconfig, ddconfig, "ch_mult", config.channel_mult);
+  ReadNeeded(of_ddconfig, ddconfig, "num_res_blocks", config.blocks);
+  ReadNeeded(of_ddconfig, ddconfig, "resolution", config.resolution);
+  ReadNeeded(of_ddconfig, ddconfig, "attn_resolutions", config.attn_resolutions);
+  Validate(what, config);
+  return config;
+}
+
+void Validate(const std::string& what, const AutoencoderConfig& c) {
+  const auto in_range = [&](const char* key, int64_t value, int64_t low, int64_t high) {
+    GAS_CHECK(value >= low && value <= high, Errc::kBadFile, what, ": ", key, " = ", value, ", must be in [",
+              low, ", ", high, "]");
+  };
+  in_range("in_channels", c.in_channels, 1, 1024);
+  in_range("out_ch", c.out_channels, 1, 1024);
+  in_range("embed_dim", c.latent_channels, 1, 4096);
+  in_range("z_channels", c.inner_channels, 1, 4096);
+  if (c.kind == Kind::kVq) in_range("n_embed", c.codes, 1, int64_t{1} << 24);
+  in_range("ch", c.width, 1, 8192);
+  in_range("num_res_blocks", c.blocks, 1, 64);
+  in_range("resolution", c.resolution, 1, 65536);
+  in_range("number of ch_mult", static_cast<int64_t>(c.channel_mult.size()), 1, 10);
+  for (const int64_t mult : c.channel_mult) in_range("ch_mult", mult, 1, 64);
+  GAS_CHECK(c.width % kNormGroups == 0, Errc::kBadFile, what, ": ch = ", c.width, ", must be a multiple of ",
+            kNormGroups);
+}
+
+}  // namespace gas::autoencoder
