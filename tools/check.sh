@@ -68,6 +68,8 @@ fuzz() {
   cp tests/fixtures/pickles/*.pkl build/fuzz/corpus/pickle/
   cp tests/fixtures/pickles/*.p[kt]* build/fuzz/corpus/torch_file/
   cp tests/fixtures/edm_networks/*.pkl build/fuzz/corpus/model/
+  cp tests/fixtures/*.yaml build/fuzz/corpus/yaml/
+  mkdir -p build/fuzz/corpus/ldm_config && cp tests/fixtures/*_model.yaml build/fuzz/corpus/ldm_config/
   export -f fuzz_one
   export FUZZ_SECONDS
   sed -n 's/^gas_fuzz(\([a-z_]*\) .*/\1/p' tests/fuzz/CMakeLists.txt |

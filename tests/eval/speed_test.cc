@@ -9,7 +9,7 @@ namespace {
 
 TEST(MeasureSpeed, FiguresOfBothTypesHangTogether) {
   SKIP_WITHOUT_BFLOAT16();
-  const SpeedRecord record = MeasureSpeed("fashion", torch::kCPU, {.batch = 2, .seconds = 0.001});
+  const SpeedRecord record = MeasureSpeed("fashion", {}, {.batch = 2, .seconds = 0.001});
   ASSERT_EQ(record.networks.size(), 2u);
   EXPECT_EQ(record.networks[0].dtype, "float32");
   EXPECT_EQ(record.networks[1].dtype, "bfloat16");
@@ -40,7 +40,7 @@ TEST(MeasureSpeed, JsonHasWhatTheTextHas) {
 }
 
 TEST(MeasureSpeed, AnUnknownModelIsRefused) {
-  EXPECT_ERROR(MeasureSpeed("fasion", torch::kCPU, {}), Errc::kBadOption, "did you mean fashion?");
+  EXPECT_ERROR(MeasureSpeed("fasion", {}, {}), Errc::kBadOption, "did you mean fashion?");
 }
 
 }  // namespace

@@ -82,6 +82,10 @@ TEST(Model, ImagesAreDecodedWhereThereIsACodec) {
   EXPECT_TRUE(testing::SameBits(ImagesOf(model, states), states));
   model.codec = std::make_shared<Doubling>();
   EXPECT_TRUE(testing::SameBits(ImagesOf(model, states), 2 * states));
+  // In parts, and without a graph.
+  const Tensor attached = states.clone().requires_grad_();
+  EXPECT_TRUE(testing::SameBits(ImagesOf(model, attached, 1), 2 * states));
+  EXPECT_FALSE(ImagesOf(model, attached).requires_grad());
 }
 
 TEST(Model, ACardWithoutFeaturesSaysSo) {

@@ -68,6 +68,34 @@ TEST(Distances, AddUpAsWritten) {
   EXPECT_EQ(value("l2"), (x - y).square().mean().item<double>());
 }
 
+// Doubles on the way to images, and the number of channels with it.
+class DoublingCodec : public ImageCodec {
+ public:
+  Tensor Decode(const Tensor& latents) const override { return torch::cat({2 * latents, 2 * latents}, 1); }
+  Tensor Encode(const Tensor& images) const override { return images.chunk(2, 1)[0] / 2; }
+};
+
+TEST(Distances, OfImagesLookAtDecodedOnesAndTheOthersAtStates) {
+  torch::manual_seed(5);
+  const Tensor a = 0.1 * torch::randn({2, 1, 32, 32}), b = 0.1 * torch::randn({2, 1, 32, 32});
+  const auto codec = std::make_shared<DoublingCodec>();
+  const DistanceResources with{.codec = codec};
+  EXPECT_TRUE(
+      MakeDistance("ms-ssim", with)(a, b).equal(MakeDistance("ms-ssim")(codec->Decode(a), codec->Decode(b))));
+  for (const char* name : {"l1", "l2", "huber"}) {
+    EXPECT_TRUE(MakeDistance(name, with)(a, b).equal(MakeDistance(name)(a, b))) << name;
+  }
+  // The gradient goes through the decoder.
+  const Tensor x = a.clone().requires_grad_();
+  MakeDistance("ms-ssim", with)(x, b).backward();
+  EXPECT_GT(x.grad().abs().max().item<double>(), 0);
+  // Embeddings too, and what is kept of the teacher's.
+  const auto shared = std::make_shared<Classifier>(ClassifierConfig{.channels = 2, .width = 8});
+  const Distance features = MakeDistance("features", {.features = [&] { return shared; }, .codec = codec});
+  const Distance plain = MakeDistance("features", {.features = [&] { return shared; }});
+  EXPECT_TRUE(features(a, b, {0, 1}).equal(plain(codec->Decode(a), codec->Decode(b), {0, 1})));
+}
+
 TEST(Distances, SayWhatTheyNeed) {
   EXPECT_ERROR(MakeDistance("features"), Errc::kBadOption, "needs a feature network");
   EXPECT_ERROR(MakeDistance("l1+self"), Errc::kBadOption, "needs a model with an encoder");

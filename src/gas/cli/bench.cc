@@ -10,6 +10,7 @@ namespace {
 std::vector<OptionRow> BenchRows() {
   return {
       ModelRow(),
+      ConfigRow(),
       {.key = "bench.batch",
        .flag = "--batch",
        .type = OptType::kInt,
@@ -36,9 +37,10 @@ std::vector<OptionRow> BenchRows() {
 
 Work PlanBench(const Options& o) {
   const SpeedOptions options{.batch = o.Int("bench.batch"), .seconds = o.Real("bench.seconds")};
-  return [options, name = o.Text("model.name"), device = ReadDevice(o), json = o.Flag("bench.json")] {
+  const ModelOptions model{.config = o.Text("model.config"), .device = ReadDevice(o)};
+  return [options, model, name = o.Text("model.name"), json = o.Flag("bench.json")] {
     UseTf32(false);  // what is called float32 here is
-    const SpeedRecord record = MeasureSpeed(name, device, options);
+    const SpeedRecord record = MeasureSpeed(name, model, options);
     std::cout << (json ? SpeedToJson(record).dump(1) + "\n" : SpeedText(record));
   };
 }

@@ -27,6 +27,7 @@ namespace {
 std::vector<OptionRow> DemoTrainingRows() {
   return {
       ModelRow(),
+      ConfigRow(),
       {.key = "demo.nfe",
        .flag = "--nfe",
        .type = OptType::kInt,

@@ -20,6 +20,7 @@ namespace {
 std::vector<OptionRow> EvalSolverRows() {
   return {
       ModelRow(),
+      ConfigRow(),
       {.key = "eval.teacher",
        .flag = "--teacher",
        .type = OptType::kText,

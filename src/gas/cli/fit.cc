@@ -28,6 +28,7 @@ constexpr auto kFitLossNames = NamesOf<FitLoss>("fit.loss", {{FitLoss::kL2, "l2"
 std::vector<OptionRow> FitProblemRows() {
   return {
       ModelRow(),
+      ConfigRow(),
       {.key = "student.nfe",
        .flag = "--nfe",
        .type = OptType::kText,

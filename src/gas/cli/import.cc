@@ -35,8 +35,11 @@ std::vector<OptionRow> ImportFileRows() {
 std::vector<OptionRow> ImportTargetRows() {
   OptionRow model = NoDefault("none, --schedule and --prediction say what matters of it", ModelRow());
   model.def = "";
+  OptionRow config = ConfigRow();
+  config.only = "with --model";
   return {
       model,
+      config,
       {.key = "solver.schedule",
        .flag = "--schedule",
        .type = OptType::kText,
@@ -118,9 +121,9 @@ std::vector<OptionRow> ImportRows() {
 }
 
 // Opens the model for each end of sampling that it is asked for.
-SolverTarget TargetOfModel(const std::string& name, std::optional<double> t_eps,
+SolverTarget TargetOfModel(const std::string& name, const std::string& config, std::optional<double> t_eps,
                            std::optional<double> guidance) {
-  const Model model = OpenModel(name, {.t_eps = t_eps, .guidance = guidance.value_or(1)});
+  const Model model = OpenModel(name, {.t_eps = t_eps, .guidance = guidance.value_or(1), .config = config});
   return {.schedule = model.schedule,
           .prediction = model.denoiser->prediction_type(),
           .t_eps = model.t_eps,
@@ -142,7 +145,9 @@ SolverTarget TargetOfSchedule(const std::string& text, std::optional<PredictionT
 
 decltype(ImportRequest::target) ReadTarget(const Options& o) {
   if (const std::string& model = o.Text("model.name"); !model.empty()) {
-    return [model](auto t_eps, auto guidance) { return TargetOfModel(model, t_eps, guidance); };
+    return [model, config = o.Text("model.config")](auto t_eps, auto guidance) {
+      return TargetOfModel(model, config, t_eps, guidance);
+    };
   }
   const std::string& schedule = o.Text("solver.schedule");
   GAS_CHECK(!schedule.empty(), Errc::kBadOption,
@@ -188,6 +193,7 @@ TeacherImport ReadTeacherImport(const Options& o) {
   s.model.name = o.Text("model.name");
   GAS_CHECK(!s.model.name.empty(), Errc::kBadOption,
             "gas import: teacher data need --model, of which they are");
+  s.model.options.config = o.Text("model.config");
   s.model.guidance = o.RealIfGiven("model.guidance");
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   s.options.solver = o.Text("import.solver");

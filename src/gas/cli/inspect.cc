@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "gas/cli/inspect_solver.h"
+#include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text.h"
 #include "gas/core/error.h"
@@ -49,8 +50,8 @@ void InspectWeights(const ModelFiles& files) {
 
 std::string Shape(const std::vector<int64_t>& shape) { return fmt::format("{}", fmt::join(shape, "x")); }
 
-void InspectModel(const std::string& name, const ModelFiles& files) {
-  const Model model = OpenModel(name);
+void InspectModel(const std::string& name, const std::string& config, const ModelFiles& files) {
+  const Model model = OpenModel(name, {.config = config});
   std::cout << fmt::format("model {}: family {}, states {}, {} parameters, {} classes\n", model.name,
                            model.family, Shape(model.shape), model.parameters, model.classes)
             << fmt::format("  predicts: {}\n  schedule: {}\n  SHA-256: {}\n",
@@ -79,7 +80,7 @@ void InspectTeacher(const std::string& path) {
   for (const auto& [key, value] : spec.items()) std::cout << fmt::format("  {}: {}\n", key, ShortJson(value));
 }
 
-void RunInspect(const std::string& name, bool json) {
+void RunInspect(const std::string& name, const std::string& config, bool json) {
   GAS_CHECK(!name.empty(), Errc::kBadOption,
             "gas inspect: no file named, for example gas inspect runs/gs/solver.gas.json");
   const bool folder = std::filesystem::is_directory(name);
@@ -89,10 +90,12 @@ void RunInspect(const std::string& name, bool json) {
   const bool solver = files && !model && name.ends_with(".json");
   GAS_CHECK(!json || solver, Errc::kBadOption, "gas inspect --json: ", name,
             " is no solver file, its name must end in .json");
+  GAS_CHECK(config.empty() || model, Errc::kBadOption, "model.config = ", config, ", must not be given for ",
+            name, ", which is no model");
   if (folder) {
     InspectTeacher(name);
   } else if (model) {
-    InspectModel(name, *files);
+    InspectModel(name, config, *files);
   } else if (solver) {
     InspectSolver(name, json);
   } else {
@@ -101,7 +104,9 @@ void RunInspect(const std::string& name, bool json) {
 }
 
 Work PlanInspect(const Options& o) {
-  return [name = o.Text("inspect.file"), json = o.Flag("inspect.json")] { RunInspect(name, json); };
+  return [name = o.Text("inspect.file"), config = o.Text("model.config"), json = o.Flag("inspect.json")] {
+    RunInspect(name, config, json);
+  };
 }
 
 }  // namespace
@@ -116,6 +121,7 @@ Verb InspectVerb() {
             .def = "",
             .help = "solver file, model name or file, or folder of teacher data",
             .value = "FILE"},
+           ConfigRow(),
            {.key = "inspect.json",
             .flag = "--json",
             .type = OptType::kFlag,

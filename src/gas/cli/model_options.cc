@@ -17,6 +17,15 @@ OptionRow ModelRow() {
           .value = "MODEL"};
 }
 
+OptionRow ConfigRow() {
+  return {.key = "model.config",
+          .flag = "--model-config",
+          .type = OptType::kText,
+          .def = "",
+          .help = "YAML file of a latent diffusion model's network [found beside its checkpoint]",
+          .value = "FILE"};
+}
+
 OptionRow GuidanceRow() {
   return {.key = "model.guidance",
           .flag = "--guidance",
@@ -142,7 +151,9 @@ Dtype ReadDtype(const Options& options) {
 ModelRequest ReadModelRequest(const Options& options) {
   const Dtype dtype = ReadDtype(options);
   return {.name = options.Text("model.name"),
-          .options = {.bfloat16 = dtype == Dtype::kBfloat16, .device = ReadDevice(options)},
+          .options = {.bfloat16 = dtype == Dtype::kBfloat16,
+                      .config = options.Text("model.config"),
+                      .device = ReadDevice(options)},
           .dtype = dtype};
 }
 

@@ -25,6 +25,7 @@ inline constexpr auto kDtypeOrAutoNames =
                                  {Dtype::kAuto, "auto", "bfloat16 where it is faster and exact enough"}});
 
 OptionRow ModelRow();     // model.name
+OptionRow ConfigRow();    // model.config
 OptionRow GuidanceRow();  // model.guidance
 OptionRow TEpsRow();      // solver.t_eps, without a default
 OptionRow ForceRow();     // solver.force, read for solver files alone
@@ -65,7 +66,7 @@ Dtype ReadDtype(const Options& options);
 OnDifference ReadForce(const Options& options);
 // On stderr, a line each.
 void TellDifferences(const char* verb, const ResolvedSolver& solver);
-// Reads model.name, run.device and run.dtype, which may be auto if the row of the verb lists it.
+// Reads model.name, model.config, run.device and run.dtype, which may be auto if the row of the verb lists it.
 ModelRequest ReadModelRequest(const Options& options);
 // Reads run.device. Throws Error(kUnavailable) for a device that is not there.
 torch::Device ReadDevice(const Options& options);

@@ -28,6 +28,7 @@ constexpr auto kSampleFormatNames =
 std::vector<OptionRow> SampleSolverRows() {
   return {
       ModelRow(),
+      ConfigRow(),
       NoDefault("1, or the solver file's", GuidanceRow()),
       {.key = "sample.solver",
        .flag = "--solver",
@@ -92,6 +93,12 @@ std::vector<OptionRow> SampleFormatRows() {
        .def = DefaultOf(kSampleFormatNames.NameOf(SampleFormat::kPng)),
        .help = "what is written",
        .choices = kSampleFormatNames.choices()},
+      {.key = "sample.latents",
+       .flag = "--latents",
+       .type = OptType::kFlag,
+       .def = "false",
+       .help = "write the states of a latent diffusion model, not the images that they decode to",
+       .only = "with --format safetensors"},
       {.key = "sample.columns",
        .flag = "--columns",
        .type = OptType::kInt,
@@ -124,6 +131,7 @@ struct SampleSettings {
   std::filesystem::path out;
   SampleFormat format = SampleFormat::kPng;
   int64_t columns = 0, batch = 0;
+  bool latents = false;
 };
 
 const char* DefaultOut(SampleFormat format) {
@@ -152,6 +160,7 @@ SampleSettings ReadSampleSettings(const Options& o) {
   } else {
     s.grid = ReadGrid(o, "sample.grid");
   }
+  if (s.format == SampleFormat::kSafetensors) s.latents = o.Flag("sample.latents");
   if (s.format == SampleFormat::kGrid) s.columns = o.Int("sample.columns");
   return s;
 }
@@ -172,6 +181,8 @@ void CheckShape(const SampleSettings& s, const Model& model) {
             "sample.format = ", kSampleFormatNames.NameOf(s.format), ": samples of shape ",
             at::IntArrayRef(model.shape),
             " are no images, which have shape [1,H,W] or [3,H,W]; safetensors takes any");
+  GAS_CHECK(!s.latents || model.codec, Errc::kBadOption, "sample.latents: model ", model.name,
+            " has no latents, its states are its images");
 }
 
 // Draws in batches and hands each to `use`, so that any number of seeds fits in memory.
@@ -183,16 +194,10 @@ void SampleAll(const SampleSettings& s, const Model& model, const StepTable& tab
   SampleRequests(model, table, requests, options, use);
 }
 
-// [B,C,H,W] on the CPU, decoded where the model has a codec.
-Tensor PicturesOf(const Model& model, const SampleBatch& batch) {
-  const Tensor& states = batch.samples.images;
-  return model.codec ? ImagesOf(model, states.to(model.device)).cpu() : states;
-}
-
 void WriteImages(const SampleSettings& s, const Model& model, const StepTable& table) {
   MakeDirectory(s.out);
   SampleAll(s, model, table, [&](const SampleBatch& batch) {
-    const Tensor bytes = ToBytes(PicturesOf(model, batch));
+    const Tensor bytes = ToBytes(ImagesOf(model, batch.samples.images));
     for (int64_t i = 0; i < bytes.size(0); ++i) {
       WritePng(s.out / fmt::format("{:06}.png", s.seeds[batch.begin + i]), bytes[i]);
     }
@@ -201,15 +206,17 @@ void WriteImages(const SampleSettings& s, const Model& model, const StepTable& t
 
 void WriteGrid(const SampleSettings& s, const Model& model, const StepTable& table) {
   std::vector<Tensor> all;
-  SampleAll(s, model, table, [&](const SampleBatch& batch) { all.push_back(PicturesOf(model, batch)); });
+  SampleAll(s, model, table,
+            [&](const SampleBatch& batch) { all.push_back(ImagesOf(model, batch.samples.images)); });
   WritePng(s.out, PlainGrid(torch::cat(all), s.columns));
 }
 
-// States as the sampler leaves them, and what they came from.
+// Images, or with --latents states as the sampler leaves them, and what they came from.
 void WriteTensors(const SampleSettings& s, const Model& model, const ResolvedSolver& solver) {
   std::map<std::string, std::vector<Tensor>> parts;
   SampleAll(s, model, solver.table, [&](const SampleBatch& batch) {
-    parts["images"].push_back(batch.samples.images);
+    const Tensor& states = batch.samples.images;
+    parts[s.latents ? "latents" : "images"].push_back(s.latents ? states : ImagesOf(model, states));
     parts["noise"].push_back(batch.samples.noise);
     if (batch.samples.labels.defined()) parts["labels"].push_back(batch.samples.labels);
   });

@@ -20,6 +20,7 @@ namespace {
 std::vector<OptionRow> TeacherSolverRows() {
   return {
       ModelRow(),
+      ConfigRow(),
       NoDefault("1, or the solver file's", GuidanceRow()),
       {.key = "teacher.solver",
        .flag = "--solver",

@@ -31,6 +31,7 @@ constexpr const char* kLpipsOnly = "with an lpips loss";
 std::vector<OptionRow> TrainProblemRows() {
   return {
       ModelRow(),
+      ConfigRow(),
       {.key = "train.method",
        .flag = "--method",
        .type = OptType::kChoice,

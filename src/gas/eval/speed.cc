@@ -96,16 +96,19 @@ double SolverStepSeconds(const Model& model, const SpeedOptions& options) {
 
 }  // namespace
 
-SpeedRecord MeasureSpeed(const std::string& name, torch::Device device, const SpeedOptions& options) {
+SpeedRecord MeasureSpeed(const std::string& name, const ModelOptions& model_options,
+                         const SpeedOptions& options) {
+  ModelOptions of_dtype = model_options;
   SpeedRecord record{.batch = options.batch, .threads = torch::get_num_threads()};
   for (const bool bfloat16 : {false, true}) {
-    const Model model = OpenModel(name, {.bfloat16 = bfloat16, .device = device});
+    of_dtype.bfloat16 = bfloat16;
+    const Model model = OpenModel(name, of_dtype);
     GAS_CHECK(model.parameters > 0, Errc::kBadOption, "model.name = ", name,
               ", must be a network that runs in this program");
     record.model = model.name;
     NetworkSpeed& speed = record.networks.emplace_back();
     speed.dtype = bfloat16 ? "bfloat16" : "float32";
-    MeasurePeaks(speed, bfloat16 ? torch::kBFloat16 : torch::kFloat32, device, options.seconds);
+    MeasurePeaks(speed, bfloat16 ? torch::kBFloat16 : torch::kFloat32, model.device, options.seconds);
     MeasureNetwork(speed, model, options);
     if (!bfloat16) record.solver_step_seconds = SolverStepSeconds(model, options);
   }

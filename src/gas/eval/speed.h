@@ -34,10 +34,11 @@ struct SpeedRecord {
   double solver_step_seconds = 0;      // of dpmpp-3m with a network that costs nothing
 };
 
-// Medians of repeated runs, on random states. `name` is opened once for each type of numbers. Throws
-// Error(kBadOption) for a network in another process, whose operations cannot be counted, and what OpenModel
-// throws.
-SpeedRecord MeasureSpeed(const std::string& name, torch::Device device, const SpeedOptions& options);
+// Medians of repeated runs, on random states. `name` is opened as `model_options` say, once for each type of
+// numbers. Throws Error(kBadOption) for a network in another process, whose operations cannot be counted, and
+// what OpenModel throws.
+SpeedRecord MeasureSpeed(const std::string& name, const ModelOptions& model_options,
+                         const SpeedOptions& options);
 
 nlohmann::json SpeedToJson(const SpeedRecord& record);
 std::string SpeedText(const SpeedRecord& record);

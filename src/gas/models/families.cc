@@ -6,6 +6,7 @@
 #include "gas/models/adm/adm_family.h"
 #include "gas/models/edm/edm_family.h"
 #include "gas/models/edm/edm_trainable.h"
+#include "gas/models/ldm/ldm_family.h"
 #include "gas/models/mixture/mixture_family.h"
 #include "gas/models/process/process_family.h"
 #include "gas/models/torchscript/torchscript_family.h"
@@ -16,11 +17,13 @@ namespace {
 constexpr ModelFamily kFamilies[] = {
     {"process", "exec:COMMAND", IsProcess, OpenProcess},
     {"edm", "safetensors with metadata gas_model = edm-1, or NVIDIA's pickle with the entry ema",
-     edm::IsEdmFile, edm::OpenEdm, edm::NewTrainableEdm, edm::TrainableEdmFrom},
+     edm::IsEdmFile, edm::OpenEdm, /*reads_config=*/false, edm::NewTrainableEdm, edm::TrainableEdmFrom},
     {"torchscript", "a TorchScript archive, or JSON with the entry gas_network", IsTorchScript,
      OpenTorchScript},
     {"adm", "the state dict of a network of guided-diffusion or of the consistency models' EDM networks",
      adm::IsAdmFile, adm::OpenAdm},
+    {"ldm", "CompVis's checkpoint with tensors model.diffusion_model.* and no text encoder", ldm::IsLdm,
+     ldm::OpenLdm, /*reads_config=*/true},
     {"mixture", "JSON with the entry gas_mixture", IsMixture, OpenMixture},
 };
 

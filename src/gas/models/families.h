@@ -20,6 +20,8 @@ struct ModelFamily {
   // The model as it is, without guidance. Throws Error(kBadFile) for what is damaged, Error(kBadOption) for
   // options that it cannot follow, Error(kUnavailable) for a process that ends.
   Model (*open)(const ModelFiles& files, const ModelOptions& options);
+  // Whether it reads ModelOptions::config.
+  bool reads_config = false;
   // Of families whose networks can be trained here (models/trainable_denoiser.h); null for others.
   std::unique_ptr<TrainableDenoiser> (*train_new)(const DenoiserShape& shape,
                                                   const DenoiserSizes& sizes) = nullptr;

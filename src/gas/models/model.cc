@@ -31,6 +31,9 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
             ".safetensors");
   const ModelFiles files(embedded ? EmbeddedFile(name).string() : name);
   const ModelFamily& family = FamilyOf(files);
+  GAS_CHECK(options.config.empty() || family.reads_config, Errc::kBadOption,
+            "model.config = ", options.config, ", must not be given for ", name, ", whose family ",
+            family.name, " has no file beside the weights");
   Model model = family.open(files, options);
   if (options.bfloat16) nn::CheckBfloat16(options.device);
   model.family = family.name;
@@ -47,8 +50,14 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   return model;
 }
 
-Tensor ImagesOf(const Model& model, const Tensor& states) {
-  return model.codec ? model.codec->Decode(states) : states;
+Tensor ImagesOf(const Model& model, const Tensor& states, int64_t batch) {
+  if (!model.codec) return states;
+  const torch::NoGradGuard no_gradient;
+  std::vector<Tensor> images;
+  for (const Tensor& part : states.split(batch)) {
+    images.push_back(model.codec->Decode(part.to(model.device)).to(states.device()));
+  }
+  return torch::cat(images);
 }
 
 fs::path FeatureFileOf(const ModelCard& card) {

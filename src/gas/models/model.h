@@ -22,6 +22,9 @@ struct ModelOptions {
   std::optional<double> t_eps = {};
   double guidance = 1.0;  // classifier-free guidance scale; 1: none, the conditional network alone
   bool bfloat16 = false;  // convolutions and matrix products in bfloat16
+  // The file that describes the network, of families whose weights come without a description; empty: found
+  // beside the weights.
+  std::string config = {};
   torch::Device device = torch::kCPU;
 };
 
@@ -56,8 +59,9 @@ struct Model : ModelCard {
 // what it is, and for bfloat16 that cannot be computed on the device.
 Model OpenModel(const std::string& name, const ModelOptions& options = {});
 
-// Images [B,C,H,W] of states, decoded where the model has a codec.
-Tensor ImagesOf(const Model& model, const Tensor& states);
+// Images [B,C,H,W] of states [B,...], wherever these lie: where the model has a codec they are decoded on its
+// device, `batch` at once, without gradients.
+Tensor ImagesOf(const Model& model, const Tensor& states, int64_t batch = 16);
 
 // The file of the feature network that the card names. Throws Error(kBadOption) if it names none,
 // Error(kUnavailable) if the file is not there.

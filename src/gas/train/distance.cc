@@ -111,18 +111,36 @@ DistanceTerm LpipsTerm(const std::string& name, TrunkKind kind, const DistanceRe
           .embedding = [network = model.network](const Tensor& x) { return network->Embedding(x); }};
 }
 
+// The term of decoded images; the gradient goes through the decoder.
+DistanceTerm Decoded(DistanceTerm term, const std::shared_ptr<const ImageCodec>& codec) {
+  if (codec == nullptr) return term;
+  if (term.embedding) {
+    term.embedding = [codec, of_images = term.embedding](const Tensor& x) {
+      return of_images(codec->Decode(x));
+    };
+  }
+  if (term.between) {
+    term.between = [codec, of_images = term.between](const Tensor& student, const Tensor& teacher) {
+      return of_images(codec->Decode(student), codec->Decode(teacher));
+    };
+  }
+  return term;
+}
+
 DistanceTerm TermOf(const std::string& name, const DistanceResources& resources, nlohmann::json& source) {
   const auto between = [](auto function) { return DistanceTerm{.between = function, .embedding = {}}; };
   if (name == "l2") return between([](const Tensor& s, const Tensor& t) { return (s - t).square().mean(); });
   if (name == "l1") return between([](const Tensor& s, const Tensor& t) { return (s - t).abs().mean(); });
   if (name == "huber") return between(MeanHuber);
-  if (name == "ms-ssim")
-    return between([](const Tensor& s, const Tensor& t) { return 1 - MsSsim(s, t).mean(); });
-  if (name == "features") return FeaturesTerm(resources);
   if (name == "self") return SelfTerm(resources);
+  if (name == "ms-ssim") {
+    return Decoded(between([](const Tensor& s, const Tensor& t) { return 1 - MsSsim(s, t).mean(); }),
+                   resources.codec);
+  }
+  if (name == "features") return Decoded(FeaturesTerm(resources), resources.codec);
   const std::optional<TrunkKind> kind = LpipsTrunkOf(name);
   GAS_ASSERT(kind.has_value());
-  return LpipsTerm(name, *kind, resources, source);
+  return Decoded(LpipsTerm(name, *kind, resources, source), resources.codec);
 }
 
 }  // namespace

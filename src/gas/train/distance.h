@@ -13,6 +13,7 @@
 #include "gas/features/feature_network.h"
 #include "gas/features/lpips.h"
 #include "gas/models/encoder_features.h"
+#include "gas/models/image_codec.h"
 
 namespace gas {
 
@@ -63,6 +64,7 @@ inline constexpr double kHuberDelta = 0.03;
 struct DistanceResources {
   std::function<std::shared_ptr<FeatureNetwork>()> features;  // opens the network of `features`
   std::shared_ptr<const EncoderFeatures> encoder;  // of `self`: the model's own, null for models without one
+  std::shared_ptr<const ImageCodec> codec;  // of models whose states are not images; null where they are
   LpipsFiles lpips;
   torch::Device device = torch::kCPU;
   uint64_t cache_bytes = kDistanceCacheBytes;
@@ -79,6 +81,7 @@ std::vector<std::string> DistanceNames();
 //   self      the same of the denoiser's own encoder (models/self_embedding.h)
 //   ms-ssim   1 - MS-SSIM (metrics/ms_ssim.h)
 //   lpips-vgg, lpips-alex, lpips-squeeze   LPIPS of images resized to 224 and clipped (features/lpips.h)
+// With a codec features, ms-ssim and LPIPS look at decoded images, and the others at states.
 // Throws Error(kBadOption) for a text that ParseLoss refuses and for a term without what it needs, and what
 // ReadLpips throws.
 Distance MakeDistance(const std::string& text, const DistanceResources& resources = {});

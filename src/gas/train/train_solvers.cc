@@ -33,6 +33,7 @@ Distance DistanceFor(const TrainSolversOptions& o, const Model& model) {
   return MakeDistance(
       o.loss, {.features = [&] { return ReadFeatureModelFor(FeatureFileOf(model), model.shape).network; },
                .encoder = model.encoder,
+               .codec = model.codec,
                .lpips = o.lpips,
                .device = model.device,
                .cache_bytes = o.loss_cache_bytes});

@@ -1,0 +1,156 @@
+#include "gas/models/ldm/ldm_family.h"
+
+#include "gas/core/error.h"
+#include "gas/io/file.h"
+#include "gas/io/json.h"
+#include "gas/io/yaml.h"
+#include "gas/models/autoencoder/autoencoder_codec.h"
+#include "gas/models/ldm/class_context.h"
+#include "gas/models/ldm/ldm_config.h"
+#include "gas/models/ldm/ldm_weights.h"
+#include "gas/models/openai_unet/unet_denoiser.h"
+#include "gas/models/skeleton_of.h"
+#include "gas/nn/weights.h"
+
+namespace gas::ldm {
+namespace {
+
+constexpr const char* kNetworkPart = "model.diffusion_model.";
+constexpr const char* kAveragesPart = "model_ema.diffusion_model";
+constexpr const char* kFirstStagePart = "first_stage_model.";
+constexpr const char* kClassesPart = "cond_stage_model.";
+constexpr double kDataStd = 1;  // of scaled latents: scale factors are chosen for it
+
+// Of the first stage's training: its discriminator and perceptual network, and averages of its own.
+const std::vector<std::string>& FirstStageLeftOut() {
+  static const std::vector<std::string> parts = {"loss.", "model_ema."};
+  return parts;
+}
+
+// ImageNet's, all of them real: the first published model with classes (cin256) has no other. Elsewhere the
+// last one was trained as the unconditional side (cin256-v2 has 1001).
+bool HasUnconditionalClass(int64_t embedded_classes) { return embedded_classes != 1000; }
+
+// The networks of a checkpoint, frozen.
+struct Networks {
+  std::shared_ptr<openai_unet::UNet> unet;
+  std::shared_ptr<ClassEmbedder> classes;  // null for unconditional models
+  std::shared_ptr<autoencoder::Autoencoder> first_stage;
+};
+
+std::shared_ptr<openai_unet::UNet> UNetOf(LdmWeights& weights, const LdmConfig& config,
+                                          const std::string& yaml, torch::Device device) {
+  const auto unet = SkeletonOf<openai_unet::UNet>(yaml, config.network);
+  if (config.use_ema && weights.HasPart(kAveragesPart)) {
+    weights.LoadAverages(*unet, device);
+  } else {
+    weights.Load(*unet, kNetworkPart, device);
+  }
+  unet->eval();
+  return unet;
+}
+
+std::shared_ptr<ClassEmbedder> ClassesOf(LdmWeights& weights, const LdmConfig& config, torch::Device device) {
+  if (config.embedded_classes == 0) return nullptr;
+  const nn::SkeletonGuard skeleton;
+  auto classes = std::make_shared<ClassEmbedder>(config.embedded_classes, config.network.context_dim);
+  weights.Load(*classes, kClassesPart, device);
+  return classes;
+}
+
+std::shared_ptr<autoencoder::Autoencoder> FirstStageOf(LdmWeights& weights, const LdmConfig& config,
+                                                       const std::string& yaml, torch::Device device) {
+  auto network = SkeletonOf<autoencoder::Autoencoder>(yaml, config.first_stage);
+  weights.Load(*network, kFirstStagePart, device, FirstStageLeftOut());
+  return network;
+}
+
+// What does not fit is told together with the configuration that it should fit.
+Networks NetworksOf(LdmWeights& weights, const LdmConfig& config, const std::string& yaml,
+                    torch::Device device) {
+  try {
+    return {UNetOf(weights, config, yaml, device), ClassesOf(weights, config, device),
+            FirstStageOf(weights, config, yaml, device)};
+  } catch (const Error& e) {
+    Fail(e.code(), e.what(), ", by the configuration ", yaml);
+  }
+}
+
+// The tables of the checkpoint, or else the configuration's betas.
+SchedulePtr ScheduleOf(LdmWeights& weights, const LdmConfig& config, const std::string& file) {
+  std::optional<Tensor> table = weights.Table("alphas_cumprod");
+  if (!table) {
+    if (const auto betas = weights.Table("betas")) table = torch::cumprod(1 - *betas, 0);
+  }
+  try {
+    if (!table) {
+      GAS_CHECK(config.beta_schedule == "linear", Errc::kBadFile,
+                "no table alphas_cumprod, which beta_schedule = ", Quoted(config.beta_schedule), " needs");
+      table = ScaledLinearAlphasCumprod(config.linear_start, config.linear_end, config.timesteps);
+    }
+    GAS_CHECK(table->dim() == 1 && table->numel() == config.timesteps, Errc::kBadFile,
+              "its schedule has shape ", table->sizes(), ", must be [", config.timesteps, "]");
+    return DiscreteSchedule(*table);
+  } catch (const Error& e) {
+    Fail(Errc::kBadFile, file, ": ", e.what());
+  }
+}
+
+// Training with scale_by_std finds the scale and keeps it in the checkpoint.
+double ScaleOf(LdmWeights& weights, const LdmConfig& config, const std::string& file) {
+  const std::optional<Tensor> kept = weights.Table("scale_factor");
+  if (!kept) return config.scale_factor;
+  GAS_CHECK(kept->numel() == 1, Errc::kBadFile, file, ": scale_factor has shape ", kept->sizes(),
+            ", must be one number");
+  const double scale = kept->item<double>();
+  GAS_CHECK(std::isfinite(scale) && scale > 0, Errc::kBadFile, file, ": scale_factor = ", scale,
+            ", must be above 0");
+  return scale;
+}
+
+// Schedule, denoiser and encoder, and the conditioner of the classes.
+void SetNetwork(Model& model, const LdmConfig& config, const Networks& networks,
+                const ModelOptions& options) {
+  const openai_unet::TrainingTimes times{.steps = config.timesteps};
+  model.denoiser =
+      std::make_shared<openai_unet::UNetDenoiser>(networks.unet, times, config.prediction, options.bfloat16);
+  model.encoder = std::make_shared<openai_unet::UNetEncoder>(
+      networks.unet, model.shape, kDataStd, [schedule = model.schedule, times](double sigma) {
+        return openai_unet::DiscreteInputAt(*schedule, times, sigma);
+      });
+  model.parameters = nn::ParameterCount(*networks.unet);
+  const bool has_none = networks.classes != nullptr && HasUnconditionalClass(config.embedded_classes);
+  model.classes = config.embedded_classes - (has_none ? 1 : 0);
+  model.conditioner = std::make_shared<ClassConditioner>(model.classes, has_none);
+  if (networks.classes == nullptr) return;
+  model.denoiser = std::make_shared<ClassContextDenoiser>(model.denoiser, networks.classes);
+  model.encoder = std::make_shared<ClassContextEncoder>(model.encoder, networks.classes);
+  model.parameters += nn::ParameterCount(*networks.classes);
+}
+
+}  // namespace
+
+bool IsLdm(const ModelFiles& files) { return IsLdmCheckpoint(files); }
+
+Model OpenLdm(const ModelFiles& files, const ModelOptions& options) {
+  const std::filesystem::path yaml = FindLdmYaml(files.path(), options.config);
+  const LdmConfig config = LdmConfigFromJson(yaml.string(), ReadYaml(yaml));
+  LdmWeights weights(files);
+  GAS_CHECK(weights.HasPart(kFirstStagePart), Errc::kBadFile, files.name(), ": no tensors ", kFirstStagePart,
+            "*, so that nothing could decode its latents");
+  const Networks networks = NetworksOf(weights, config, yaml.string(), options.device);
+
+  Model model;
+  model.sha256 = Sha256OfFile(files.path());
+  model.schedule = ScheduleOf(weights, config, files.name());
+  model.shape = {config.channels, config.image_size, config.image_size};
+  SetNetwork(model, config, networks, options);
+  const double scale = ScaleOf(weights, config, files.name());
+  model.codec = std::make_shared<autoencoder::AutoencoderCodec>(
+      networks.first_stage, autoencoder::CodecOptions{.scale = scale, .bfloat16 = options.bfloat16});
+  model.metadata = {{"configuration", yaml.string()}};
+  model.unused = weights.Unused();
+  return model;
+}
+
+}  // namespace gas::ldm
