@@ -41,7 +41,7 @@ TEST(ClassConditioner, RefusesWhatTheModelCannotServe) {
 }
 
 // A network that is told a named tensor: what a text model is to guidance.
-class Told : public Denoiser {
+class TextNetwork : public Denoiser {
  public:
   PredictionType prediction_type() const override { return PredictionType::kNoise; }
   Tensor Predict(const Tensor& x, const NoiseLevel&, const Condition& condition) const override {
@@ -61,7 +61,7 @@ class Texts : public Conditioner {
 };
 
 TEST(Guidance, AsksTheConditionerForTheOtherSideWhateverItConsistsOf) {
-  const GuidedDenoiser guided(std::make_shared<Told>(), *Texts().None(), 2.5);
+  const GuidedDenoiser guided(std::make_shared<TextNetwork>(), *Texts().None(), 2.5);
   const Tensor x = torch::randn({3, 4});
   const Condition condition = Texts().Of(std::vector<Request>(3));
   const Tensor text = condition.tensors.at("text").reshape({-1, 1});
