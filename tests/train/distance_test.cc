@@ -90,7 +90,8 @@ TEST(Distances, OfImagesLookAtDecodedOnesAndTheOthersAtStates) {
   MakeDistance("ms-ssim", with)(x, b).backward();
   EXPECT_GT(x.grad().abs().max().item<double>(), 0);
   // Embeddings too, and what is kept of the teacher's.
-  const auto shared = std::make_shared<Classifier>(ClassifierConfig{.channels = 2, .width = 8});
+  const auto shared = std::make_shared<ClassifierFeatures>(
+      std::make_shared<Classifier>(ClassifierConfig{.channels = 2, .width = 8}), "small", "");
   const Distance features = MakeDistance("features", {.features = [&] { return shared; }, .codec = codec});
   const Distance plain = MakeDistance("features", {.features = [&] { return shared; }});
   EXPECT_TRUE(features(a, b, {0, 1}).equal(plain(codec->Decode(a), codec->Decode(b), {0, 1})));
