@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "gas/core/error.h"
+#include "gas/io/file.h"
 #include "gas/io/mapped_safetensors.h"
 #include "gas/io/torch_formats.h"
 #include "gas/io/torch_tensors.h"
@@ -59,6 +60,10 @@ ModelFiles::ModelFiles(const std::string& name) : name_(name) {
 void ModelFiles::OpenTorchFile() {
   torch_ = std::make_shared<TorchFile>(path_, UnknownClasses::kKeep);
   if (IsStateDict(*torch_)) tensors_ = std::make_shared<TorchTensors>(torch_);
+}
+
+std::string Sha256With(const std::filesystem::path& weights, std::string_view configuration) {
+  return Sha256(Sha256OfFile(weights) + std::string(configuration));
 }
 
 std::string ModelFiles::Metadata(const std::string& key) const {

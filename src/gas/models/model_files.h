@@ -50,6 +50,10 @@ class ModelFiles {
   std::vector<std::string> entries_;
 };
 
+// The hash of a model that a file of weights does not say whole: it changes with the file, and with the
+// configuration beside it, which makes another network of the same weights.
+std::string Sha256With(const std::filesystem::path& weights, std::string_view configuration);
+
 }  // namespace gas
 
 #endif  // GAS_MODELS_MODEL_FILES_H_

@@ -134,14 +134,15 @@ bool IsLdm(const ModelFiles& files) { return IsLdmCheckpoint(files); }
 
 Model OpenLdm(const ModelFiles& files, const ModelOptions& options) {
   const std::filesystem::path yaml = FindLdmYaml(files.path(), options.config);
-  const LdmConfig config = LdmConfigFromJson(yaml.string(), ReadYaml(yaml));
+  const nlohmann::json configuration = ReadYaml(yaml);
+  const LdmConfig config = LdmConfigFromJson(yaml.string(), configuration);
   LdmWeights weights(files);
   GAS_CHECK(weights.HasPart(kFirstStagePart), Errc::kBadFile, files.name(), ": no tensors ", kFirstStagePart,
             "*, so that nothing could decode its latents");
   const Networks networks = NetworksOf(weights, config, yaml.string(), options.device);
 
   Model model;
-  model.sha256 = Sha256OfFile(files.path());
+  model.sha256 = Sha256With(files.path(), configuration.dump());
   model.schedule = ScheduleOf(weights, config, files.name());
   model.shape = {config.channels, config.image_size, config.image_size};
   SetNetwork(model, config, networks, options);
