@@ -88,7 +88,12 @@ TEST(CommandLine, DefaultsOfEveryVerbAreValidAndPlannedWithoutWork) {
     for (const OptionRow& row : verb.rows) {
       if (!row.def.empty()) options.Set(row.key, row.def, "test");
     }
-    EXPECT_NO_THROW(verb.plan(Options(verb.rows)));
+    // What an import reads depends on the file, which has no default.
+    if (verb.name == std::string_view("import")) {
+      EXPECT_ERROR(verb.plan(Options(verb.rows)), Errc::kBadOption, "it needs a file and --out");
+    } else {
+      EXPECT_NO_THROW(verb.plan(Options(verb.rows)));
+    }
   }
   EXPECT_FALSE(std::filesystem::exists("runs"));
 }

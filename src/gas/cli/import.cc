@@ -234,10 +234,9 @@ Work PlanImport(const Options& o) {
 }  // namespace
 
 Verb ImportVerb() {
-  return {
-      "import", "Reads a solver that another program trained, and writes it as a solver file.",
-      "gas import student/500.pt --model edm-cifar10-32x32-uncond-vp.pkl --t-eps 0.001 --out gas4.gas.json",
-      ImportRows(), PlanImport};
+  return {"import", "Reads a solver that another program trained, and writes it as a solver file.",
+          "gas import 500.pt --model edm-cifar10.pkl --t-eps 0.001 --out gas4.gas.json", ImportRows(),
+          PlanImport};
 }
 
 }  // namespace gas::cli

@@ -21,6 +21,7 @@ std::string HeadOf(const std::filesystem::path& path) {
   GAS_CHECK(in, Errc::kBadFile, path.string(), ": cannot open it");
   std::string head(ModelFiles::kHeadBytes, '\0');
   in.read(head.data(), static_cast<std::streamsize>(head.size()));
+  GAS_CHECK(!in.bad(), Errc::kIo, path.string(), ": cannot be read");
   head.resize(static_cast<size_t>(in.gcount()));
   return head;
 }
