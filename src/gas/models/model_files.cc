@@ -5,6 +5,7 @@
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
+#include "gas/io/json.h"
 #include "gas/io/mapped_safetensors.h"
 #include "gas/io/torch_formats.h"
 #include "gas/io/torch_tensors.h"
@@ -24,6 +25,11 @@ std::string HeadOf(const std::filesystem::path& path) {
   GAS_CHECK(!in.bad(), Errc::kIo, path.string(), ": cannot be read");
   head.resize(static_cast<size_t>(in.gcount()));
   return head;
+}
+
+bool LooksLikeJsonObject(std::string_view head) {
+  const size_t first = head.find_first_not_of(" \t\r\n");
+  return first != head.npos && head[first] == '{';
 }
 
 std::vector<std::string> NamesInArchive(const std::filesystem::path& path) {
@@ -53,6 +59,10 @@ ModelFiles::ModelFiles(const std::string& name) : name_(name) {
   path_ = name;
   head_ = HeadOf(path_);
   if (LooksLikeSafetensors(head_)) tensors_ = std::make_shared<MappedSafetensors>(path_);
+  if (LooksLikeJsonObject(head_)) {
+    const Bytes bytes = ReadFile(path_, kMaxJsonBytes);
+    json_ = ParseJsonOrNone({bytes.data(), bytes.size()});
+  }
   if (LooksLikeZip(head_)) entries_ = NamesInArchive(path_);
   if (LooksLikePickle(head_) || IsTorchArchive(entries_)) OpenTorchFile();
 }
@@ -61,6 +71,10 @@ ModelFiles::ModelFiles(const std::string& name) : name_(name) {
 void ModelFiles::OpenTorchFile() {
   torch_ = std::make_shared<TorchFile>(path_, UnknownClasses::kKeep);
   if (IsStateDict(*torch_)) tensors_ = std::make_shared<TorchTensors>(torch_);
+}
+
+bool ModelFiles::HasJsonEntry(const char* key) const {
+  return json_ && json_->is_object() && json_->contains(key);
 }
 
 std::string Sha256With(const std::filesystem::path& weights, std::string_view configuration) {

@@ -4,9 +4,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "gas/io/tensor_file.h"
 #include "gas/io/torch_file.h"
@@ -30,11 +33,16 @@ class ModelFiles {
   // The first bytes, at most kHeadBytes.
   const std::string& head() const { return head_; }
   static constexpr size_t kHeadBytes = 4096;
+  static constexpr uint64_t kMaxJsonBytes = uint64_t{1} << 28;  // a larger JSON file is refused
   // The tensors of a file that holds nothing else: safetensors, or PyTorch's with a state dict. Null for
   // others.
   const TensorFile* tensors() const { return tensors_.get(); }
   // The values of a file of PyTorch's. Null for others, TorchScript archives among them.
   const std::shared_ptr<const TorchFile>& torch() const { return torch_; }
+  // A JSON file's content; nothing for others, and for text that is not JSON.
+  const std::optional<nlohmann::json>& json() const { return json_; }
+  // Whether it is a JSON object with this entry.
+  bool HasJsonEntry(const char* key) const;
   // The names in a zip archive; empty for other files.
   const std::vector<std::string>& entries() const { return entries_; }
   // The value of a key of its metadata; "" if there is none.
@@ -47,6 +55,7 @@ class ModelFiles {
   std::filesystem::path path_;
   std::shared_ptr<const TensorFile> tensors_;
   std::shared_ptr<const TorchFile> torch_;
+  std::optional<nlohmann::json> json_;
   std::vector<std::string> entries_;
 };
 

@@ -41,10 +41,12 @@ inline float FastExp(float x) {
 
 inline float Sigmoid(float v) { return 1.0f / (1.0f + FastExp(-v)); }
 
-// first[c] = sum over positions of u, second[c] = sum of u * v. Short float sums are collected in double.
-GAS_SIMD_CLONES
-void ChannelSums(const float* u, const float* v, int64_t positions, int64_t channels, float* scratch,
-                 double* first, double* second) {
+// first[c] = sum over positions of u, second[c] = sum of u * v; of u - u[0][c] and v - v[0][c] if they are
+// centred. Short float sums are collected in double. Inlined, so that each caller's instructions are its own.
+template <bool kCentred>
+[[gnu::always_inline]] inline void SumOverPositions(const float* u, const float* v, int64_t positions,
+                                                    int64_t channels, float* scratch, double* first,
+                                                    double* second) {
   constexpr int64_t kChunk = 32;
   float* a = scratch;
   float* b = scratch + channels;
@@ -57,8 +59,10 @@ void ChannelSums(const float* u, const float* v, int64_t positions, int64_t chan
       const float* up = u + p * channels;
       const float* vp = v + p * channels;
       for (int64_t c = 0; c < channels; ++c) {
-        a[c] += up[c];
-        b[c] += up[c] * vp[c];
+        const float of_u = kCentred ? up[c] - u[c] : up[c];
+        const float of_v = kCentred ? vp[c] - v[c] : vp[c];
+        a[c] += of_u;
+        b[c] += of_u * of_v;
       }
     }
     for (int64_t c = 0; c < channels; ++c) {
@@ -68,31 +72,17 @@ void ChannelSums(const float* u, const float* v, int64_t positions, int64_t chan
   }
 }
 
-// The same of x - x[0][c] and its square: what stands far from zero beside its spread keeps its digits.
+GAS_SIMD_CLONES
+void ChannelSums(const float* u, const float* v, int64_t positions, int64_t channels, float* scratch,
+                 double* first, double* second) {
+  SumOverPositions<false>(u, v, positions, channels, scratch, first, second);
+}
+
+// Of x - x[0][c] and its square: what stands far from zero beside its spread keeps its digits.
 GAS_SIMD_CLONES
 void ChannelMoments(const float* x, int64_t positions, int64_t channels, float* scratch, double* first,
                     double* second) {
-  constexpr int64_t kChunk = 32;
-  float* a = scratch;
-  float* b = scratch + channels;
-  std::fill(first, first + channels, 0.0);
-  std::fill(second, second + channels, 0.0);
-  for (int64_t begin = 0; begin < positions; begin += kChunk) {
-    std::fill(scratch, scratch + 2 * channels, 0.0f);
-    const int64_t end = std::min(positions, begin + kChunk);
-    for (int64_t p = begin; p < end; ++p) {
-      const float* xp = x + p * channels;
-      for (int64_t c = 0; c < channels; ++c) {
-        const float d = xp[c] - x[c];
-        a[c] += d;
-        b[c] += d * d;
-      }
-    }
-    for (int64_t c = 0; c < channels; ++c) {
-      first[c] += a[c];
-      second[c] += b[c];
-    }
-  }
+  SumOverPositions<true>(x, x, positions, channels, scratch, first, second);
 }
 
 GAS_SIMD_CLONES

@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/io/json.h"
+#include "gas/io/json_mapping.h"
 
 namespace gas::autoencoder {
 namespace {
@@ -20,30 +21,13 @@ Kind KindOf(const std::string& what, const Json& first_stage) {
        ", must be a VQModelInterface, VQModel or AutoencoderKL");
 }
 
-const Json& Object(const std::string& what, const Json& parent, const char* key) {
-  const auto found = parent.is_object() ? parent.find(key) : parent.end();
-  GAS_CHECK(parent.is_object() && found != parent.end() && found->is_object(), Errc::kBadFile, what,
-            " has no mapping ", key);
-  return *found;
-}
-
-template <class Field>
-void ReadNeeded(const std::string& what, const Json& object, const char* key, Field& field) {
-  GAS_CHECK(object.contains(key), Errc::kBadFile, what, " has no ", key);
-  ReadField(what + "." + key, object[key], field);
-}
-
 // Values that would change the network are refused, wherever a configuration states another than the one that
 // is made here.
 void CheckVariants(const std::string& what, const Json& ddconfig, Kind kind) {
   const std::pair<const char*, Json> made[] = {{"double_z", kind == Kind::kKl}, {"resamp_with_conv", true},
                                                {"give_pre_end", false},         {"tanh_out", false},
                                                {"use_linear_attn", false},      {"attn_type", "vanilla"}};
-  for (const auto& [key, value] : made) {
-    if (!ddconfig.contains(key)) continue;
-    GAS_CHECK(ddconfig[key] == value, Errc::kBadFile, what, ".", key, " = ", Shown(ddconfig[key]),
-              ", must be ", Shown(value));
-  }
+  CheckFixed(what, ddconfig, made);
 }
 
 }  // namespace
@@ -52,8 +36,8 @@ AutoencoderConfig AutoencoderConfigFromJson(const std::string& what, const Json&
   const std::string of_params = what + ".params", of_ddconfig = of_params + ".ddconfig";
   GAS_CHECK(first_stage.is_object(), Errc::kBadFile, what, " is not a mapping");
   AutoencoderConfig config{.kind = KindOf(what, first_stage)};
-  const Json& params = Object(what, first_stage, "params");
-  const Json& ddconfig = Object(of_params, params, "ddconfig");
+  const Json& params = MappingAt(what, first_stage, "params");
+  const Json& ddconfig = MappingAt(of_params, params, "ddconfig");
   CheckVariants(of_ddconfig, ddconfig, config.kind);
   ReadNeeded(of_params, params, "embed_dim", config.latent_channels);
   if (config.kind == Kind::kVq) ReadNeeded(of_params, params, "n_embed", config.codes);

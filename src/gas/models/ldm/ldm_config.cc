@@ -3,6 +3,7 @@
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
 #include "gas/io/json.h"
+#include "gas/io/json_mapping.h"
 
 namespace gas::ldm {
 namespace {
@@ -10,25 +11,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int64_t kImageNetClasses = 1000;  // ClassEmbedder's default
-
-const Json& Mapping(const std::string& what, const Json& parent, const char* key) {
-  const auto found = parent.find(key);
-  GAS_CHECK(found != parent.end() && found->is_object(), Errc::kBadFile, what, " has no mapping ", key);
-  return *found;
-}
-
-void Read(const std::string& what, const Json& value, bool& field) { field = TruthValue(what, value); }
-template <class Field>
-void Read(const std::string& what, const Json& value, Field& field) {
-  ReadField(what, value, field);
-}
-
-// A key that may be missing or null, where the default stands.
-template <class Field>
-void ReadOptional(const std::string& what, const Json& object, const char* key, Field& field) {
-  const auto found = object.find(key);
-  if (found != object.end() && !found->is_null()) Read(what + "." + key, *found, field);
-}
 
 std::string TargetOf(const std::string& what, const Json& object) {
   std::string target;
@@ -40,11 +22,7 @@ std::string TargetOf(const std::string& what, const Json& object) {
 void CheckVariants(const std::string& what, const Json& params) {
   const std::pair<const char*, Json> made[] = {
       {"dims", 2}, {"conv_resample", true}, {"num_classes", nullptr}, {"n_embed", nullptr}};
-  for (const auto& [key, value] : made) {
-    if (!params.contains(key)) continue;
-    GAS_CHECK(params[key] == value, Errc::kBadFile, what, ".", key, " = ", Shown(params[key]), ", must be ",
-              Shown(value));
-  }
+  CheckFixed(what, params, made);
 }
 
 // -1 stands for "not given" in the reference.
@@ -65,7 +43,7 @@ openai_unet::UNetConfig NetworkOf(const std::string& what, const Json& unet) {
   const std::string target = TargetOf(what, unet), of_params = what + ".params";
   GAS_CHECK(target.ends_with(".UNetModel"), Errc::kBadFile, what, ".target = ", Quoted(target),
             ", must be a UNetModel");
-  const Json& params = Mapping(what, unet, "params");
+  const Json& params = MappingAt(what, unet, "params");
   openai_unet::UNetConfig c;
   // Read elsewhere, or of no meaning for sampling.
   std::vector<std::string> known = {
@@ -132,7 +110,7 @@ int64_t EmbeddedClassesOf(const std::string& what, const Json& params,
   GAS_CHECK(key == "crossattn", Errc::kBadFile, what, ".conditioning_key = ", Quoted(key),
             ", must be crossattn");
   int64_t classes = kImageNetClasses, width = 0;
-  const Json& of = Mapping(of_stage, stage, "params");
+  const Json& of = MappingAt(of_stage, stage, "params");
   ReadOptional(of_stage + ".params", of, "n_classes", classes);
   ReadOptional(of_stage + ".params", of, "embed_dim", width);
   GAS_CHECK(classes >= 2 && classes <= 1 << 20, Errc::kBadFile, of_stage, ".params.n_classes = ", classes,
@@ -162,16 +140,16 @@ void CheckNumbers(const std::string& what, const LdmConfig& c) {
 
 LdmConfig LdmConfigFromJson(const std::string& name, const Json& yaml) {
   GAS_CHECK(yaml.is_object(), Errc::kBadFile, name, " is not a mapping");
-  const Json& model = Mapping(name, yaml, "model");
+  const Json& model = MappingAt(name, yaml, "model");
   const std::string target = TargetOf(name + ": model", model);
   GAS_CHECK(target.ends_with(".LatentDiffusion"), Errc::kBadFile, name, ": model.target = ", Quoted(target),
             ", must be a LatentDiffusion");
   const std::string what = name + ": model.params";
-  const Json& params = Mapping(name + ": model", model, "params");
+  const Json& params = MappingAt(name + ": model", model, "params");
   LdmConfig c;
-  c.network = NetworkOf(what + ".unet_config", Mapping(what, params, "unet_config"));
+  c.network = NetworkOf(what + ".unet_config", MappingAt(what, params, "unet_config"));
   c.first_stage = autoencoder::AutoencoderConfigFromJson(what + ".first_stage_config",
-                                                         Mapping(what, params, "first_stage_config"));
+                                                         MappingAt(what, params, "first_stage_config"));
   ReadOptional(what, params, "channels", c.channels);
   ReadOptional(what, params, "image_size", c.image_size);
   ReadOptional(what, params, "scale_factor", c.scale_factor);

@@ -2,18 +2,11 @@
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
-#include "gas/io/json.h"
 #include "gas/models/mixture/mixture.h"
 
 namespace gas {
 
-bool IsMixture(const ModelFiles& files) {
-  const size_t first = files.head().find_first_not_of(" \t\r\n");
-  if (first == std::string::npos || files.head()[first] != '{') return false;
-  const Bytes bytes = ReadFile(files.path(), kMaxMixtureBytes);
-  const std::optional<nlohmann::json> json = ParseJsonOrNone({bytes.data(), bytes.size()});
-  return json && json->is_object() && json->contains(kMixtureKey);
-}
+bool IsMixture(const ModelFiles& files) { return files.HasJsonEntry(kMixtureKey); }
 
 Model OpenMixture(const ModelFiles& files, const ModelOptions& options) {
   GAS_CHECK(!options.bfloat16, Errc::kBadOption, files.name(),

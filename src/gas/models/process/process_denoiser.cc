@@ -3,6 +3,7 @@
 #include "gas/core/error.h"
 #include "gas/io/json.h"
 #include "gas/io/layout.h"
+#include "gas/models/class_labels.h"
 
 namespace gas {
 namespace {
@@ -38,9 +39,7 @@ Tensor ProcessDenoiser::CheckedLabels(const Condition& condition, int64_t batch)
   const Tensor labels = condition.labels.to(torch::kCPU, torch::kInt64).contiguous();
   GAS_CHECK(labels.dim() == 1 && labels.size(0) == batch, Errc::kBadOption, name_, ": labels of shape ",
             labels.sizes(), ", must be [", batch, "]");
-  const int64_t least = labels.min().item<int64_t>(), most = labels.max().item<int64_t>();
-  GAS_CHECK(least >= -1 && most < hello_.classes, Errc::kBadOption, name_, ": label ",
-            least < -1 ? least : most, ", must be in [-1, ", hello_.classes - 1, "]");
+  CheckClassLabels(name_ + ": ", labels, -1, hello_.classes);
   return labels;
 }
 

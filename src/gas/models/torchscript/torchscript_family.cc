@@ -61,14 +61,6 @@ Parts PartsOfCard(const fs::path& card) {
   return {card.parent_path() / file, card.string(), text};
 }
 
-bool IsCard(const ModelFiles& files) {
-  const size_t first = files.head().find_first_not_of(" \t\r\n");
-  if (first == std::string::npos || files.head()[first] != '{') return false;
-  if (fs::file_size(files.path()) > kMaxCardBytes) return false;
-  const auto json = ParseJsonOrNone(TextOf(ReadFile(files.path(), kMaxCardBytes)));
-  return json && json->is_object() && json->contains(kCardKey);
-}
-
 Parts PartsOf(const ModelFiles& files) {
   return IsTorchScriptArchive(files.entries()) ? PartsOfModule(files.path()) : PartsOfCard(files.path());
 }
@@ -86,7 +78,9 @@ class RangeCodec : public ImageCodec {
 
 }  // namespace
 
-bool IsTorchScript(const ModelFiles& files) { return IsTorchScriptArchive(files.entries()) || IsCard(files); }
+bool IsTorchScript(const ModelFiles& files) {
+  return IsTorchScriptArchive(files.entries()) || files.HasJsonEntry(kCardKey);
+}
 
 Model OpenTorchScript(const ModelFiles& files, const ModelOptions& options) {
   const Parts parts = PartsOf(files);
