@@ -137,7 +137,9 @@ Part ComputePart(const NetworkTask& task, const Rows& rows, double share,
     const AutocastGuard autocast(o.device.type(), o.bfloat16);
     loss = task.loss(rows) * share;
   }
-  return {loss.item<double>(), torch::autograd::grad({loss}, parameters)};
+  // The loss is read last: whoever asks a GPU for a number waits for it.
+  std::vector<Tensor> gradients = torch::autograd::grad({loss}, parameters);
+  return {loss.item<double>(), std::move(gradients)};
 }
 
 Rows RowsBetween(const Rows& rows, int64_t begin, int64_t end) {

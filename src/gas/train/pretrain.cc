@@ -1,7 +1,5 @@
 #include "gas/train/pretrain.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-
 #include "gas/core/seeds.h"
 
 namespace gas {
@@ -25,12 +23,14 @@ NetworkTask DenoisingTask(TrainableDenoiser& denoiser, const NoiseDistribution& 
     const Tensor clean =
         AugmentData(ToSigned(images), labels, augment, shape.resolution, StreamSeed(seed, kAugmentStream))
             .contiguous(torch::MemoryFormat::ChannelsLast);
-    auto random = at::make_generator<at::CPUGeneratorImpl>(StreamSeed(seed, kNoiseStream));
-    const Tensor sigma = (torch::randn({clean.size(0)}, random) * noise.std + noise.mean).exp();
-    const Tensor dropped = torch::rand({clean.size(0), 1}, random).flatten() < label_dropout;
-    const Tensor normal = torch::randn(clean.sizes(), random).to(clean.device());
-    const Tensor per_image = sigma.reshape({-1, 1, 1, 1}).to(clean.device());
-    const Tensor told = labels.masked_fill(dropped.to(labels.device()), -1);
+    // Each device has its own generator, so that noise need not be carried to it.
+    torch::manual_seed(StreamSeed(seed, kNoiseStream));
+    const auto options = torch::TensorOptions(torch::kFloat32).device(clean.device());
+    const Tensor sigma = (torch::randn({clean.size(0)}, options) * noise.std + noise.mean).exp();
+    const Tensor dropped = torch::rand({clean.size(0), 1}, options).flatten() < label_dropout;
+    const Tensor normal = torch::randn(clean.sizes(), options);
+    const Tensor per_image = sigma.reshape({-1, 1, 1, 1});
+    const Tensor told = labels.masked_fill(dropped, -1);
     return {clean, clean + normal * per_image, per_image, told};
   };
   task.loss = [&denoiser, sigma_data](const NetworkTask::Rows& rows) {

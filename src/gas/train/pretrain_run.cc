@@ -161,9 +161,11 @@ PretrainResult PretrainClassifier(const PretrainOptions& options, const Pretrain
                                                                      .classes = data.classes,
                                                                      .width = options.sizes.width});
   UseChannelsLast(*network);
+  network->to(options.train.device);
   const RunFolder folder(options.train.run_folder, kVerb);
   const NetworkTrainResult run = TrainIn(folder, *network, data, ClassificationTask(*network, data.augment),
                                          options, ClassifierFingerprint(options, data), {.report = report});
+  network->to(torch::kCPU);  // which measures it, as everyone's does later
   LoadStateDict(*network, run.average, "average");
   PretrainResult result{.out = options.out, .images = run.images, .parameters = nn::ParameterCount(*network)};
   auto metadata = Metadata(options, data);
