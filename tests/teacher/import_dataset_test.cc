@@ -13,6 +13,7 @@
 namespace gas {
 namespace {
 
+using testing::Close;
 using testing::Fixture;
 using testing::SameBits;
 
@@ -55,8 +56,9 @@ TEST(ImportDataset, PixelsUnderTheirSeeds) {
     EXPECT_TRUE(SameBits(samples.noise[sorted], fixture.at("noise")[in_file]));
     EXPECT_TRUE(SameBits(samples.images[sorted], fixture.at("images")[in_file]));
   }
-  // The reference's noise of these seeds is this program's.
-  EXPECT_TRUE(SameBits(samples.noise, NoiseFor(data.seeds(), {3, 16, 16})));
+  // The reference's noise of these seeds is this program's, but for the last bits of LibTorch's logarithms
+  // and cosines, which differ between instruction sets.
+  EXPECT_TRUE(Close(samples.noise, NoiseFor(data.seeds(), {3, 16, 16}), 0, 1e-5));
   EXPECT_FALSE(samples.labels.defined());
   EXPECT_EQ(data.spec().model_sha256, "5");
   EXPECT_EQ(data.spec().solver, "");

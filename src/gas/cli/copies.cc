@@ -8,6 +8,7 @@
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/io/png.h"
+#include "gas/models/embedded.h"
 #include "gas/report/image_grid.h"
 
 namespace gas::cli {
@@ -28,7 +29,8 @@ std::vector<OptionRow> CopiesRows() {
        .flag = "--features",
        .type = OptType::kText,
        .def = "",
-       .help = "feature network made for the data, to compare in its features too [none]",
+       .help = "feature network made for the data, to compare in its features too: an embedded one or a path "
+               "[none]",
        .value = "FILE",
        .group = kGroup},
       {.key = "copies.draws",
@@ -75,10 +77,10 @@ void RunCopies(const CopiesOptions& options, const std::filesystem::path& out) {
 }
 
 Work PlanCopies(const Options& o) {
-  const CopiesOptions options = {.data = ReadImageData(o),
-                                 .samples = o.Text("copies.samples"),
-                                 .features = o.Text("copies.features"),
-                                 .draws = o.Int("copies.draws")};
+  CopiesOptions options = {
+      .data = ReadImageData(o), .samples = o.Text("copies.samples"), .draws = o.Int("copies.draws")};
+  const std::string& features = o.Text("copies.features");
+  if (!features.empty()) options.features = FeatureFile(features);
   return [options, out = std::filesystem::path(o.Text("copies.out"))] { RunCopies(options, out); };
 }
 

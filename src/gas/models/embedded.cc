@@ -3,13 +3,15 @@
 #include <cstdlib>
 
 #include "gas/core/error.h"
+#include "gas/io/file.h"
 
 namespace gas {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr EmbeddedModel kModels[] = {{"fashion", "fashion-features"}, {"mixture", ""}};
+constexpr EmbeddedModel kModels[] = {
+    {"fashion", "fashion-features"}, {"emoji", "emoji-features"}, {"mixture", ""}};
 constexpr const char* kSuffixes[] = {".safetensors", ".json"};
 
 std::vector<fs::path> ModelFolders() {
@@ -49,6 +51,10 @@ fs::path EmbeddedFile(const std::string& name) {
     }
   }
   Fail(Errc::kUnavailable, "embedded weights ", name, " not found, tried ", tried);
+}
+
+fs::path FeatureFile(const std::string& name_or_path) {
+  return LooksLikeFile(name_or_path) ? fs::path(name_or_path) : EmbeddedFile(name_or_path);
 }
 
 }  // namespace gas

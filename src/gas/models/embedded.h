@@ -24,6 +24,9 @@ std::vector<std::string> EmbeddedModelNames();
 // or in the source tree. Throws Error(kUnavailable) naming the places tried.
 std::filesystem::path EmbeddedFile(const std::string& name);
 
+// The file of a feature network given as an embedded one's name or a path. Throws as EmbeddedFile does.
+std::filesystem::path FeatureFile(const std::string& name_or_path);
+
 }  // namespace gas
 
 #endif  // GAS_MODELS_EMBEDDED_H_

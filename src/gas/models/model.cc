@@ -63,7 +63,7 @@ Tensor ImagesOf(const Model& model, const Tensor& states, int64_t batch) {
 fs::path FeatureFileOf(const ModelCard& card) {
   GAS_CHECK(!card.features.empty(), Errc::kBadOption, "model ", card.name,
             " names no feature network for its images");
-  return LooksLikeFile(card.features) ? fs::path(card.features) : EmbeddedFile(card.features);
+  return FeatureFile(card.features);
 }
 
 }  // namespace gas
