@@ -1,5 +1,7 @@
 #include "gas/models/model.h"
 
+#include <nlohmann/json.hpp>
+
 #include "gas/io/file.h"
 #include "gas/io/safetensors.h"
 #include "gas/models/edm/edm_family.h"
@@ -55,6 +57,35 @@ TEST_F(ModelFile, DenoiserIsTheNetworkSeenAsVp) {
       network->Denoise(x / at.alpha.to(torch::kFloat32), (at.sigma / at.alpha).to(torch::kFloat32),
                        edm::OneHotLabels(condition.labels, model.classes));
   EXPECT_TRUE(testing::Close(d, expected, 1e-5, 0));
+}
+
+// The same model in several files, named by their index. Its hash tells them all.
+TEST_F(ModelFile, OpensShards) {
+  edm::WriteEdmModel(path_, config_, weights_, {});
+  const Safetensors whole = ReadSafetensors(path_);
+  std::map<std::string, Tensor> parts[2];
+  nlohmann::json map;
+  for (const auto& [name, tensor] : whole.tensors) {
+    const size_t part = map.size() % 2;
+    parts[part][name] = tensor;
+    map[name] = std::to_string(part) + ".safetensors";
+  }
+  for (const size_t part : {0, 1}) {
+    WriteSafetensors(folder_ / (std::to_string(part) + ".safetensors"), parts[part], whole.metadata);
+  }
+  const std::filesystem::path index = folder_ / "tiny.safetensors.index.json";
+  WriteFile(index, nlohmann::json({{"weight_map", map}}).dump());
+  const Model expected = OpenModel(path_.string()), model = OpenModel(index.string());
+  const NoiseLevel at = LevelAt(*model.schedule, 0.4);
+  const Tensor x = StatesFor(config_.network, 2);
+  const Condition condition{torch::tensor({int64_t{0}, int64_t{-1}})};
+  EXPECT_TRUE(testing::SameBits(model.denoiser->Predict(x, at, condition),
+                                expected.denoiser->Predict(x, at, condition)));
+  EXPECT_NE(model.sha256, expected.sha256);
+
+  parts[1].begin()->second.add_(1);
+  WriteSafetensors(folder_ / "1.safetensors", parts[1], whole.metadata);
+  EXPECT_NE(OpenModel(index.string()).sha256, model.sha256);
 }
 
 // The filter is in the weights and in the configuration, and both must say the same.

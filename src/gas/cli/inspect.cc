@@ -87,7 +87,7 @@ void RunInspect(const std::string& name, const std::string& config, bool json) {
   std::optional<ModelFiles> files;
   if (!folder) files.emplace(FindEmbeddedModel(name) ? EmbeddedFile(name).string() : name);
   const bool model = files && IsModel(*files);
-  const bool solver = files && !model && name.ends_with(".json");
+  const bool solver = files && !model && files->tensors() == nullptr && name.ends_with(".json");
   GAS_CHECK(!json || solver, Errc::kBadOption, "gas inspect --json: ", name,
             " is no solver file, its name must end in .json");
   GAS_CHECK(config.empty() || model, Errc::kBadOption, "model.config = ", config, ", must not be given for ",

@@ -7,6 +7,7 @@
 #include "gas/io/file.h"
 #include "gas/io/json.h"
 #include "gas/io/mapped_safetensors.h"
+#include "gas/io/sharded_safetensors.h"
 #include "gas/io/torch_formats.h"
 #include "gas/io/torch_tensors.h"
 #include "gas/io/zip.h"
@@ -63,6 +64,11 @@ ModelFiles::ModelFiles(const std::string& name) : name_(name) {
     const Bytes bytes = ReadFile(path_, kMaxJsonBytes);
     json_ = ParseJsonOrNone({bytes.data(), bytes.size()});
   }
+  if (json_ && IsShardIndex(*json_)) {
+    const auto sharded = std::make_shared<ShardedSafetensors>(path_, *json_);
+    shards_ = sharded->shards();
+    tensors_ = sharded;
+  }
   if (LooksLikeZip(head_)) entries_ = NamesInArchive(path_);
   if (LooksLikePickle(head_) || IsTorchArchive(entries_)) OpenTorchFile();
 }
@@ -77,8 +83,14 @@ bool ModelFiles::HasJsonEntry(const char* key) const {
   return json_ && json_->is_object() && json_->contains(key);
 }
 
-std::string Sha256With(const std::filesystem::path& weights, std::string_view configuration) {
-  return Sha256(Sha256OfFile(weights) + std::string(configuration));
+std::string ModelFiles::Sha256() const {
+  std::string hash = Sha256OfFile(path_);
+  for (const std::filesystem::path& shard : shards_) hash = Sha256With(hash, Sha256OfFile(shard));
+  return hash;
+}
+
+std::string Sha256With(const std::string& weights_sha256, std::string_view configuration) {
+  return gas::Sha256(weights_sha256 + std::string(configuration));
 }
 
 std::string ModelFiles::Metadata(const std::string& key) const {

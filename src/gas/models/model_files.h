@@ -34,8 +34,8 @@ class ModelFiles {
   const std::string& head() const { return head_; }
   static constexpr size_t kHeadBytes = 4096;
   static constexpr uint64_t kMaxJsonBytes = uint64_t{1} << 28;  // a larger JSON file is refused
-  // The tensors of a file that holds nothing else: safetensors, or PyTorch's with a state dict. Null for
-  // others.
+  // The tensors of a file that holds nothing else: safetensors, the index of several such files, or PyTorch's
+  // with a state dict. Null for others.
   const TensorFile* tensors() const { return tensors_.get(); }
   // The values of a file of PyTorch's. Null for others, TorchScript archives among them.
   const std::shared_ptr<const TorchFile>& torch() const { return torch_; }
@@ -47,6 +47,8 @@ class ModelFiles {
   const std::vector<std::string>& entries() const { return entries_; }
   // The value of a key of its metadata; "" if there is none.
   std::string Metadata(const std::string& key) const;
+  // Of the file, and of the shards where it is their index. Reads all of them.
+  std::string Sha256() const;
 
  private:
   void OpenTorchFile();
@@ -54,6 +56,7 @@ class ModelFiles {
   std::string name_, command_, head_;
   std::filesystem::path path_;
   std::shared_ptr<const TensorFile> tensors_;
+  std::vector<std::filesystem::path> shards_;  // of which the file is the index
   std::shared_ptr<const TorchFile> torch_;
   std::optional<nlohmann::json> json_;
   std::vector<std::string> entries_;
@@ -61,7 +64,7 @@ class ModelFiles {
 
 // The hash of a model that a file of weights does not say whole: it changes with the file, and with the
 // configuration beside it, which makes another network of the same weights.
-std::string Sha256With(const std::filesystem::path& weights, std::string_view configuration);
+std::string Sha256With(const std::string& weights_sha256, std::string_view configuration);
 
 }  // namespace gas
 

@@ -67,7 +67,7 @@ Model OpenAdm(const ModelFiles& files, const ModelOptions& options) {
   const std::shared_ptr<UNet> network = NetworkOf(files, config, options.device);
   const int64_t classes = config.network.num_classes;
   Model model;
-  model.sha256 = Sha256With(files.path(), FlagsOf(config).dump());
+  model.sha256 = Sha256With(files.Sha256(), FlagsOf(config).dump());
   model.shape = {config.network.in_channels, config.image_size, config.image_size};
   model.classes = classes;
   model.parameters = nn::ParameterCount(*network);

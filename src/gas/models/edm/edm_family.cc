@@ -84,7 +84,7 @@ Model OpenEdm(const ModelFiles& files, const ModelOptions& options) {
   const std::shared_ptr<Precond> network = NetworkOf(files, config, options.device);
   const UNetConfig& c = config.network;
   Model model;
-  model.sha256 = Sha256OfFile(files.path());
+  model.sha256 = files.Sha256();
   model.schedule = EdmAsVpSchedule(options.t_eps.value_or(kDefaultTEps), config.sigma_min, config.sigma_max);
   model.shape = {c.in_channels, c.img_resolution, c.img_resolution};
   model.classes = c.label_dim;

@@ -142,7 +142,7 @@ Model OpenLdm(const ModelFiles& files, const ModelOptions& options) {
   const Networks networks = NetworksOf(weights, config, yaml.string(), options.device);
 
   Model model;
-  model.sha256 = Sha256With(files.path(), configuration.dump());
+  model.sha256 = Sha256With(files.Sha256(), configuration.dump());
   model.schedule = ScheduleOf(weights, config, files.name());
   model.shape = {config.channels, config.image_size, config.image_size};
   SetNetwork(model, config, networks, options);

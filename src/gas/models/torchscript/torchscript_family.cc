@@ -88,7 +88,7 @@ Model OpenTorchScript(const ModelFiles& files, const ModelOptions& options) {
   const auto module = OpenScriptModule(parts.module, options.device);
   Model model;
   model.name = card.facts.name;
-  model.sha256 = Sha256With(parts.module, parts.card);
+  model.sha256 = Sha256With(Sha256OfFile(parts.module), parts.card);
   model.schedule = card.facts.schedule;
   model.shape = card.facts.shape;
   model.classes = card.facts.classes;
