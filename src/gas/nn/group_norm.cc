@@ -43,7 +43,7 @@ inline float Sigmoid(float v) { return 1.0f / (1.0f + FastExp(-v)); }
 
 // first[c] = sum over positions of u, second[c] = sum of u * v; of u - u[0][c] and v - v[0][c] if they are
 // centred. Short float sums are collected in double. Inlined, so that each caller's instructions are its own.
-template <bool kCentred>
+template <bool Centred>
 [[gnu::always_inline]] inline void SumOverPositions(const float* u, const float* v, int64_t positions,
                                                     int64_t channels, float* scratch, double* first,
                                                     double* second) {
@@ -59,8 +59,8 @@ template <bool kCentred>
       const float* up = u + p * channels;
       const float* vp = v + p * channels;
       for (int64_t c = 0; c < channels; ++c) {
-        const float of_u = kCentred ? up[c] - u[c] : up[c];
-        const float of_v = kCentred ? vp[c] - v[c] : vp[c];
+        const float of_u = Centred ? up[c] - u[c] : up[c];
+        const float of_v = Centred ? vp[c] - v[c] : vp[c];
         a[c] += of_u;
         b[c] += of_u * of_v;
       }

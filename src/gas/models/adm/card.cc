@@ -131,8 +131,8 @@ std::vector<int64_t> AttentionFactors(const std::string& what, const Json& value
 // A flag that the weights show too.
 void CheckSeen(const std::string& what, const std::string& name, const Json& value, const AdmConfig& config) {
   const Json in_weights = SeenFlags(config).at(name);
-  // Empty: guided-diffusion's own multipliers for the image size.
-  if (name == "channel_mult" && value == "") return;
+  const Json of_image_size = "";  // guided-diffusion's own multipliers
+  if (name == "channel_mult" && value == of_image_size) return;
   const bool agrees = name == "attention_resolutions"
                           ? AttentionFactors(what, value, config) == config.network.attention_resolutions
                           : value == in_weights;

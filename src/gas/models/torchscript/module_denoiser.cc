@@ -36,11 +36,11 @@ void CheckInputs(const std::string& name, const std::vector<ModuleArgument>& arg
     return std::any_of(inputs.begin(), inputs.end(),
                        [&](const auto& input) { return input.first == argument; });
   };
-  for (const auto& [argument, input] : inputs) {
+  for (const auto& input : inputs) {
     const bool known = std::any_of(arguments.begin(), arguments.end(),
-                                   [&](const ModuleArgument& a) { return a.name == argument; });
-    GAS_CHECK(known, Errc::kBadFile, name, ": the card gives ", kModuleInputNames.NameOf(input), " to ",
-              argument, ", and its forward takes ", NamesIn(arguments));
+                                   [&](const ModuleArgument& a) { return a.name == input.first; });
+    GAS_CHECK(known, Errc::kBadFile, name, ": the card gives ", kModuleInputNames.NameOf(input.second),
+              " to ", input.first, ", and its forward takes ", NamesIn(arguments));
   }
   for (const ModuleArgument& argument : arguments) {
     GAS_CHECK(argument.has_default || given(argument.name), Errc::kBadFile, name, ": its forward takes ",
