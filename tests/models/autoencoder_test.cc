@@ -30,8 +30,8 @@ Json FirstStageOf(const std::filesystem::path& yaml) {
 }
 
 std::string WithoutPrefix(const std::string& name) {
-  constexpr std::string_view prefix = "first_stage_model.";
-  return name.starts_with(prefix) ? name.substr(prefix.size()) : "";
+  constexpr std::string_view kPrefix = "first_stage_model.";
+  return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : "";
 }
 
 std::shared_ptr<Autoencoder> Load(const AutoencoderConfig& config, const TensorFile& file) {
