@@ -54,7 +54,6 @@ function(gas_add_libraries layers_file)
   endforeach()
   set_source_files_properties(${GAS_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_link_libraries(gas_io PUBLIC PNG::PNG ZLIB::ZLIB OpenSSL::Crypto yaml-cpp)
-  target_link_libraries(gas_fit PUBLIC NLopt::nlopt)
   target_link_libraries(gas_cli PUBLIC CLI11::CLI11 ${CMAKE_DL_LIBS})
   target_compile_definitions(gas_cli PRIVATE GAS_VERSION="${PROJECT_VERSION}")
   # The weights of the source tree, so that a program runs where it was built.

@@ -12,8 +12,10 @@ class FitRun : public ::testing::Test {
  protected:
   FitRunOptions Options(std::vector<int64_t> nfe) {
     const auto open = [](double guidance) { return OpenModel("mixture", {.guidance = guidance}); };
-    FitRunOptions options{
-        .trajectories = MadeByTheRun{.open_model = open}, .sizes = kSizes, .nfe = std::move(nfe)};
+    FitRunOptions options{.trajectories = MadeByTheRun{.open_model = open},
+                          .sizes = kSizes,
+                          .nfe = std::move(nfe),
+                          .budget = 0};
     options.folder = folder_.path();
     return options;
   }
@@ -27,7 +29,7 @@ class FitRun : public ::testing::Test {
     return tables;
   }
 
-  static constexpr FitSizes kSizes{.training = 16, .held_out = 8, .search = 8, .batch = 16};
+  static constexpr FitSizes kSizes{.training = 16, .held_out = 8, .batch = 16};
   testing::TempFolder folder_{"fit_run"};
 };
 
@@ -60,10 +62,10 @@ TEST_F(FitRun, RefusesTheFileOfAnotherFitAndChangesNothing) {
   const auto at_once = [&](const std::function<void(FitRunOptions&)>& change, const char* message) {
     EXPECT_EQ(expect_refused(change, message), 0) << message;
   };
-  at_once([](FitRunOptions& o) { o.solver.budget = 1000; },
+  at_once([](FitRunOptions& o) { o.budget = 1000; },
           "has tables fitted with fit.budget = 0, this run has 1000; choose another folder");
   at_once([](FitRunOptions& o) { o.sizes.training = 24; }, "fit.trajectories = 16, this run has 24");
-  at_once([](FitRunOptions& o) { o.solver.grid = "edm"; }, "student.grid = \"logsnr\", this run has \"edm\"");
+  at_once([](FitRunOptions& o) { o.solver.grid = "edm"; }, "student.grid = \"auto\", this run has \"edm\"");
   at_once([](FitRunOptions& o) { o.loss = "l1"; }, "fit.loss = \"l2\", this run has \"l1\"");
   // The model has to be opened for these.
   expect_refused(
@@ -112,7 +114,7 @@ TEST_F(FitRun, CountsEveryEvaluation) {
     std::shared_ptr<Counting> counting;
     FitRunOptions options = Options({3});
     options.folder = folder.path();
-    options.solver.budget = budget;
+    options.budget = budget;
     options.trajectories = MadeByTheRun{[&](double) {
                                           Model model = OpenModel("mixture");
                                           counting = std::make_shared<Counting>(model.denoiser);
@@ -122,40 +124,46 @@ TEST_F(FitRun, CountsEveryEvaluation) {
                                         {1}};
     const FitRunResult result = RunFit(options);
     const nlohmann::json& provenance = result.file.at(3).provenance;
-    EXPECT_EQ(
-        provenance["network_evaluations"].get<int64_t>() + provenance["teacher_evaluations"].get<int64_t>(),
-        counting->count());
-    // One sample's evaluations of a fit without a search: 16 to fit, 8 held out for it and for DPM-Solver++.
+    EXPECT_EQ(provenance["network_evaluations"].get<int64_t>() +
+                  provenance["held_out_evaluations"].get<int64_t>() +
+                  provenance["teacher_evaluations"].get<int64_t>(),
+              counting->count());
+    // Without a search: 16 to fit, 8 held out for the fit and for DPM-Solver++.
     if (budget == 0) {
-      EXPECT_EQ(provenance["network_evaluations"], 3 * (16 + 2 * 8));
+      EXPECT_EQ(provenance["network_evaluations"], 3 * 16);
+      EXPECT_EQ(provenance["held_out_evaluations"], 3 * 2 * 8);
     }
   }
 }
 
 TEST_F(FitRun, ABudgetTooSmallToSearchIsAnErrorBeforeAnyWork) {
   FitRunOptions options = Options({3});
-  options.solver.budget = 3 * 3 * 8 - 1;
+  options.budget = 47;
   FitRunHooks hooks;
   hooks.samples = [](int64_t, int64_t) { ADD_FAILURE() << "the teacher has run"; };
   EXPECT_ERROR(RunFit(options, hooks), Errc::kBadOption,
-               "fit.budget = 71, must be 0, or at least 72 to search for 3 evaluations with 8 trajectories");
+               "fit.budget = 47, must be 0, or at least 48 to search for 3 evaluations");
 }
 
-// What a search spends is within its budget, from the least on; the rest are fits to all and held-out errors.
-TEST_F(FitRun, ASearchKeepsToItsBudget) {
-  for (const int64_t budget : {72, 100, 500, 3000}) {
-    const testing::TempFolder folder("fit_run_budget");
+// The budget of an effort is its share of what the teacher cost, 20 evaluations of 24 samples here, or what a
+// search needs at least; what is told on the way keeps to it.
+TEST_F(FitRun, AnEffortIsAShareOfTheTeacher) {
+  for (const FitEffort effort : {FitEffort::kQuick, FitEffort::kStandard, FitEffort::kThorough}) {
+    const testing::TempFolder folder("fit_run_effort");
     FitRunOptions options = Options({3});
     options.folder = folder.path();
-    options.solver.budget = budget;
-    int64_t most = 0;
+    options.budget = effort;
+    int64_t told = 0, budget = 0;
     FitRunHooks hooks;
-    hooks.search = [&](int64_t, int64_t spent, double) { most = std::max(most, spent); };
-    const FittedSolver found = RunFit(options, hooks).parts[0].solver;
-    int64_t spent = 3 * 8;  // the rows at the searched times, which belong to no stage
-    for (const SearchStage& stage : found.stages) spent += stage.evaluations;
-    EXPECT_LE(spent, budget);
-    EXPECT_LE(most, budget);
+    hooks.search = [&](const SearchProgress& at) {
+      told = std::max(told, at.spent);
+      budget = at.budget;
+    };
+    const FitRunResult result = RunFit(options, hooks);
+    EXPECT_EQ(budget, std::max<int64_t>(48, static_cast<int64_t>(ShareOfTeacher(effort) * 480)));
+    EXPECT_LE(told, budget);
+    EXPECT_LE(result.parts[0].solver.evaluations, budget);
+    EXPECT_EQ(result.file.at(3).provenance["fit"]["fit.budget"], kFitEffortNames.NameOf(effort));
   }
 }
 

@@ -41,9 +41,10 @@ class InterruptedFit : public ::testing::Test {
     model.t_eps = testing::kTEps;
     const auto open = [model](double) { return model; };
     FitRunOptions run{.trajectories = MadeByTheRun{open, {1}},
-                      .sizes = {.training = 16, .held_out = 8, .search = 8, .batch = 8},
+                      .sizes = {.training = 16, .held_out = 8, .batch = 8},
                       .nfe = {2, 3},
-                      .solver = {.budget = 2000},
+                      .budget = 4000,
+                      .bands = 1,
                       .folder = folder.path()};
     return run;
   }
@@ -112,8 +113,8 @@ TEST_F(InterruptedFit, WhatAnotherRunHasLeftIsRefusedByName) {
   };
   const auto before = files();
   FitRunOptions options = Options(folder);
-  options.solver.budget = 4000;
-  EXPECT_ERROR(RunFit(options), Errc::kBadFile, "was made with fit.budget = 2000, this run has 4000");
+  options.budget = 5000;
+  EXPECT_ERROR(RunFit(options), Errc::kBadFile, "was made with fit.budget = 4000, this run has 5000");
   options = Options(folder);
   options.bands = 2;
   EXPECT_ERROR(RunFit(options), Errc::kBadFile, "was made with fit.bands = 1, this run has 2");

@@ -40,7 +40,7 @@ TEST(FitNotFinite, TheBaselineNamesTrajectoryAndStep) {
   // The largest of the held-out noises is the one that breaks.
   const Tensor first = testing::NoiseOf(5000, 8, {1, 2, 2}).flatten(1).select(1, 0);
   const double bound = std::get<0>(first.topk(2))[1].item<double>();
-  const FitSources sources{sound, sound, Broken(held_out, bound)};
+  const FitSources sources{sound, Broken(held_out, bound)};
   EXPECT_ERROR(FitSolver({.nfe = 3, .t_eps = kTEps}, schedule, sources), Errc::kNumeric,
                "nfe = 3: the distance to the teacher on held-out trajectories is not finite, first in the "
                "prediction of step 0 of 3 of trajectory " +

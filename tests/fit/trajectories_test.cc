@@ -85,20 +85,22 @@ TEST(TrajectorySource, KnowsItsCountWithoutReading) {
   int64_t reads = 0;
   const TrajectorySource whole = Numbered(PieceSizes(20, 8), 0, &reads);
   const TrajectorySource joined = Joined({whole, Numbered({2, 1}, 100, &reads)});
-  const TrajectorySource thinned = Thinned(joined, 2);
+  const TrajectorySource part = PartOf(joined, 10);  // of pieces 0, 1 and 3 of 5, the last of which is small
   EXPECT_EQ(whole.count(), 20);
   EXPECT_EQ(joined.count(), 23);
   EXPECT_EQ(joined.sizes, (std::vector<int64_t>{8, 8, 4, 2, 1}));
-  EXPECT_EQ(thinned.sizes, (std::vector<int64_t>{8, 4}));  // pieces 0 and 2 of 5
+  EXPECT_EQ(part.sizes, (std::vector<int64_t>{3, 3, 2}));
+  EXPECT_EQ(PartOf(whole, 20).sizes, whole.sizes);
+  EXPECT_EQ(PartOf(whole, 2).sizes, (std::vector<int64_t>{1, 1}));
   EXPECT_EQ(reads, 0);
   EXPECT_EQ(joined.read(3).noise[1].item<double>(), 101);
-  EXPECT_EQ(thinned.read(1).noise[0].item<double>(), 16);
-  for (const TrajectorySource& source : {whole, joined, thinned}) {
+  EXPECT_EQ(part.read(1).noise[0].item<double>(), 8);
+  for (const TrajectorySource& source : {whole, joined, part}) {
     for (int64_t piece = 0; piece < source.pieces(); ++piece) {
       EXPECT_EQ(source.read(piece).noise.size(0), source.sizes[piece]);
     }
   }
-  EXPECT_ERROR(Thinned(whole, 4), Errc::kInternal, "thinned to 4 pieces of 3");
+  EXPECT_ERROR(PartOf(whole, 0), Errc::kInternal, "a part of 0 trajectories");
 }
 
 }  // namespace

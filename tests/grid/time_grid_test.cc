@@ -99,6 +99,16 @@ TEST(TimeGrid, EdmFormula) {
   }
 }
 
+TEST(TimeGrid, EdmTakesAnotherRho) {
+  const SchedulePtr schedule = VeSchedule();
+  EXPECT_TRUE(torch::equal(MakeGrid("edm-7", *schedule, 5, 0.002), MakeGrid("edm", *schedule, 5, 0.002)));
+  // With rho 1 the steps are equal in sigma, which is the time of this schedule.
+  EXPECT_TRUE(torch::allclose(MakeGrid("edm-1", *schedule, 5, 0.002),
+                              MakeGrid("uniform", *schedule, 5, 0.002), 1e-12, 0));
+  EXPECT_ERROR(MakeGrid("edm-0", *schedule, 5, 0.002), Errc::kBadOption, "rho must be a number in [1, 1000]");
+  EXPECT_ERROR(MakeGrid("edm-x", *schedule, 5, 0.002), Errc::kBadOption, "grid edm-x");
+}
+
 TEST(TimeGrid, ListsAreTakenAsTheyAre) {
   const SchedulePtr schedule = VpLinearSchedule();
   const Tensor grid = MakeGrid("1, 0.625,0.25 ,1e-3", *schedule, 3, 0.5);

@@ -98,7 +98,7 @@ const std::vector<BreakableRun>& BreakableRuns() {
         "--batch", "8", "--out", "out"}},
       {"fit",
        {"fit", "--model", "mixture", "--nfe", "2,3", "--trajectories", "16", "--held-out", "8",
-        "--search-samples", "8", "--batch", "8", "--budget", "1200", "--out", "out"}},
+        "--batch", "8", "--budget", "4000", "--out", "out"}},
       {"train",
        {"train", "--model", "mixture", "--teacher", "data/teacher", "--nfe", "2,3", "--held-out", "8",
         "--batch", "4", "--iterations", "40", "--checkpoint-every", "5", "--out", "out"}},

@@ -1,3 +1,4 @@
+#include <charconv>
 #include <iostream>
 
 #include <fmt/format.h>
@@ -15,6 +16,9 @@
 
 namespace gas::cli {
 namespace {
+
+// What an option says that leaves the choice to the fit.
+constexpr const char* kAuto = "auto";
 
 // What the last row minimises. Not all of DistanceNames: an objective has to be a sum of squares, and cheap
 // enough for differences.
@@ -74,44 +78,49 @@ std::vector<OptionRow> FitSolverRows() {
       {.key = "student.grid",
        .flag = "--grid",
        .type = OptType::kText,
-       .def = FitSolverOptions{}.grid,
-       .help = "time grid (gas grids), where a search begins",
+       .def = kAuto,
+       .help = "time grid (gas grids) from which times are fitted; auto: the best of several",
        .value = "GRID"},
       {.key = "fit.bands",
        .flag = "--bands",
-       .type = OptType::kInt,
-       .def = "1",
-       .min = 1,
-       .max = 1000,
-       .help = "frequency bands with coefficients of their own, 1 for a scalar table"},
+       .type = OptType::kText,
+       .def = kAuto,
+       .help = "frequency bands with coefficients of their own, 1 for a scalar table; auto: what is best",
+       .value = "COUNT"},
       {.key = "fit.start",
        .flag = "--start",
        .type = OptType::kText,
-       .def = "1",
-       .help = "time of the first evaluation, after a spectral jump from pure noise; 1 for no jump, or auto",
+       .def = kAuto,
+       .help =
+           "time of the first evaluation, after a spectral jump from pure noise; 1: no jump; auto: where it "
+           "helps",
        .value = "TIME"},
   };
 }
 
-// How its times are searched.
+// How much is spent on it.
 std::vector<OptionRow> FitSearchRows() {
   return {
+      {.key = "fit.effort",
+       .flag = "--effort",
+       .type = OptType::kChoice,
+       .def = DefaultOf(kFitEffortNames.NameOf(FitEffort::kStandard)),
+       .help =
+           fmt::format("what the fit may cost for each nfe, held-out errors apart: {}, {} or {} times its "
+                       "teacher's evaluations",
+                       ShareOfTeacher(FitEffort::kQuick), ShareOfTeacher(FitEffort::kStandard),
+                       ShareOfTeacher(FitEffort::kThorough)),
+       .choices = kFitEffortNames.choices(),
+       .only = "without --budget"},
       {.key = "fit.budget",
        .flag = "--budget",
        .type = OptType::kInt,
-       .def = DefaultOf(FitSolverOptions{}.budget),
+       .def = "",
        .min = 0,
        .max = 1e15,
-       .help = "network evaluations of one sample each that the search may spend for each nfe, at least 3 x "
-               "nfe x --search-samples; 0 for no search"},
-      {.key = "fit.search_samples",
-       .flag = "--search-samples",
-       .type = OptType::kInt,
-       .def = DefaultOf(FitSizes{}.search),
-       .min = 8,
-       .max = 1e7,
-       .help = "trajectories that the search begins with; it ends with all if the budget allows",
-       .only = "with --budget"},
+       .help =
+           "the same as a number of network evaluations of one sample each, at least 16 x nfe; 0: a fit of a "
+           "scalar table from pure noise on the grid logsnr where nothing else is said, and no search"},
       {.key = "fit.history",
        .flag = "--history",
        .type = OptType::kInt,
@@ -198,8 +207,10 @@ std::vector<double> GuidanceScales(const std::string& text) {
 // "auto", or a time. 1 is the start of every schedule whose time is not sigma, and means no jump in any.
 void ReadStart(const Options& o, FitSolverOptions& fit) {
   const std::string& text = o.Text("fit.start");
-  if (text == "auto") {
-    fit.search_start = true;
+  if (text == kAuto) {
+    // A list of times says itself where it begins.
+    const bool list = fit.grid && fit.grid->find(',') != fit.grid->npos;
+    fit.search_start = !list;
     return;
   }
   char* end = nullptr;
@@ -208,15 +219,31 @@ void ReadStart(const Options& o, FitSolverOptions& fit) {
   if (time != 1.0) fit.start = time;
 }
 
+std::optional<int64_t> ReadBands(const Options& o) {
+  constexpr int64_t kMostBands = 1000;
+  const std::string& text = o.Text("fit.bands");
+  if (text == kAuto) return {};
+  int64_t bands = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bands);
+  const bool number = error == std::errc() && end == text.data() + text.size();
+  GAS_CHECK(number && bands >= 1 && bands <= kMostBands, Errc::kBadOption, "fit.bands = ", text,
+            ", must be auto, or in [1, ", kMostBands, "]");
+  return bands;
+}
+
 FitSolverOptions ReadSolverOptions(const Options& o, bool bfloat16) {
-  FitSolverOptions fit{.grid = ReadGrid(o, "student.grid"),
-                       .budget = o.Int("fit.budget"),
-                       .fit = {.history = o.Int("fit.history"),
+  FitSolverOptions fit{.fit = {.history = o.Int("fit.history"),
                                .preserve_constant = o.Flag("fit.preserve_constant"),
                                .equal_trajectories = o.Flag("fit.equal_trajectories")}};
+  if (o.Text("student.grid") != kAuto) fit.grid = ReadGrid(o, "student.grid");
   if (bfloat16) fit.step = kBfloat16Step;
   ReadStart(o, fit);
   return fit;
+}
+
+std::variant<FitEffort, int64_t> ReadBudget(const Options& o) {
+  if (const std::optional<int64_t> budget = o.OptionalInt("fit.budget")) return *budget;
+  return o.Enum("fit.effort", kFitEffortNames);
 }
 
 std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o, ModelRequest model) {
@@ -254,47 +281,62 @@ FitRunOptions ReadFitOptions(const Options& o) {
                               .held_out = o.Int("fit.held_out"),
                               .batch = o.Int("fit.batch")},
                     .nfe = o.IntList("student.nfe"),
-                    .bands = o.Int("fit.bands"),
+                    .budget = ReadBudget(o),
+                    .bands = ReadBands(o),
                     .solver = ReadSolverOptions(o, model.options.bfloat16),
                     .objective_of = [loss](const ModelCard& card) { return MakeObjective(loss, card); },
                     .loss = o.Text("fit.loss"),
                     .dtype = o.Text("run.dtype"),
                     .folder = o.Text("fit.out")};
-  if (run.solver.budget > 0) run.sizes.search = o.Int("fit.search_samples");
   return run;
 }
 
-// Progress lines, one after another: of the trajectories, then of each search.
+// Progress lines, one after another: of the trajectories, then of each step of the search, whose end is a
+// line that stays.
 class FitProgress {
  public:
   void Samples(int64_t done, int64_t total) {
     if (!samples_) samples_.emplace("teacher", "samples", total);
     samples_->Update(done);
   }
-  void Search(int64_t nfe, int64_t spent, int64_t budget, double best) {
+  void Search(const SearchProgress& at) {
     samples_.reset();
-    if (!search_) search_.emplace("fit-" + std::to_string(nfe), "evaluations", std::max<int64_t>(1, budget));
-    search_->Update(std::min(spent, budget), "best " + DistanceText(best));
+    if (at.what != now_.what) PrintStep();
+    now_ = at;
+    if (!search_) search_.emplace(fmt::format("fit-{}", at.nfe), "evaluations", at.budget);
+    search_->Update(std::min(at.spent, at.budget), at.what);
   }
   // Leaves the terminal on a fresh line.
   void End() {
+    PrintStep();
+    now_ = {};
     samples_.reset();
     search_.reset();
   }
 
  private:
+  void PrintStep() {
+    if (now_.what.empty()) return;
+    search_.reset();
+    std::cout << fmt::format("fit-{}: {}: {} after {} evaluations\n", now_.nfe, now_.what,
+                             DistanceText(now_.best), now_.spent)
+              << std::flush;
+  }
+
   std::optional<Progress> samples_, search_;
+  SearchProgress now_;
 };
 
-void Print(const FitRunPart& part, const std::string& grid) {
+void Print(const FitRunPart& part) {
   const FittedSolver& found = part.solver;
-  std::cout << fmt::format(
-                   "fit-{}: held-out distance {}, {:.3f} of dpmpp-3m on {}; start at t = {:.4g}{}; {} "
-                   "network evaluations, {:.1f} s\n",
-                   part.nfe, DistanceText(found.held_out), found.held_out / found.base_held_out, grid,
-                   found.fit.table.t[0].item<double>(), found.searched ? ", searched times" : "",
-                   found.evaluations, part.seconds)
-            << std::flush;
+  std::cout
+      << fmt::format(
+             "fit-{}: held-out distance {}, {:.3f} of dpmpp-3m on the same grid; {}{}; lint: {}; {} network "
+             "evaluations and {} of held-out errors, {:.1f} s\n",
+             part.nfe, DistanceText(found.held_out), found.held_out / found.base_held_out, found.shape,
+             found.refined ? ", all numbers refined" : "", LintVerdictName(found.lint), found.evaluations,
+             found.held_out_evaluations, part.seconds)
+      << std::flush;
 }
 
 void RunAndPrint(FitRunOptions run, const Options& o) {
@@ -302,12 +344,10 @@ void RunAndPrint(FitRunOptions run, const Options& o) {
   FitProgress progress;
   FitRunHooks hooks;
   hooks.samples = [&](int64_t done, int64_t total) { progress.Samples(done, total); };
-  hooks.search = [&](int64_t nfe, int64_t spent, double best) {
-    progress.Search(nfe, spent, run.solver.budget, best);
-  };
+  hooks.search = [&](const SearchProgress& at) { progress.Search(at); };
   hooks.fitted = [&](const FitRunPart& part) {
     progress.End();
-    Print(part, run.solver.grid);
+    Print(part);
   };
   std::cout << RunFit(run, hooks).path.string() << '\n';
 }
@@ -321,7 +361,7 @@ Work PlanFit(const Options& o) {
 Verb FitVerb() {
   return {"fit",
           "Fits a solver in closed form: seconds, no backpropagation, any network that can be called.",
-          "gas fit --model fashion --nfe 3,4,5,6,8,10 --bands 25 --start auto --out runs/fit",
+          "gas fit --model fashion --nfe 3,4,5,6,8,10 --out runs/fit",
           FitRows(),
           PlanFit,
           kSameCommandGoesOn};

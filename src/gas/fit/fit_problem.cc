@@ -15,22 +15,18 @@ constexpr int64_t kLeastTrajectories = 8;
 // Gives samples [begin, end) as trajectories.
 using SourceOfRange = std::function<TrajectorySource(int64_t begin, int64_t end)>;
 
-// The three parts of `count` samples; those held out lie at their end.
+// The two parts of `count` samples; those held out lie at their end.
 FitSources PartsOf(const SourceOfRange& source, int64_t count, const FitSizes& sizes) {
-  return {.training = source(0, sizes.training),
-          .search = source(0, sizes.search),
-          .held_out = source(count - sizes.held_out, count)};
+  return {.training = source(0, sizes.training), .held_out = source(count - sizes.held_out, count)};
 }
 
 FitSources Joined(const std::vector<FitSources>& all) {
-  std::vector<TrajectorySource> training, search, held_out;
+  std::vector<TrajectorySource> training, held_out;
   for (const FitSources& sources : all) {
     training.push_back(sources.training);
-    search.push_back(sources.search);
     held_out.push_back(sources.held_out);
   }
-  return {
-      .training = gas::Joined(training), .search = gas::Joined(search), .held_out = gas::Joined(held_out)};
+  return {.training = gas::Joined(training), .held_out = gas::Joined(held_out)};
 }
 
 // The parts of samples in memory, [training, held out], that `table` made of these seeds.
@@ -55,7 +51,6 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
   GAS_CHECK(sizes.training >= kLeastTrajectories, Errc::kBadOption, "fit.held_out = ", sizes.held_out,
             " leaves ", sizes.training, " of ", data->size(), " trajectories in ", folder,
             ", must leave at least ", kLeastTrajectories);
-  sizes.search = std::min(sizes.search, sizes.training);
   const TeacherSpec& spec = data->spec();
   FitProblem problem{.models = {model},
                      .guidance = {spec.guidance},
@@ -64,6 +59,7 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
                      .teacher = spec.ToJson(),
                      .data = data};
   if (spec.states) {
+    problem.teacher_cost = (data->times(*model.schedule).size(0) - 1) * (sizes.training + sizes.held_out);
     const auto source = [&](int64_t begin, int64_t end) {
       return SourceOf(*data, model, begin, end, sizes.batch);
     };
@@ -80,6 +76,7 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
     if (progress) progress(done, count);
   });
   problem.teacher_evaluations = table.nfe() * count;
+  problem.teacher_cost = problem.teacher_evaluations;
   return problem;
 }
 
@@ -88,8 +85,7 @@ FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open,
                           const SamplesDone& progress, const MakeSamples& make) {
   const int64_t scales = static_cast<int64_t>(guidance.size());
   const auto share = [&](int64_t count) { return (count + scales - 1) / scales; };
-  FitSizes sizes{share(asked.training), share(asked.held_out), share(asked.search), asked.batch};
-  sizes.search = std::min(sizes.search, sizes.training);
+  const FitSizes sizes{share(asked.training), share(asked.held_out), asked.batch};
   const int64_t count = sizes.training + sizes.held_out;
   FitProblem problem{.models = {}, .guidance = guidance, .sources = {}};
   std::vector<FitSources> sources;
@@ -115,6 +111,7 @@ FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open,
   problem.sources = Joined(sources);
   problem.t_eps = problem.models[0].t_eps;
   problem.teacher_evaluations = kTeacherNfe * count * scales;
+  problem.teacher_cost = problem.teacher_evaluations;
   problem.teacher = {{"model", problem.models[0].name},
                      {"solver", kTeacherSolver},
                      {"grid", kTeacherGrid},

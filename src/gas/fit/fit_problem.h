@@ -17,7 +17,7 @@
 namespace gas {
 
 struct FitSizes {
-  int64_t training = 256, held_out = 64, search = 64;  // trajectories; search is a part of training
+  int64_t training = 768, held_out = 64;  // trajectories
   int64_t batch = 64;
 };
 
@@ -28,6 +28,7 @@ struct FitProblem {
   FitSources sources;
   nlohmann::json teacher;                   // for the provenance
   int64_t teacher_evaluations = 0;          // spent now, each of one sample
+  int64_t teacher_cost = 0;                 // what the trajectories took, now or earlier
   std::shared_ptr<const TeacherData> data;  // what the sources read from; null for samples made now
 };
 

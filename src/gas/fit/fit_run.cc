@@ -1,6 +1,7 @@
 #include "gas/fit/fit_run.h"
 
 #include <chrono>
+#include <cmath>
 
 #include "gas/core/error.h"
 #include "gas/core/memory.h"
@@ -13,15 +14,47 @@ namespace {
 
 using Json = nlohmann::json;
 
+// Numbers of bands that are tried.
+constexpr int64_t kTriedBands[] = {5, 12, 25};
+
+int64_t BudgetOf(const FitRunOptions& o, int64_t nfe, const FitProblem& problem) {
+  if (const int64_t* asked = std::get_if<int64_t>(&o.budget)) return *asked;
+  const double share = ShareOfTeacher(std::get<FitEffort>(o.budget));
+  return std::max(LeastBudget(nfe), static_cast<int64_t>(share * static_cast<double>(problem.teacher_cost)));
+}
+
+bool Searches(const FitRunOptions& o) { return o.budget != std::variant<FitEffort, int64_t>(int64_t{0}); }
+
+// Bases of the numbers of bands that are tried, each of more bands than the one before.
+std::vector<SpectralBasisPtr> BasesToTry(const std::vector<int64_t>& shape, const Tensor& rotation) {
+  std::vector<SpectralBasisPtr> bases;
+  int64_t most = 1;
+  for (const int64_t bands : kTriedBands) {
+    SpectralBasisPtr basis = MakeSpectralBasis(shape, bands, rotation);
+    if (basis->bands() <= most) continue;
+    most = basis->bands();
+    bases.push_back(std::move(basis));
+  }
+  return bases;
+}
+
 // The options of the fits, with what bands and spectral starts need of the data.
 FitSolverOptions SolverOptions(const FitRunOptions& o, const FitProblem& problem) {
+  const std::vector<int64_t>& shape = problem.models[0].shape;
+  const bool search = Searches(o), images = shape.size() == 3;
   FitSolverOptions solver = o.solver;
   solver.t_eps = problem.t_eps;
+  solver.search_start = o.solver.search_start && search && images;
   if (o.objective_of) solver.fit.objective = o.objective_of(problem.models[0]);
-  if (o.bands > 1 || solver.start || solver.search_start) {
+  // Bands that are fitted together, as another objective asks for, cannot keep constants.
+  solver.try_preserve_constant = search && solver.fit.objective == nullptr;
+  const bool try_bands = !o.bands && search && images;
+  if (try_bands || o.bands.value_or(1) > 1 || solver.start || solver.search_start) {
     const auto statistics = std::make_shared<const SpectrumStatistics>(MeasureSpectrum(problem));
-    solver.fit.basis = MakeSpectralBasis(problem.models[0].shape, o.bands, statistics->ChannelRotation());
+    const Tensor rotation = statistics->ChannelRotation();
+    solver.fit.basis = MakeSpectralBasis(shape, o.bands.value_or(1), rotation);
     solver.fit.statistics = statistics;
+    if (try_bands) solver.try_bands = BasesToTry(shape, rotation);
   }
   return solver;
 }
@@ -31,20 +64,29 @@ Json StartToJson(const FitSolverOptions& o) {
   return o.start ? Json(*o.start) : Json();
 }
 
+Json BudgetToJson(const FitRunOptions& o) {
+  if (const int64_t* asked = std::get_if<int64_t>(&o.budget)) return *asked;
+  return kFitEffortNames.NameOf(std::get<FitEffort>(o.budget));
+}
+
+template <class T>
+Json ValueOrAuto(const std::optional<T>& value) {
+  return value ? Json(*value) : Json("auto");
+}
+
 // All that decides tables, besides the trajectories and the number of evaluations.
 Json DecidingOptions(const FitRunOptions& o) {
   return {{"fit.trajectories", o.sizes.training},
           {"fit.held_out", o.sizes.held_out},
-          {"fit.search_samples", o.solver.budget > 0 ? Json(o.sizes.search) : Json()},
           {"fit.batch", o.sizes.batch},
-          {"fit.bands", o.bands},
+          {"fit.bands", ValueOrAuto(o.bands)},
           {"fit.start", StartToJson(o.solver)},
-          {"fit.budget", o.solver.budget},
+          {"fit.budget", BudgetToJson(o)},
           {"fit.history", o.solver.fit.history},
           {"fit.preserve_constant", o.solver.fit.preserve_constant},
           {"fit.equal_trajectories", o.solver.fit.equal_trajectories},
           {"fit.loss", o.loss},
-          {"student.grid", o.solver.grid},
+          {"student.grid", ValueOrAuto(o.solver.grid)},
           {"run.dtype", o.dtype}};
 }
 
@@ -97,17 +139,18 @@ SolverFile FileOf(const FitProblem& problem) {
 }
 
 void CheckBudgets(const FitRunOptions& o) {
-  if (!std::holds_alternative<MadeByTheRun>(o.trajectories))
-    return;  // how many a folder has is not known yet
-  for (const int64_t nfe : o.nfe) {
-    CheckSearchBudget(o.solver.budget, nfe, std::min(o.sizes.search, o.sizes.training));
-  }
+  const int64_t* asked = std::get_if<int64_t>(&o.budget);
+  if (asked == nullptr) return;
+  for (const int64_t nfe : o.nfe) CheckBudget(*asked, nfe);
 }
+
+// JSON has no other numbers.
+Json FiniteOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 Json RowsToJson(const std::vector<FitRow>& rows) {
   Json json = Json::array();
   for (const FitRow& row : rows) {
-    json.push_back({{"cross_validated_error", row.error}, {"ridge", row.ridge}});
+    json.push_back({{"cross_validated_error", row.error}, {"ridge", FiniteOrNull(row.ridge)}});
   }
   return json;
 }
@@ -117,10 +160,9 @@ Json StagesToJson(const std::vector<SearchStage>& stages) {
   for (const SearchStage& stage : stages) {
     json.push_back({{"what", stage.what},
                     {"trajectories", stage.trajectories},
-                    {"rounds", stage.rounds},
                     {"network_evaluations", stage.evaluations},
-                    {"cross_validated_error", stage.error},
-                    {"held_out_distance", stage.held_out}});
+                    {"cross_validated_error", FiniteOrNull(stage.error)},
+                    {"held_out_distance", stage.held_out ? FiniteOrNull(*stage.held_out) : Json()}});
   }
   return json;
 }
@@ -137,10 +179,13 @@ SolverEntry EntryOf(const FitRunPart& part, const FitProblem& problem, const Fit
                       {"held_out_distance", found.held_out},
                       {"held_out_distance_dpmpp_3m", found.base_held_out},
                       {"start_time", found.fit.table.t[0].item<double>()},
-                      {"searched", found.searched},
+                      {"shape", found.shape},
+                      {"refined", found.refined},
+                      {"lint", LintVerdictName(found.lint)},
                       {"search", StagesToJson(found.stages)},
                       {"interrupted", found.interrupted},
                       {"network_evaluations", found.evaluations},
+                      {"held_out_evaluations", found.held_out_evaluations},
                       {"teacher_evaluations", problem.teacher_evaluations},
                       {"seconds", part.seconds},
                       {"peak_mebibytes", PeakMebibytes()}};
@@ -152,20 +197,22 @@ FitRunPart PartOf(int64_t nfe, const SolverEntry& entry) {
   const Json& made = entry.provenance;
   FitRunPart part{.nfe = nfe, .solver = {}, .seconds = made.at("seconds").get<double>()};
   part.solver.fit.table = entry.table;
-  part.solver.searched = made.at("searched").get<bool>();
+  part.solver.shape = made.at("shape").get<std::string>();
+  part.solver.refined = made.at("refined").get<bool>();
   part.solver.held_out = made.at("held_out_distance").get<double>();
   part.solver.base_held_out = made.at("held_out_distance_dpmpp_3m").get<double>();
   part.solver.evaluations = made.at("network_evaluations").get<int64_t>();
+  part.solver.held_out_evaluations = made.at("held_out_evaluations").get<int64_t>();
   return part;
 }
 
-FitRunPart FitOne(int64_t nfe, FitSolverOptions solver, const FitProblem& problem, const JournalPart& journal,
+FitRunPart FitOne(FitSolverOptions solver, const FitProblem& problem, const JournalPart& journal,
                   const FitRunHooks& hooks) {
   const auto begin = std::chrono::steady_clock::now();
-  solver.nfe = nfe;
+  const int64_t nfe = solver.nfe, budget = solver.budget;
   solver.journal = journal;
-  solver.report = [&](int64_t spent, double best) {
-    if (hooks.search) hooks.search(nfe, spent, best);
+  solver.report = [&](const std::string& what, int64_t spent, double best) {
+    if (hooks.search) hooks.search({nfe, what, spent, budget, best});
   };
   FitRunPart part{.nfe = nfe, .solver = FitSolver(solver, problem.models[0].schedule, problem.sources)};
   part.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -182,7 +229,10 @@ std::pair<FitRunPart, SolverEntry> EntryFor(int64_t nfe, const FitRunOptions& o,
     FitRunPart part = PartOf(nfe, entry);
     return {std::move(part), std::move(entry)};
   }
-  FitRunPart part = FitOne(nfe, solver, problem, journal, hooks);
+  FitSolverOptions one = solver;
+  one.nfe = nfe;
+  one.budget = BudgetOf(o, nfe, problem);
+  FitRunPart part = FitOne(std::move(one), problem, journal, hooks);
   SolverEntry entry = EntryOf(part, problem, o);
   if (!part.solver.interrupted) journal.Keep(kDone, SolverEntryToJson(entry));
   return {std::move(part), std::move(entry)};
@@ -216,6 +266,15 @@ FitRunResult RunIn(const RunFolder& folder, const FitRunOptions& options, const 
 }
 
 }  // namespace
+
+double ShareOfTeacher(FitEffort effort) {
+  switch (effort) {
+    case FitEffort::kQuick: return 0.05;
+    case FitEffort::kStandard: return 1;
+    case FitEffort::kThorough: return 8;
+  }
+  Fail(Errc::kInternal, "effort without a share");
+}
 
 FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks) {
   CheckBudgets(options);

@@ -4,12 +4,14 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "gas/core/enum_names.h"
 #include "gas/fit/fit_problem.h"
 #include "gas/fit/fit_solver.h"
 #include "gas/models/model.h"
@@ -30,13 +32,25 @@ struct MadeByTheRun {
   std::vector<double> guidance = {1};
 };
 
+// How much a fit may cost for each number of evaluations, as a share of what its teacher's trajectories cost.
+enum class FitEffort { kQuick, kStandard, kThorough };
+inline constexpr auto kFitEffortNames = NamesOf<FitEffort>(
+    "fit.effort",
+    {{FitEffort::kQuick, "quick"}, {FitEffort::kStandard, "standard"}, {FitEffort::kThorough, "thorough"}});
+// 0.05, 1 and 8.
+double ShareOfTeacher(FitEffort effort);
+
 struct FitRunOptions {
   std::variant<MadeByTheRun, FromTeacherFolder> trajectories;
   FitSizes sizes;
   std::vector<int64_t> nfe = {4};
-  int64_t bands = 1;  // more than 1: a spectral table
-  // Alike for every nfe. nfe, t_eps and report are set by the run, and so are basis, statistics and objective
-  // of the fit.
+  // A budget of network evaluations, each of one sample, as FitSolverOptions has it, or an effort.
+  std::variant<FitEffort, int64_t> budget = FitEffort::kStandard;
+  // 1: a scalar table; more: a spectral one; none: what is best.
+  std::optional<int64_t> bands = {};
+  // Alike for every nfe: grid, start, step and fit. The run sets the rest, and of the fit basis, statistics
+  // and objective. What is open is searched for if there is a budget; bands and starts only for states
+  // [C,H,W].
   FitSolverOptions solver;
   // What the last row minimises with this model; empty, or null for a model: the squared error.
   std::function<ObjectivePtr(const ModelCard& card)> objective_of;
@@ -54,11 +68,18 @@ struct FitRunPart {
   double seconds = 0;
 };
 
+struct SearchProgress {
+  int64_t nfe = 0;
+  std::string what;
+  int64_t spent = 0, budget = 0;
+  double best = 0;
+};
+
 // What a run tells while it goes on; all may be empty.
 struct FitRunHooks {
   SamplesDone samples;  // while trajectories are made
-  // Evaluations of the budget that the search of one nfe has spent, and the least error so far.
-  std::function<void(int64_t nfe, int64_t spent, double best)> search;
+  // What the search of one nfe is at, how much of its budget it has spent, and the least error of this step.
+  std::function<void(const SearchProgress& progress)> search;
   std::function<void(const FitRunPart& part)> fitted;  // after each nfe
 };
 

@@ -1,10 +1,13 @@
 #include "gas/fit/fit_solver.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
-#include "gas/fit/time_search.h"
+#include "gas/fit/replay_denoiser.h"
+#include "gas/fit/solver_race.h"
+#include "gas/fit/table_point.h"
 #include "gas/grid/time_grid.h"
 #include "gas/solver/dpm_multistep.h"
 #include "gas/solver/not_finite.h"
@@ -12,21 +15,30 @@
 namespace gas {
 namespace {
 
-// How far beyond pure noise, in lambda, starts are tried.
-constexpr double kStartShifts[] = {0.7, 1.4, 2.1};
-// The search for times has this part of the budget, refinement of all together the rest.
-constexpr int64_t kSearchShare = 8;
+// Grids of a race, those that win most often first: with a small budget the others are not looked at.
+constexpr const char* kRaceGrids[] = {"quadratic", "edm", "uniform", "logsnr", "edm-12", "edm-4"};
+// A race is run on so many trajectories.
+constexpr int64_t kLeastRaced = 8, kMostRaced = 64;
+// Shares of the budget: grids, and the whole race; the refinement of the few best; what is kept for the last
+// fit to all trajectories, at most. Where no refinement is affordable the race has half.
+constexpr double kGridsShare = 0.15, kRaceShare = 0.3, kFewBestShare = 0.3, kLastFitShare = 0.2;
+constexpr double kRaceShareAlone = 0.5;
+// So many of different grids are refined, as long as each has so many trajectories.
+constexpr int64_t kFewBest = 3, kLeastRefined = 16, kMostRefinedAtFirst = 64;
+// A refinement needs so many equations for each number that it finds.
+constexpr int64_t kEquationsPerUnknown = 10;
+// An unstable table has to be so many times as good as one that is not.
+constexpr double kUnstableCost = 2;
+// What keeping constants may cost of the error.
+constexpr double kConstraintCost = 1.1;
+// A round of a refinement has some trials, each a run.
+constexpr int64_t kTrialsOfRound = 4;
 // Refinement goes from few trajectories to all that half of its budget can afford a round on, this many times
 // as many each time: few tell where to go, many where to end.
 constexpr int64_t kGrowth = 4;
 // Rounds go on while they gain this share of the error; on a part that is not the last, as long as they gain
 // much.
 constexpr double kLeastGain = 1e-3, kLeastGainOfPart = 0.05;
-// Runs of the search part that no search can do without: a candidate, its rows, and its last row anew.
-constexpr int64_t kLeastRuns = 3;
-constexpr const char* kSearchGrids[] = {"logsnr", "edm", "uniform"};
-
-bool IsListOfTimes(const std::string& grid) { return grid.find(',') != grid.npos; }
 
 // Names the first of the trajectories whose sample by `table` is not finite, and its step.
 [[noreturn]] void FailNotFinite(const StepTable& table, const TrajectorySource& source) {
@@ -44,232 +56,358 @@ bool IsListOfTimes(const std::string& grid) { return grid.find(',') != grid.npos
   Fail(Errc::kNumeric, what);
 }
 
+int64_t Share(double share, int64_t budget) {
+  return static_cast<int64_t>(share * static_cast<double>(budget));
+}
+
 class SolverFitter {
  public:
   SolverFitter(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources)
       : o_(options), schedule_(std::move(schedule)), sources_(sources) {
     GAS_CHECK(o_.nfe >= 1 && o_.nfe <= 1000, Errc::kBadOption, "fit.nfe = ", o_.nfe,
               ", must be in [1, 1000]");
-    CheckSearchBudget(o_.budget, o_.nfe, sources_.search.count());
+    CheckBudget(o_.budget, o_.nfe);
     GAS_CHECK(!o_.start || !o_.search_start, Errc::kInternal,
               "fit: a start is given and to be searched, must be one of these");
+    const bool list = o_.grid && o_.grid->find(',') != o_.grid->npos;
+    GAS_CHECK(!o_.search_start || !list, Errc::kBadOption, "fit.start = auto: needs a grid by name, not ",
+              o_.grid.value_or(""));
     if (o_.start) {
       GAS_CHECK(*o_.start > o_.t_eps && *o_.start <= schedule_->t_start(), Errc::kBadOption,
                 "fit.start = ", *o_.start, ", must be in (", o_.t_eps, ", ", schedule_->t_start(), "]");
     }
+    // What one trial of a round costs at least, and the round.
+    each_round_ = RefineRoundCost(o_.nfe, SquaredErrorFit()) + kTrialsOfRound * o_.nfe;
+    least_refined_ = LeastRefined();
   }
 
   FittedSolver Run() {
-    const Tensor grid = MakeGrid(o_.grid, *schedule_, o_.nfe, o_.t_eps);
-    const DpmMultistepOptions base{.order = 3, .lower_order_final = false};
-    best_.base_held_out = BaseHeldOut(DpmMultistepTable(base, *schedule_, grid));
     try {
-      const std::vector<FitTimes> on_grid = Starts(o_.grid);
-      for (const FitTimes& times : on_grid) Consider(OnTraining(times), /*searched=*/false);
-      if (o_.budget > 0) Search(on_grid);
+      if (o_.budget > 0) {
+        Search();
+      } else {
+        Consider(Counted(FitTable(TimesOf(FirstShape(), *schedule_, o_.nfe, o_.t_eps), schedule_,
+                                  sources_.training, FitOptionsOf(FirstShape(), o_.fit))),
+                 FirstShape(), /*refined=*/false);
+      }
     } catch (const Error& error) {
       const bool any = best_.fit.table.t.defined();
       if (!IsInterrupt(error) || !any) throw;
       AnswerInterrupt();
       best_.interrupted = true;
     }
+    best_.base_held_out = BaseHeldOut();
     GAS_CHECK(std::isfinite(best_.held_out), Errc::kNumeric, "fit: samples of held-out trajectories by ",
               o_.nfe, " evaluations are not finite with any fit that was tried");
-    best_.evaluations = evaluations_;
+    best_.evaluations = spent_;
     return best_;
   }
 
  private:
-  // ---- Candidates ----
+  // A shape's table while it is refined.
+  struct Refined {
+    SolverShape shape;
+    FitResult fit;
+  };
 
-  FitTimes FromNoise(const std::string& grid) const {
-    return {MakeGrid(grid, *schedule_, o_.nfe, o_.t_eps), {}, {}};
-  }
-
-  FitTimes FromStart(const std::string& grid, double start) const {
-    // A list says itself where it begins.
-    if (IsListOfTimes(grid)) return {MakeGrid(grid, *schedule_, o_.nfe, o_.t_eps), {}, start};
-    return {MakeGridBetween(grid, *schedule_, o_.nfe, start, o_.t_eps), {}, start};
-  }
-
-  std::vector<FitTimes> Starts(const std::string& grid) const {
-    const bool jumps = o_.start && *o_.start < schedule_->t_start();
-    if (jumps) return {FromStart(grid, *o_.start)};
-    std::vector<FitTimes> times = {FromNoise(grid)};
-    if (!o_.search_start) return times;
-    GAS_CHECK(!IsListOfTimes(grid), Errc::kBadOption, "fit.start = auto: needs a grid by name, not ", grid);
-    const double noise = schedule_->HalfLogSnr(schedule_->t_start());
-    for (const double shift : kStartShifts) {
-      times.push_back(FromStart(grid, schedule_->TimeOfHalfLogSnr(noise + shift)));
-    }
-    return times;
-  }
-
-  FitResult OnTraining(const FitTimes& times) {
-    FitResult fit = FitTable(times, schedule_, sources_.training, o_.fit);
-    evaluations_ += fit.evaluations;
-    return fit;
-  }
-
-  double HeldOut(const StepTable& table) {
-    evaluations_ += table.nfe() * sources_.held_out.count();
-    return ErrorOn(table, sources_.held_out);
-  }
-
-  double BaseHeldOut(const StepTable& base) {
-    const double error = HeldOut(base);
-    if (!std::isfinite(error)) FailNotFinite(base, sources_.held_out);
-    return error;
-  }
-
-  // Keeps `fit` if it is the best so far on the held-out part; returns its error there.
-  double Consider(const FitResult& fit, bool searched) {
-    const double error = HeldOut(fit.table);
-    const bool first = !best_.fit.table.t.defined() || !std::isfinite(best_.held_out);
-    if (first || error < best_.held_out) {
-      best_.fit = fit;
-      best_.held_out = error;
-      best_.searched = searched;
-    }
-    return error;
-  }
-
-  // ---- Search ----
-
-  // 1. times, with rows fitted one after another; 2. all numbers at once, from there on; 3. the last row to
-  // all training trajectories.
-  void Search(const std::vector<FitTimes>& on_grid) {
-    const FitTimes times = SearchedTimes(on_grid);
-    const FitResult fitted = OnTraining(times);
-    best_.stages.back().held_out = Consider(fitted, /*searched=*/true);
-    if (best_.interrupted) return;
-    const StepTable refined = Refined(times);
-    const FitResult last = FitLastRow(refined, schedule_, sources_.training, o_.fit);
-    evaluations_ += last.evaluations;
-    Consider(last, /*searched=*/true);
+  SolverShape FirstShape() const {
+    const std::string plain = o_.budget > 0 ? kRaceGrids[0] : kPlainGrid;
+    return {.grid = o_.grid.value_or(plain),
+            .start = o_.start,
+            .bands = o_.fit.basis,
+            .preserve_constant = o_.fit.preserve_constant};
   }
 
   // The search compares squared errors.
-  FitOptions SearchFit() const {
+  FitOptions SquaredErrorFit() const {
     FitOptions fit = o_.fit;
     fit.objective = nullptr;
     return fit;
   }
 
-  void Spend(int64_t evaluations) {
-    evaluations_ += evaluations;
-    spent_ += evaluations;
+  // So many trajectories that there are equations enough, whatever the size of a state.
+  int64_t LeastRefined() const {
+    const Tensor noise = sources_.training.read(0).noise;
+    const int64_t entries = std::max<int64_t>(1, noise.numel() / noise.size(0));
+    const int64_t unknowns =
+        static_cast<int64_t>(RefinedVariables(o_.nfe, SquaredErrorFit()).size()) + o_.nfe + 1;
+    return std::max(kLeastRefined, (kEquationsPerUnknown * unknowns + entries - 1) / entries);
   }
 
-  // After `spent` evaluations of the search.
-  void Report(int64_t spent, double best) const {
-    if (o_.report) o_.report(spent, best);
+  FitResult Counted(FitResult fit) {
+    spent_ += fit.evaluations;
+    return fit;
   }
 
-  FitTimes SearchedTimes(const std::vector<FitTimes>& on_grid) {
-    std::vector<FitTimes> initial = on_grid;
-    for (const char* grid : kSearchGrids) {
-      if (grid == o_.grid) continue;
-      for (const FitTimes& times : Starts(grid)) initial.push_back(times);
+  void Report(const std::string& what, int64_t spent, double best) const {
+    if (o_.report) o_.report(what, spent, best);
+  }
+
+  // ---- Candidates ----
+
+  double HeldOut(const StepTable& table) {
+    best_.held_out_evaluations += table.nfe() * sources_.held_out.count();
+    return ErrorOn(table, sources_.held_out);
+  }
+
+  // DPM-Solver++ on the same grid from pure noise.
+  double BaseHeldOut() {
+    const DpmMultistepOptions options{.order = 3, .lower_order_final = false};
+    const Tensor grid = MakeGrid(best_grid_, *schedule_, o_.nfe, o_.t_eps);
+    const StepTable base = DpmMultistepTable(options, *schedule_, grid);
+    const double error = HeldOut(base);
+    if (!std::isfinite(error)) FailNotFinite(base, sources_.held_out);
+    return error;
+  }
+
+  // What compares candidates.
+  static double Weighed(double error, LintVerdict lint) {
+    return lint == LintVerdict::kUnstable ? kUnstableCost * error : error;
+  }
+
+  // Keeps `fit` if it is the best so far; returns its held-out error.
+  double Consider(const FitResult& fit, const SolverShape& shape, bool refined) {
+    const double error = HeldOut(fit.table);
+    const LintVerdict lint = LintTable(fit.table, *schedule_).verdict;
+    const bool first = !best_.fit.table.t.defined() || !std::isfinite(best_.held_out);
+    if (first || Weighed(error, lint) < Weighed(best_.held_out, best_.lint)) {
+      best_.fit = fit;
+      best_.held_out = error;
+      best_.shape = shape.Name();
+      best_.refined = refined;
+      best_grid_ = shape.grid;
+      best_.lint = lint;
     }
-    const int64_t each = o_.nfe * sources_.search.count();
-    const FitOptions fit = SearchFit();
-    int64_t candidate = 0;
-    const auto error_of = [&](const FitTimes& times) {
-      const std::string key = "candidate " + std::to_string(++candidate);
-      if (const std::optional<nlohmann::json> known = o_.journal.Find(key)) {
-        Spend(known->at("evaluations").get<int64_t>());
-        return known->at("error").get<double>();
-      }
-      const FitResult result = FitTable(times, schedule_, sources_.search, fit);
-      const double error = result.rows.back().error;
-      Spend(result.evaluations);
-      o_.journal.Keep(key, {{"error", error}, {"evaluations", result.evaluations}});
-      return error;
-    };
-    const TimeSearchOptions search{.max_candidates = std::max<int64_t>(1, o_.budget / kSearchShare / each),
-                                   .start = o_.search_start,
-                                   .report = [&](int64_t, double best) { Report(spent_, best); }};
-    const TimeSearchResult found = SearchTimes(*schedule_, initial, error_of, search);
-    best_.stages.push_back({.what = "times",
-                            .trajectories = sources_.search.count(),
-                            .rounds = found.candidates,
-                            .evaluations = spent_,
-                            .error = found.objective});
-    best_.interrupted = found.stopped;
-    return found.times;
+    return error;
   }
 
-  // What Levenberg-Marquardt makes of these times on growing parts of the trajectories.
-  StepTable Refined(const FitTimes& times) {
-    const FitOptions fit = SearchFit();
-    const FitResult rows = FitTable(times, schedule_, sources_.search, fit);
-    Spend(rows.evaluations);
-    StepTable table = rows.table;
-    const int64_t each = RefineRoundCost(o_.nfe, fit) + o_.nfe;  // a round, and the last row before it
-    const std::vector<TrajectorySource> parts = GrowingParts((o_.budget - spent_) / 2 / each);
+  // A candidate on the way: with an objective of its own the result has to have a last row that minimises it.
+  std::optional<double> ConsiderOnTheWay(const FitResult& fit, const SolverShape& shape, bool refined) {
+    if (o_.fit.objective != nullptr) return {};
+    return Consider(fit, shape, refined);
+  }
+
+  // ---- Search ----
+
+  void Search() {
+    const bool refine = each_round_ * least_refined_ <= o_.budget / 2;
+    const int64_t last_fit = std::min(o_.nfe * sources_.training.count(),
+                                      Share(refine ? kLastFitShare : kRaceShareAlone, o_.budget));
+    const RaceResult race = RunRace(refine);
+    const SolverShape& shape = race.entries.front().shape;
+    best_.interrupted = race.stopped;
+    ConsiderWinner(race.entries.front());
+    if (race.stopped) return;
+    if (!refine) {
+      LastFit(shape, std::nullopt);
+      return;
+    }
+    const int64_t until = o_.budget - last_fit;
+    Refined refined = BestOfFew(race, until);
+    if (!best_.interrupted) Grow(refined, until);
+    if (!best_.interrupted) LastFit(refined.shape, refined.fit.table);
+  }
+
+  // 1. The race.
+  RaceResult RunRace(bool refine) {
+    const int64_t budget = Share(refine ? kRaceShare : kRaceShareAlone, o_.budget);
+    RaceOptions race{
+        .nfe = o_.nfe,
+        .t_eps = o_.t_eps,
+        .first = FirstShape(),
+        .starts = o_.search_start,
+        // What is refined stays scalar until its last row is fitted, which tells what bands gain.
+        .bands = refine ? std::vector<SpectralBasisPtr>{} : o_.try_bands,
+        .fit = SquaredErrorFit(),
+        .budget = budget,
+        .journal = o_.journal.Part("race")};
+    if (!o_.grid) race.grids.assign(std::begin(kRaceGrids), std::end(kRaceGrids));
+    const int64_t grids = std::max<int64_t>(1, static_cast<int64_t>(race.grids.size()));
+    const int64_t for_grids = refine ? Share(kGridsShare, o_.budget) : budget;
+    raced_ = std::clamp(for_grids / (o_.nfe * grids), kLeastRaced, kMostRaced);
+    const TrajectorySource part = PartOf(sources_.training, raced_);
+    int64_t before = 0;
+    race.report = [&](const SolverShape& shape, double error, int64_t spent) {
+      best_.stages.push_back({.what = shape.Name(),
+                              .trajectories = part.count(),
+                              .evaluations = spent - before,
+                              .error = error});
+      before = spent;
+      Report(shape.Name(), spent, error);
+    };
+    RaceResult result = RaceSolvers(race, schedule_, part);
+    spent_ += result.evaluations;
+    return result;
+  }
+
+  // The race's table. One that an interrupted run had raced was counted there, and is made again.
+  void ConsiderWinner(const RaceEntry& winner) {
+    if (!std::isfinite(winner.error)) return;
+    const TrajectorySource part = PartOf(sources_.training, raced_);
+    const FitOptions fit = FitOptionsOf(winner.shape, SquaredErrorFit());
+    const FitTimes times = TimesOf(winner.shape, *schedule_, o_.nfe, o_.t_eps);
+    ConsiderOnTheWay(winner.fit ? *winner.fit : FitTable(times, schedule_, part, fit), winner.shape,
+                     /*refined=*/false);
+  }
+
+  FitResult OnPart(const SolverShape& shape, const TrajectorySource& part, const FitOptions& fit) {
+    const FitTimes times = TimesOf(shape, *schedule_, o_.nfe, o_.t_eps);
+    return Counted(FitTable(times, schedule_, part, FitOptionsOf(shape, fit)));
+  }
+
+  // 2. A refinement of the best few on few trajectories, each with a round's budget. The first is a candidate
+  // before it too.
+  Refined BestOfFew(const RaceResult& race, int64_t until) {
+    std::vector<SolverShape> shapes = WorthRefining(race);
+    const int64_t each = each_round_ + o_.nfe;  // with the fit before it
+    const int64_t runs = Share(kFewBestShare, until - spent_) / each;
+    const int64_t twin = o_.try_preserve_constant ? 1 : 0;  // of the best, with constants preserved
+    while (shapes.size() > 1 && runs / (static_cast<int64_t>(shapes.size()) + twin) < least_refined_) {
+      shapes.pop_back();
+    }
+    refined_on_ = std::clamp(runs / (static_cast<int64_t>(shapes.size()) + twin), least_refined_,
+                             std::max(least_refined_, kMostRefinedAtFirst));
+    const TrajectorySource part = PartOf(sources_.training, refined_on_);
+    std::optional<Refined> best;
+    for (const SolverShape& shape : shapes) {
+      Refined candidate = RefinedFrom(shape, part);
+      if (!best || ErrorOf(candidate) < ErrorOf(*best)) best = std::move(candidate);
+      if (best_.interrupted) return *std::move(best);
+    }
+    if (twin == 0) return *std::move(best);
+    SolverShape shape = best->shape;
+    shape.preserve_constant = true;
+    Refined held = RefinedFrom(shape, part);
+    return ErrorOf(held) <= kConstraintCost * ErrorOf(*best) ? std::move(held) : *std::move(best);
+  }
+
+  Refined RefinedFrom(const SolverShape& shape, const TrajectorySource& part) {
+    Refined refined{shape, OnPart(shape, part, SquaredErrorFit())};
+    ConsiderOnTheWay(refined.fit, shape, /*refined=*/false);
+    Refine(refined, part, each_round_ * part.count(), kLeastGainOfPart);
+    return refined;
+  }
+
+  static double ErrorOf(const Refined& refined) { return refined.fit.rows.back().error; }
+
+  // Worth a refinement: the best from pure noise, the winner if it is another one, and the best from noise of
+  // other grids. What a spectral start gains before a refinement it often does not gain after it.
+  static std::vector<SolverShape> WorthRefining(const RaceResult& race) {
+    const RaceEntry& winner = race.entries.front();
+    std::vector<SolverShape> shapes;
+    const auto from_noise_on = [](const std::string& grid) {
+      return [grid](const SolverShape& shape) { return !shape.start && shape.grid == grid; };
+    };
+    for (const RaceEntry& entry : race.entries) {
+      const bool seen = std::any_of(shapes.begin(), shapes.end(), from_noise_on(entry.shape.grid));
+      if (seen || entry.shape.start || !std::isfinite(entry.error)) continue;
+      shapes.push_back(entry.shape);
+      if (shapes.size() == 1 && winner.shape.start) shapes.push_back(winner.shape);
+    }
+    if (shapes.empty() && std::isfinite(winner.error)) shapes.push_back(winner.shape);
+    GAS_CHECK(!shapes.empty(), Errc::kNumeric, "fit: the network's outputs are not finite with any of ",
+              race.entries.size(), " solvers that were tried");
+    if (static_cast<int64_t>(shapes.size()) > kFewBest) shapes.resize(kFewBest);
+    return shapes;
+  }
+
+  // Levenberg-Marquardt from where `refined` is.
+  void Refine(Refined& refined, const TrajectorySource& part, int64_t budget, double least_gain) {
+    const int64_t before = spent_;
+    const std::string what = "all at once from " + refined.shape.Name();
+    const RefineOptions options{
+        .budget = budget,
+        .fit = FitOptionsOf(refined.shape, SquaredErrorFit()),
+        .step = o_.step,
+        .least_gain = least_gain,
+        .journal = o_.journal.Part(what + " on " + std::to_string(part.count())),
+        .report = [&](int64_t spent, double best) { Report(what, before + spent, best); }};
+    const RefineResult result = RefineTable(refined.fit.table, schedule_, part, options);
+    spent_ += result.fit.evaluations;
+    refined.fit = result.fit;
+    best_.interrupted = result.stopped;
+    const std::optional<double> held_out = ConsiderOnTheWay(refined.fit, refined.shape, /*refined=*/true);
+    best_.stages.push_back({.what = what,
+                            .trajectories = part.count(),
+                            .evaluations = result.fit.evaluations,
+                            .error = ErrorOf(refined),
+                            .held_out = held_out});
+  }
+
+  // 3. Refinement on growing parts.
+  void Grow(Refined& refined, int64_t until) {
+    const std::vector<TrajectorySource> parts = GrowingParts((until - spent_) / 2 / each_round_);
     int64_t later = 0;  // trajectories of the parts after this one
     for (const TrajectorySource& part : parts) later += part.count();
     for (const TrajectorySource& part : parts) {
       later -= part.count();
-      const int64_t before = spent_;
-      const RefineOptions options{
-          .budget = o_.budget - before - each * later,  // each later part has at least a round
-          .fit = fit,
-          .step = o_.step,
-          .least_gain = later > 0 ? kLeastGainOfPart : kLeastGain,
-          .journal = o_.journal.Part("part of " + std::to_string(part.count())),
-          .report = [&](int64_t spent, double best) { Report(before + spent, best); }};
-      const RefineResult refined = RefineTable(table, schedule_, part, options);
-      Spend(refined.fit.evaluations);
-      table = refined.fit.table;
-      // With an objective of its own the result has to have a last row that minimises it.
-      const bool complete = o_.fit.objective == nullptr;
-      best_.stages.push_back(
-          {.what = "all at once",
-           .trajectories = part.count(),
-           .rounds = refined.rounds,
-           .evaluations = refined.fit.evaluations,
-           .error = refined.fit.rows.back().error,
-           .held_out = complete ? Consider(refined.fit, /*searched=*/true) : HeldOut(refined.fit.table)});
-      best_.interrupted = refined.stopped;
-      if (refined.stopped) break;
+      const int64_t budget = until - spent_ - each_round_ * later;  // each later part has at least a round
+      Refine(refined, part, budget, later > 0 ? kLeastGainOfPart : kLeastGain);
+      if (best_.interrupted) return;
     }
-    return table;
   }
 
-  // The search part, then parts of the training trajectories, up to about `most` of them.
+  // Parts of the training trajectories, up to about `most` of them, each larger than the one before and than
+  // those of the few best. Nothing where a round is not affordable on so many.
   std::vector<TrajectorySource> GrowingParts(int64_t most) const {
-    const TrajectorySource& all = sources_.training;
-    const int64_t least = sources_.search.count();
     std::vector<TrajectorySource> parts;  // the largest first
-    int64_t pieces = std::min(all.pieces(), most * all.pieces() / all.count());
-    while (pieces * all.count() > least * all.pieces()) {
-      parts.push_back(Thinned(all, pieces));
-      pieces /= kGrowth;
-    }
-    parts.push_back(sources_.search);
+    int64_t count = std::min(most, sources_.training.count());
+    for (; count >= refined_on_; count /= kGrowth) parts.push_back(PartOf(sources_.training, count));
     std::reverse(parts.begin(), parts.end());
     return parts;
+  }
+
+  // 4. The last row of a refined table, or all rows, fitted to as many trajectories as the budget has left.
+  void LastFit(const SolverShape& shape, const std::optional<StepTable>& refined) {
+    const int64_t left = std::max<int64_t>(0, o_.budget - spent_) / o_.nfe;
+    const int64_t all = sources_.training.count();
+    const TrajectorySource part = PartOf(sources_.training, std::clamp(left, std::min(raced_, all), all));
+    if (refined) {
+      LastRow(shape, *refined, part);
+    } else {
+      Consider(OnPart(shape, part, o_.fit), shape, /*refined=*/false);
+    }
+  }
+
+  // The last row of a scalar table is tried with bands too, on the same outputs of the network: the bands
+  // whose cross-validated error is the least are a candidate beside the scalar row.
+  void LastRow(SolverShape shape, const StepTable& table, const TrajectorySource& part) {
+    std::vector<std::vector<Tensor>> outputs(part.pieces());
+    const TrajectorySource recorded = Recorded(part, outputs);
+    const FitResult scalar = FitLastRow(table, schedule_, recorded, FitOptionsOf(shape, o_.fit));
+    spent_ += EvaluationsIn(outputs);
+    Consider(scalar, shape, /*refined=*/true);
+    std::optional<FitResult> best;
+    for (const SpectralBasisPtr& bands : o_.try_bands) {
+      SolverShape banded = shape;
+      banded.bands = bands;
+      FitResult fit = FitLastRow(table, schedule_, recorded, FitOptionsOf(banded, o_.fit));
+      if (best && fit.rows.back().error >= best->rows.back().error) continue;
+      best = std::move(fit);
+      shape.bands = bands;
+    }
+    if (best && best->rows.back().error < scalar.rows.back().error) Consider(*best, shape, /*refined=*/true);
   }
 
   const FitSolverOptions& o_;
   SchedulePtr schedule_;
   const FitSources& sources_;
   FittedSolver best_;
-  int64_t evaluations_ = 0;
-  int64_t spent_ = 0;  // evaluations that count against the budget
+  std::string best_grid_;  // of best_
+  int64_t spent_ = 0;
+  int64_t least_refined_ = 0;           // trajectories
+  int64_t raced_ = 0, refined_on_ = 0;  // trajectories of the race, and of the refinement of the few best
+  int64_t each_round_ = 0;              // evaluations for each trajectory that a round of refinement takes
 };
 
 }  // namespace
 
-int64_t LeastSearchBudget(int64_t nfe, int64_t trajectories) { return kLeastRuns * nfe * trajectories; }
+int64_t LeastBudget(int64_t nfe) { return 2 * kLeastRaced * nfe; }
 
-void CheckSearchBudget(int64_t budget, int64_t nfe, int64_t trajectories) {
-  const int64_t least = LeastSearchBudget(nfe, trajectories);
+void CheckBudget(int64_t budget, int64_t nfe) {
+  const int64_t least = LeastBudget(nfe);
   GAS_CHECK(budget == 0 || budget >= least, Errc::kBadOption, "fit.budget = ", budget,
-            ", must be 0, or at least ", least, " to search for ", nfe, " evaluations with ", trajectories,
-            " trajectories");
+            ", must be 0, or at least ", least, " to search for ", nfe, " evaluations");
 }
 
 FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources) {

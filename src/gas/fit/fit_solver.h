@@ -1,4 +1,4 @@
-// A fitted solver for one number of evaluations: start, times and coefficients chosen by held-out error.
+// A fitted solver for one number of evaluations: times, start, bands and coefficients chosen by their error.
 #ifndef GAS_FIT_FIT_SOLVER_H_
 #define GAS_FIT_FIT_SOLVER_H_
 
@@ -10,68 +10,79 @@
 #include "gas/fit/fit.h"
 #include "gas/fit/fit_journal.h"
 #include "gas/fit/refine.h"
+#include "gas/solver/lint.h"
 
 namespace gas {
 
+// The grid of a fit that neither is told one nor may look for one.
+inline constexpr const char* kPlainGrid = "logsnr";
+
 struct FitSolverOptions {
   int64_t nfe = 4;
-  std::string grid = "logsnr";  // where the search begins; kept without one
   double t_eps = kDefaultTEps;
+  std::optional<std::string> grid = {};  // none: the best of several, or kPlainGrid without a budget
   // The time of a spectral start, at which the first evaluation is made; none, or the schedule's start: at
   // pure noise, as other solvers do.
   std::optional<double> start = {};
-  // Try several starts and pure noise, and keep what has the least held-out error. Not together with `start`.
-  bool search_start = false;
-  // Network evaluations, each of one sample, that the time search may spend, at least LeastSearchBudget; 0:
-  // no search. Fits to all trajectories and held-out errors come on top.
+  bool search_start = false;                     // try several starts too; not together with `start`
+  std::vector<SpectralBasisPtr> try_bands = {};  // tables of these bands are tried too
+  bool try_preserve_constant = false;  // keep constants where that costs less than a tenth of the error
+  // Network evaluations, each of one sample, of everything but held-out errors: at least LeastBudget; 0: a
+  // fit to all training trajectories, whatever it costs, and no search.
   int64_t budget = 0;
   FitOptions fit = {};        // its basis is the bands; a start needs basis and statistics
   double step = kSingleStep;  // of differences, RefineOptions::step
   JournalPart journal = {};   // of an interrupted search, and for this one
-  // Called during the search.
-  std::function<void(int64_t spent, double best)> report = {};
+  // Called during the search with what it is at, what is spent, and the error of that.
+  std::function<void(const std::string& what, int64_t spent, double error)> report = {};
 };
 
-// Trajectories: all that are fitted, the part that the search begins with, and those that decide.
+// Trajectories that are fitted, and those that decide.
 struct FitSources {
-  TrajectorySource training, search, held_out;
+  TrajectorySource training, held_out;
 };
 
 // A part of the search: how many trajectories it looked at, and what was reached at which price.
 struct SearchStage {
-  std::string what;  // "times" or "all at once"
+  std::string what;  // a shape that was raced, or "all at once from" such a shape
   int64_t trajectories = 0;
-  int64_t rounds = 0;  // candidates, or derivatives taken
   int64_t evaluations = 0;
-  double error = 0;     // cross-validated, of the sample
-  double held_out = 0;  // of the table that the stage ended with
+  double error = 0;                     // cross-validated, of the sample
+  std::optional<double> held_out = {};  // of the table that the stage ended with, if it was a candidate
 };
 
 struct FittedSolver {
   FitResult fit;
-  bool searched = false;     // whether searched times won on held-out trajectories
-  bool interrupted = false;  // the search was not finished, and this is its best so far
-  double held_out = 0;       // mean squared distance to the teacher on held-out trajectories
-  double base_held_out = 0;  // of DPM-Solver++(3M) on the grid
-  int64_t evaluations = 0;   // of all that was tried, held-out errors and DPM-Solver++'s among them
+  std::string shape;                 // SolverShape::Name, of what was chosen
+  bool refined = false;              // whether all numbers were fitted at once
+  LintVerdict lint = LintVerdict::kSafe;
+  bool interrupted = false;          // the search was not finished, and this is its best so far
+  double held_out = 0;               // mean squared distance to the teacher on held-out trajectories
+  double base_held_out = 0;          // of DPM-Solver++(3M) on the grid of the result
+  int64_t evaluations = 0;           // within the budget
+  int64_t held_out_evaluations = 0;  // of held-out errors, DPM-Solver++'s among them
   std::vector<SearchStage> stages;
 };
 
-// The least that a search spends that begins with so many trajectories.
-int64_t LeastSearchBudget(int64_t nfe, int64_t trajectories);
+// The least that a search spends.
+int64_t LeastBudget(int64_t nfe);
 // Throws Error(kBadOption) for a budget between 0 and that.
-void CheckSearchBudget(int64_t budget, int64_t nfe, int64_t trajectories);
+void CheckBudget(int64_t budget, int64_t nfe);
 
-// Candidates are: pure noise and, as the options say, spectral starts, each on the grid; with a budget also
-// times searched from several grids over the cross-validated error of the last row on the search part, and
-// what RefineTable makes of them, first on that part, then on growing parts of the training trajectories as
-// far as the budget goes. Each is fitted to the training part; what a refinement of a part ended with is a
-// candidate as it is, too, if the objective is the squared error. The least held-out error wins, so that the
-// result is no worse there than anything else that the run has seen. Throws Error(kBadOption) for unknown
-// grids, a grid that begins later than the schedule without a spectral start, a start outside (t_eps,
-// schedule start], and what CheckSearchBudget refuses; Error(kNumeric) if DPM-Solver++'s samples of the
-// held-out trajectories are not finite; what CheckInterrupt throws before there is a candidate, and later
-// answers it (core/interrupt.h) and returns the best so far.
+// Without a budget: the table of the shape that the options name, fitted to all training trajectories.
+// With one, from cheap to dear:
+//   1. shapes that the options leave open race on few trajectories (fit/solver_race.h);
+//   2. the best few of different grids are refined, all numbers at once (fit/refine.h), on as few;
+//   3. the best of these goes on, on parts that grow to what the budget affords;
+//   4. the last row, or where nothing could be refined all rows, are fitted to as many of the training
+//      trajectories as the budget has left.
+// What each step ends with is a candidate. The least held-out error wins, where that of a table that the lint
+// calls unstable counts twice: the result is no worse there than anything else that the run has seen and that
+// is not unstable. If the objective is not the squared error, only what minimises it in its last row is a
+// candidate. Throws Error(kBadOption) for unknown grids, a grid that begins later than the schedule without a
+// spectral start, a start outside (t_eps, schedule start], and what CheckBudget refuses; Error(kNumeric) if
+// DPM-Solver++'s samples of the held-out trajectories are not finite; what CheckInterrupt throws before there
+// is a candidate, and later answers it (core/interrupt.h) and returns the best so far.
 FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources);
 
 }  // namespace gas

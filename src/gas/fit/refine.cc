@@ -8,6 +8,7 @@
 #include "gas/fit/least_squares.h"
 #include "gas/fit/replay_denoiser.h"
 #include "gas/fit/table_point.h"
+#include "gas/solver/lint.h"
 #include "gas/solver/sampler.h"
 #include "gas/solver/solver_file.h"
 
@@ -50,7 +51,8 @@ class Refiner {
         o_(options),
         given_(table),
         steps_(table.nfe()),
-        space_(table, schedule_, options.fit) {}
+        space_(table, schedule_, options.fit),
+        given_unstable_(IsUnstable(table)) {}
 
   RefineResult Run() {
     const torch::NoGradGuard no_grad;
@@ -71,6 +73,10 @@ class Refiner {
   }
 
  private:
+  bool IsUnstable(const StepTable& table) const {
+    return LintTable(table, *schedule_).verdict == LintVerdict::kUnstable;
+  }
+
   bool MayDifferentiate() const {
     const int64_t cost = RefineRoundCost(steps_, o_.fit) * source_.count();
     return !result_.stopped && !space_.variables().empty() && spent_ + cost <= o_.budget;
@@ -172,10 +178,13 @@ class Refiner {
     }
   }
 
-  // The table at a point; nothing where the network's outputs are not finite.
+  // The table at a point; nothing where the network's outputs are not finite, or where the lint calls it
+  // unstable unless it called the given one so.
   std::optional<FittedTable> Try(const TablePoint& point) {
     try {
-      return WithLastRow(space_.TableOf(point));
+      FittedTable fitted = WithLastRow(space_.TableOf(point));
+      if (!given_unstable_ && IsUnstable(fitted.fit.table)) return std::nullopt;
+      return fitted;
     } catch (const Error& error) {
       if (error.code() != Errc::kNumeric) throw;
       return std::nullopt;
@@ -187,24 +196,14 @@ class Refiner {
   FittedTable WithLastRow(const StepTable& table) {
     FittedTable fitted;
     fitted.outputs.resize(source_.pieces());
-    const TrajectorySource recorded{source_.sizes, [&](int64_t piece) {
-                                      Trajectories part = source_.read(piece);
-                                      part.denoiser = std::make_shared<ReplayDenoiser>(part.denoiser,
-                                                                                       fitted.outputs[piece]);
-                                      return part;
-                                    }};
-    const auto count = [&] {
-      for (const std::vector<Tensor>& outputs : fitted.outputs) {
-        for (const Tensor& output : outputs) spent_ += output.size(0);
-      }
-    };
+    const TrajectorySource recorded = Recorded(source_, fitted.outputs);
     try {
       fitted.fit = FitLastRow(table, schedule_, recorded, o_.fit);
     } catch (const Error&) {
-      count();
+      spent_ += EvaluationsIn(fitted.outputs);
       throw;
     }
-    count();
+    spent_ += EvaluationsIn(fitted.outputs);
     return fitted;
   }
 
@@ -311,6 +310,7 @@ class Refiner {
   const StepTable given_;
   const int64_t steps_;
   const TableSpace space_;
+  const bool given_unstable_;
   FittedTable best_;
   TablePoint at_;                    // of best_
   std::vector<LinearPiece> pieces_;  // of best_; J as of the last differences and what was learnt since

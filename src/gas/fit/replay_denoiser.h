@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "gas/fit/trajectories.h"
 #include "gas/schedule/denoiser.h"
 
 namespace gas {
@@ -36,6 +37,25 @@ class ReplayDenoiser : public Denoiser {
   mutable size_t next_ = 0;
   mutable int64_t evaluations_ = 0;
 };
+
+// The trajectories of a source, whose networks remember: each run of a piece begins with what the one before
+// it was told. outputs [piece][evaluation] must have a place for each piece and outlive the source.
+inline TrajectorySource Recorded(const TrajectorySource& source, std::vector<std::vector<Tensor>>& outputs) {
+  return {source.sizes, [source, &outputs](int64_t piece) {
+            Trajectories part = source.read(piece);
+            part.denoiser = std::make_shared<ReplayDenoiser>(part.denoiser, outputs[piece]);
+            return part;
+          }};
+}
+
+// How many evaluations, of one sample each, made these outputs.
+inline int64_t EvaluationsIn(const std::vector<std::vector<Tensor>>& outputs) {
+  int64_t evaluations = 0;
+  for (const std::vector<Tensor>& of_piece : outputs) {
+    for (const Tensor& output : of_piece) evaluations += output.size(0);
+  }
+  return evaluations;
+}
 
 }  // namespace gas
 

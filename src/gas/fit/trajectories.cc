@@ -23,6 +23,14 @@ Trajectories FromSamples(const Samples& samples, const Tensor& times, const Mode
           model.denoiser};
 }
 
+// The first `count` of these.
+Trajectories FirstOf(Trajectories all, int64_t count) {
+  if (count == all.noise.size(0)) return all;
+  const auto first = [count](const Tensor& rows) { return rows.slice(0, 0, count); };
+  return {first(all.noise), all.condition.Rows(0, count),
+          [state = all.state, first](double t) { return first(state(t)); }, all.denoiser};
+}
+
 }  // namespace
 
 int64_t TrajectorySource::count() const { return std::accumulate(sizes.begin(), sizes.end(), int64_t{0}); }
@@ -52,15 +60,22 @@ TrajectorySource Joined(const std::vector<TrajectorySource>& sources) {
           }};
 }
 
-TrajectorySource Thinned(const TrajectorySource& source, int64_t pieces) {
-  GAS_CHECK(pieces >= 1 && pieces <= source.pieces(), Errc::kInternal, "thinned to ", pieces, " pieces of ",
-            source.pieces());
+TrajectorySource PartOf(const TrajectorySource& source, int64_t count) {
+  GAS_CHECK(count >= 1, Errc::kInternal, "a part of ", count, " trajectories");
+  if (count >= source.count()) return source;
+  constexpr int64_t kLeastPieces = 3;
+  const int64_t all = source.pieces();
+  const int64_t needed = (count * all + source.count() - 1) / source.count();
+  const int64_t pieces = std::min({all, count, std::max(needed, kLeastPieces)});
   std::vector<int64_t> kept, sizes;
   for (int64_t i = 0; i < pieces; ++i) {
-    kept.push_back(i * source.pieces() / pieces);
-    sizes.push_back(source.sizes[kept.back()]);
+    const int64_t piece = i * all / pieces;
+    const int64_t share = (count - std::accumulate(sizes.begin(), sizes.end(), int64_t{0})) / (pieces - i);
+    kept.push_back(piece);
+    sizes.push_back(std::min(share, source.sizes[piece]));
   }
-  return {sizes, [source, kept](int64_t piece) { return source.read(kept[piece]); }};
+  return {sizes,
+          [source, kept, sizes](int64_t piece) { return FirstOf(source.read(kept[piece]), sizes[piece]); }};
 }
 
 TeacherPath::TeacherPath(SchedulePtr schedule, const Tensor& times, Tensor states, Tensor predictions,

@@ -35,8 +35,9 @@ std::vector<int64_t> PieceSizes(int64_t count, int64_t batch);
 // All pieces of all sources: what is fitted to it serves all of them, such as several guidance scales.
 TrajectorySource Joined(const std::vector<TrajectorySource>& sources);
 
-// `pieces` of a source's pieces, at least one, evenly spread over it.
-TrajectorySource Thinned(const TrajectorySource& source, int64_t pieces);
+// `count` of a source's trajectories, or fewer where pieces are small, evenly spread: over no more pieces
+// than hold so many, but over three at least, so that a source joined from three has its share of each.
+TrajectorySource PartOf(const TrajectorySource& source, int64_t count);
 
 // Teacher states between the times at which the teacher evaluated its network. With kappa = alpha / sigma the
 // exact flow satisfies d(x / sigma) / d kappa = m, so x / sigma is interpolated as a cubic in kappa through

@@ -10,7 +10,8 @@ namespace gas {
 namespace {
 
 constexpr int64_t kMaxSteps = 10'000;
-constexpr double kEdmRho = 7;
+constexpr double kEdmRho = 7, kLeastRho = 1, kMostRho = 1000;
+constexpr std::string_view kEdmPrefix = "edm-";
 // Published levels are rounded: their first time may lie this much beyond the start of the schedule.
 constexpr double kLevelSlack = 1e-3;
 constexpr std::string_view kLevelPrefix = "sigma:";
@@ -96,6 +97,19 @@ std::vector<std::string> GridNames() {
   return names;
 }
 
+// The rho of "edm" or "edm-RHO"; nothing for another name.
+std::optional<double> EdmRhoOf(std::string_view name) {
+  if (name == "edm") return kEdmRho;
+  if (!name.starts_with(kEdmPrefix)) return {};
+  const std::string text(name.substr(kEdmPrefix.size()));
+  char* end = nullptr;
+  const double rho = std::strtod(text.c_str(), &end);
+  const bool number = !text.empty() && *end == 0;
+  GAS_CHECK(number && rho >= kLeastRho && rho <= kMostRho, Errc::kBadOption, "grid ", name.substr(0, 80),
+            ": rho must be a number in [", kLeastRho, ", ", kMostRho, "]");
+  return rho;
+}
+
 void CheckSteps(int64_t steps) {
   GAS_CHECK(steps >= 1 && steps <= kMaxSteps, Errc::kBadOption, "grid: ", steps, " steps, must be in [1, ",
             kMaxSteps, "]");
@@ -108,7 +122,7 @@ const std::vector<GridInfo>& ListGrids() {
       {"uniform", "equal steps in t"},
       {"quadratic", "equal steps in sqrt(t)"},
       {"logsnr", "equal steps in log(alpha / sigma)"},
-      {"edm", "equal steps in (sigma / alpha)^(1/7) (Karras et al. 2022)"},
+      {"edm", "equal steps in (sigma / alpha)^(1/7) (Karras et al. 2022); edm-RHO: with another rho than 7"},
       {"gits", "noise levels of GITS for 5 to 8 steps of Stable Diffusion (Chen et al. 2024)"},
       {"ays-sd15", "noise levels of Align Your Steps for Stable Diffusion 1.5 (Sabour et al. 2024)"},
       {"ays-sdxl", "the same for Stable Diffusion XL"},
@@ -182,7 +196,7 @@ Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int
   if (name == "uniform") return PolynomialGrid(1, steps, t_from, t_to);
   if (name == "quadratic") return PolynomialGrid(2, steps, t_from, t_to);
   if (name == "logsnr") return LogSnrGrid(schedule, steps, t_from, t_to);
-  if (name == "edm") return EdmGrid(kEdmRho, schedule, steps, t_from, t_to);
+  if (const std::optional<double> rho = EdmRhoOf(name)) return EdmGrid(*rho, schedule, steps, t_from, t_to);
   const bool of_levels = name == "gits" || FindAys(name) != nullptr || name.starts_with(kLevelPrefix);
   GAS_CHECK(!of_levels, Errc::kBadOption, "grid ", name.substr(0, 80),
             ": its ends are fixed, so it cannot divide a part of the range");

@@ -24,6 +24,7 @@ const std::vector<GridInfo>& ListGrids();
 //   quadratic  equal steps in sqrt(t)
 //   logsnr     equal steps in lambda
 //   edm        equal steps in (sigma / alpha)^(1/7) (Karras et al. 2022, eq. 5)
+//   edm-RHO    the same with another exponent 1/RHO, RHO in [1, 1000]
 //   gits       the noise levels of GITS (Chen et al. 2024) for 5 to 8 steps; they bring their own ends
 //   ays-sd15, ays-sdxl, ays-svd   those of Align Your Steps (Sabour et al. 2024), which are of ten steps, for
 //              any number; they bring their own ends

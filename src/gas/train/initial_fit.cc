@@ -29,7 +29,7 @@ InitialFit FitToTrainFrom(const FitSolverOptions& options, SchedulePtr schedule,
     if (held.fit.ridges.empty()) break;
     const FittedSolver found = FitSolver(held, schedule, sources);
     fit.table = found.fit.table;
-    fit.evaluations += found.evaluations;
+    fit.evaluations += found.evaluations + found.held_out_evaluations;
     fit.least_ridge = least;
     const LintReport report = LintTable(fit.table, *schedule);
     if (least == 0) {

@@ -74,7 +74,7 @@ Start FittedStart(const TrainSolversOptions& o, int64_t nfe, const Problem& prob
             " for --init fit, where the trajectories in ", o.teacher.string(), " end");
   const FitProblem fit = FitProblemFrom(problem.data, o.teacher.string(), problem.model,
                                         {.held_out = problem.data->size() - problem.training.size()});
-  const FitSolverOptions options{.nfe = nfe, .grid = o.grid, .t_eps = end};
+  const FitSolverOptions options{.nfe = nfe, .t_eps = end, .grid = o.grid};
   const InitialFit found = FitToTrainFrom(options, problem.model.schedule, fit.sources);
   if (hooks.begins_from_fit) hooks.begins_from_fit(nfe, found);
   return {Student::FromTable(found.table, problem.model.schedule, StudentConfigFor(o, nfe, problem)),
