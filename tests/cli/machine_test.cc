@@ -1,6 +1,7 @@
 #include "gas/cli/machine.h"
 
 #include <dlfcn.h>
+#include <malloc.h>
 
 #include <cstdlib>
 #include <string>
@@ -64,6 +65,25 @@ TEST_F(OpenBlasKernels, AreTheUsersChoiceWhereTheEnvironmentHasOne) {
   EXPECT_STREQ(core_name_(), "Prescott");
   unsetenv("OPENBLAS_CORETYPE");
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // whose allocators are others
+
+size_t MappedBytes() { return mallinfo2().hblkhd; }
+
+TEST(FreedMemory, OfLargeBlocksGoesBackAndOfOthersStays) {
+  PrepareMachine();
+  const size_t before = MappedBytes();
+  {
+    const Tensor large = torch::empty({33 << 20}, torch::kUInt8);
+    EXPECT_GE(MappedBytes(), before + (33 << 20));
+    const size_t with_large = MappedBytes();
+    const Tensor other = torch::empty({16 << 20}, torch::kUInt8);
+    EXPECT_EQ(MappedBytes(), with_large);
+  }
+  EXPECT_EQ(MappedBytes(), before);
+}
+
+#endif
 
 }  // namespace
 }  // namespace gas::cli

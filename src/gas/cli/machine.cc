@@ -16,6 +16,7 @@ namespace gas::cli {
 namespace {
 
 constexpr const char* kCoreVariable = "OPENBLAS_CORETYPE";
+constexpr int kMappedBytes = 32 << 20;
 
 // The kernel set that this processor can run, or null if the choice is best left alone.
 const char* BestCore() {
@@ -55,6 +56,14 @@ void MendOpenBlas() {
   unsetenv(kCoreVariable);  // what this program starts may have another OpenBLAS, which chooses for itself
 }
 
+// Activations are megabytes: to give them back to the system after each layer costs more than a small layer.
+// The largest blocks that the C library lets us name go back all the same. Their layers take long anyway, and
+// the heap has seldom a hole of their size: kept in it, they double the memory that activations take.
+void KeepFreedMemory() {
+  mallopt(M_MMAP_THRESHOLD, kMappedBytes);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
 // A convolution and its derivative, with oneDNN or without.
 std::pair<Tensor, Tensor> Convolved(int64_t in, int64_t out, bool use_onednn) {
   // No random numbers: the generator is the caller's.
@@ -87,10 +96,7 @@ void MendOneDnn() {
 }  // namespace
 
 void PrepareMachine() {
-  // Activations are tens of megabytes; returning them to the system after each layer costs more than the
-  // layer.
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  KeepFreedMemory();
   MendOpenBlas();
   MendOneDnn();
 }
