@@ -217,7 +217,7 @@ DemoResult Measure(const DemoSettings& s, const Model& model, const FeatureModel
   std::cout << "3. the same unseen seeds with each solver\n" << std::flush;
   DemoResult result;
   const auto add = [&](const std::string& name, int64_t nfe, const Tensor& images, const Tensor& reference) {
-    result.rows.push_back(MeasureQuality(name, nfe, images, reference, test.labels, &features));
+    result.rows.push_back(MeasureQuality(name, nfe, images, reference, test.condition.labels, &features));
     const std::string first_word = name.substr(0, name.find(' '));
     result.picture.push_back({fmt::format("{} {}", first_word, nfe), images.slice(0, 0, kPictured)});
   };
