@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/dtype.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
@@ -239,6 +240,7 @@ void RunDemo(const DemoSettings& s, const Options& o) {
   folder.WriteOptions(o.ToJson());
   const Model model = s.model.Open();
   CheckTrainable(model);
+  WarnOfSlowBfloat16("demo", s.model, model, s.batch);
   const FeatureModel features = ReadFeatureModelFor(FeatureFileOf(model), model.shape);
   Progress whole("demo", "steps", 1);
 
