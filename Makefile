@@ -18,7 +18,7 @@ else
   LIBTORCH_FOLDER := $(abspath $(LIBTORCH))
 endif
 
-.PHONY: all build demo test check fast kill-test mutants bench model emoji packages wheel clean
+.PHONY: all build demo test check fast kill-test disk-test mutants bench model emoji packages wheel clean
 
 all: $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target gas
@@ -40,6 +40,10 @@ fast: build
 # Kills and breaks each kind of run at 50 random moments, lets it finish and compares; the suite does so at a few.
 kill-test: build
 	GAS_KILLS=50 ctest --test-dir $(BUILD) --output-on-failure -R '^resume/' --timeout 14400
+
+# The part of that whose disk is full or broken: 50 failures of each call by which a run uses files, 50 disks too small for it.
+disk-test: build
+	GAS_KILLS=50 ctest --test-dir $(BUILD) --output-on-failure -R '^resume/disk_test' --timeout 14400
 
 # What a change must pass besides the suite, about 50 minutes on two cores: format, clang-tidy, sanitizers, fuzz targets,
 # other processors, PyTorch's wheel. `tools/check.sh STEP...` runs single steps.

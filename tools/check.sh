@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# check.sh [STEP...]: what a change must pass beside `make test`. Runs the steps named, or all of them:
+# check.sh [STEP...]: what a change must pass beside `make test`. Runs the steps named, or all of these:
 #   packages    installs what packages.txt and packages-check.txt list
 #   format      clang-format on every file
 #   layers      which folder may include which (tools/check_layers.sh)
@@ -10,6 +10,8 @@
 #   fuzz        each fuzz target for GAS_FUZZ_SECONDS, default 30
 #   processors  the tests of label fast and the fit's with the instructions of lesser processors
 #   wheel       the build on PyTorch's wheel and its tests of label fast
+# and, if it is named, as it takes long to build and finds little that is new:
+#   tsan        the tests of signals, progress, files and several writers under the thread sanitizer
 # Prints a line for each step: its name, seconds, and ok or FAILED with the end of its output, which is in
 # build/check/STEP.log. A failure does not stop the steps after it; the status is 1 if there was any. JOBS is the number of
 # processes side by side, by default one for each core.
@@ -18,7 +20,8 @@ cd "$(dirname "$0")/.."
 
 JOBS=${JOBS:-$(nproc)}
 FUZZ_SECONDS=${GAS_FUZZ_SECONDS:-30}
-ALL_STEPS=(packages format layers banned host_sync tidy asan fuzz processors wheel)
+USUAL_STEPS=(packages format layers banned host_sync tidy asan fuzz processors wheel)
+ALL_STEPS=("${USUAL_STEPS[@]}" tsan)
 logs=build/check
 
 packages() {
@@ -48,6 +51,16 @@ tidy() {
 asan() {
   cmake --preset asan && cmake --build --preset asan -j "$JOBS" || return 1
   ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ctest --preset asan -j "$JOBS"
+}
+
+# What gets signals, shows progress, writes files and shares folders. LibTorch and libgomp are not instrumented:
+# with one thread they have no pool, and what they do inside is not looked at (tools/tsan.supp).
+tsan() {
+  local tests='^(core/(interrupt|progress)_test|io/(file|json_lines|run_folder)_test|teacher/several_writers_test)$'
+  cmake --preset tsan &&
+  cmake --build --preset tsan -j "$JOBS" --target core_tests io_tests teacher_tests || return 1
+  TSAN_OPTIONS="halt_on_error=1:suppressions=$PWD/tools/tsan.supp" OMP_NUM_THREADS=1 \
+    ctest --preset tsan -j "$JOBS" -R "$tests"
 }
 
 # One target; what it finds new is kept beside the seeds, what it crashes on in build/fuzz/crashes.
@@ -111,7 +124,7 @@ done
 
 mkdir -p "$logs"
 failed=()
-for step in "${@:-${ALL_STEPS[@]}}"; do
+for step in "${@:-${USUAL_STEPS[@]}}"; do
   run "$step" || failed+=("$step")
 done
 [[ ${#failed[@]} -eq 0 ]] || { echo "FAILED: ${failed[*]}"; exit 1; }

@@ -1,6 +1,8 @@
 #include "gas/core/interrupt.h"
 
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 #include "support/expect.h"
 
@@ -38,6 +40,19 @@ TEST(Interrupt, AGuardBeginsWithoutOne) {
   const InterruptGuard second;
   EXPECT_FALSE(InterruptRequested());
   EXPECT_NO_THROW(CheckNeverInterrupted());
+}
+
+// A signal comes to any thread; the loops that ask are in others.
+TEST(Interrupt, IsSeenFromThreadsThatDidNotGetIt) {
+  const InterruptGuard guard;
+  std::thread other([] { std::raise(SIGINT); });
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!InterruptRequested() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_TRUE(InterruptRequested());
+  AnswerInterrupt();
+  std::thread asking([] { EXPECT_FALSE(InterruptRequested()); });
+  other.join();
+  asking.join();
 }
 
 void RaiseTwice() {

@@ -2,22 +2,22 @@
 
 #include <fstream>
 
-#include <nlohmann/json.hpp>
-
 #include "gas/io/file.h"
-#include "gas/io/mapped_safetensors.h"
 #include "gas/io/torch_tensors.h"
+#include "io/open_torch.h"
 #include "io/valid_files.h"
 #include "support/expect.h"
 #include "support/formats.h"
 #include "support/temp_folder.h"
-#include "support/third_party_files.h"
 
 namespace gas {
 namespace {
 
+using testing::IntegerAt;
 using testing::NamedStorage;
+using testing::Names;
 using testing::NestedStorage;
+using testing::OpenTorch;
 using testing::PickledDict;
 using testing::PickledTensor;
 using testing::PickledText;
@@ -27,15 +27,8 @@ using testing::TorchZip;
 using testing::WholePickle;
 using namespace std::string_literals;
 
-using Names = std::vector<std::string>;
-
 std::filesystem::path Committed(const std::string& name) {
   return testing::SourceFixtureFolder() / "pickles" / name;
-}
-
-std::shared_ptr<const TorchFile> Open(const std::filesystem::path& path,
-                                      UnknownClasses unknown = UnknownClasses::kRefuse) {
-  return std::make_shared<TorchFile>(path, unknown);
 }
 
 // Files of a test's own bytes.
@@ -45,7 +38,7 @@ class OfBytes {
     const auto path = folder_.path() / "file.pt";
     std::filesystem::remove(path);  // the last one may still be mapped
     std::ofstream(path, std::ios::binary) << bytes;
-    return Open(path);
+    return OpenTorch(path);
   }
   TorchTensors Tensors(const std::string& bytes) const { return TorchTensors(File(bytes)); }
 
@@ -53,17 +46,13 @@ class OfBytes {
   testing::TempFolder folder_{"torch_file"};
 };
 
-int64_t IntegerAt(const TorchFile& file, const Names& path) {
-  return std::get<int64_t>(*file.ScalarOf(*file.Find(path)));
-}
-
 // ---- what PyTorch and numpy wrote (tests/fixtures/pickles)
 
 TEST(TorchFile, ReadsTensorsOfAllThreeFormats) {
   const Tensor whole = torch::arange(12, torch::kFloat32);
   for (const char* name : {"tensors.pt", "tensors_stream.pt", "tensors.pkl"}) {
     SCOPED_TRACE(name);
-    const TorchTensors file(Open(Committed(name)));
+    const TorchTensors file(OpenTorch(Committed(name)));
     EXPECT_TRUE(SameBits(file.View("whole"), whole));
     EXPECT_TRUE(SameBits(file.View("part"), whole.slice(0, 4, 8)));
     EXPECT_TRUE(SameBits(file.View("transposed"), whole.view({3, 4}).t().contiguous()));
@@ -95,7 +84,7 @@ TEST(TorchFile, ReadsTensorsOfAllThreeFormats) {
 TEST(TorchFile, ReadsOtherValuesByTheirPath) {
   for (const char* name : {"tensors.pt", "tensors_stream.pt", "tensors.pkl"}) {
     SCOPED_TRACE(name);
-    const auto file = Open(Committed(name));
+    const auto file = OpenTorch(Committed(name));
     EXPECT_EQ(IntegerAt(*file, {"step"}), 7);
     EXPECT_EQ(IntegerAt(*file, {"list", "1"}), 5);
     EXPECT_EQ(std::get<double>(*file->ScalarOf(*file->Find(Names{"rate"}))), 0.5);
@@ -113,7 +102,7 @@ TEST(TorchFile, ReadsOtherValuesByTheirPath) {
 }
 
 TEST(TorchFile, PartOfTheFileByItsPath) {
-  const auto file = Open(Committed("tensors.pt"));
+  const auto file = OpenTorch(Committed("tensors.pt"));
   const TorchTensors part(file, {"nested"});
   EXPECT_EQ(part.tensors().size(), 1);
   EXPECT_EQ(part.tensors().count("a.b"), 1);
@@ -123,13 +112,13 @@ TEST(TorchFile, PartOfTheFileByItsPath) {
 }
 
 TEST(TorchFile, ViewsOfOneStorageShareIt) {
-  const TorchTensors file(Open(Committed("tensors.pt")));
+  const TorchTensors file(OpenTorch(Committed("tensors.pt")));
   const Tensor whole = file.View("whole"), part = file.View("part");
   EXPECT_EQ(part.data_ptr(), static_cast<char*>(whole.data_ptr()) + 16);
 }
 
 TEST(TorchFile, ModulesHaveTheNamesOfTheirStateDict) {
-  const auto file = Open(Committed("module.pkl"), UnknownClasses::kKeep);
+  const auto file = OpenTorch(Committed("module.pkl"), UnknownClasses::kKeep);
   const TorchTensors module(file, {"module"}), state(file, {"state_dict"});
   EXPECT_EQ(state.tensors().count("linear.weight"), 1);
   EXPECT_EQ(state.tensors().count("kept"), 1);
@@ -140,14 +129,14 @@ TEST(TorchFile, ModulesHaveTheNamesOfTheirStateDict) {
   }
   EXPECT_EQ(file->ClassOf(*file->Find(Names{"module"})), "torch.nn.modules.container.Sequential");
   EXPECT_EQ(IntegerAt(*file, {"module", "_modules", "linear", "in_features"}), 2);
-  EXPECT_ERROR(Open(Committed("module.pkl")), Errc::kBadFile,
+  EXPECT_ERROR(OpenTorch(Committed("module.pkl")), Errc::kBadFile,
                "an object of the class \"torch.nn.modules.container.Sequential\"");
 }
 
 TEST(TorchFile, ReadsNumpysArraysAndScalars) {
   for (const char protocol : "0245"s) {
     SCOPED_TRACE(protocol);
-    const auto file = Open(Committed("numpy_"s + protocol + ".pkl"));
+    const auto file = OpenTorch(Committed("numpy_"s + protocol + ".pkl"));
     const Tensor six = torch::arange(6).view({2, 3});
     const auto array = [&](const char* name) {
       return ContiguousView(name, *file->TensorOf(*file->Find(Names{name})), file->mapping());
@@ -323,7 +312,7 @@ TEST(TorchFile, RefusesOtherFiles) {
   EXPECT_ERROR(of.File("N.N."), Errc::kBadFile, "@2: 2 bytes follow the pickle");
   EXPECT_ERROR(of.File("cos\nsystem\n(S'id'\ntR."), Errc::kBadFile, "it calls \"os.system\"");
   EXPECT_ERROR(of.File(std::string(257, 'a') + "ustar"), Errc::kBadFile, "a tar archive");
-  EXPECT_ERROR(Open("/nowhere/x.pt"), Errc::kBadFile, "/nowhere/x.pt");
+  EXPECT_ERROR(OpenTorch("/nowhere/x.pt"), Errc::kBadFile, "/nowhere/x.pt");
   const std::string stream = StreamOf({});
   std::string version = stream, order = stream;
   version[version.find("M\xe9\x03") + 1] = 0;
@@ -400,171 +389,11 @@ TEST(TorchFile, OpensLargeFilesInPlace) {
   std::ofstream(path, std::ios::binary) << head.str();
   std::filesystem::resize_file(path, second);
   std::ofstream(path, std::ios::binary | std::ios::app) << tail.str();
-  const auto file = Open(path);
+  const auto file = OpenTorch(path);
   const Tensor view = TorchTensors(file).View("x");
   EXPECT_EQ(view.numel(), elements);
   EXPECT_EQ(view.data_ptr(), file->mapping()->bytes().data() + head.size());
   EXPECT_EQ(view[-1].item<float>(), 0);
-}
-
-// ---- files of other projects
-
-// Each tensor of `file` is the one of `expected` whose name follows `prefix`, bit for bit, and the other way
-// round.
-void ExpectSameTensors(const TorchTensors& file, const std::filesystem::path& expected,
-                       const std::string& prefix) {
-  const MappedSafetensors weights(expected);
-  size_t count = 0;
-  for (const auto& [name, info] : weights.tensors()) {
-    if (!name.starts_with(prefix)) continue;
-    const std::string in_file = name.substr(prefix.size());
-    ASSERT_EQ(file.tensors().count(in_file), 1) << in_file;
-    EXPECT_TRUE(SameBits(file.View(in_file), weights.View(name))) << in_file;
-    ++count;
-  }
-  EXPECT_GT(count, 0);
-  EXPECT_EQ(file.tensors().size(), count);
-}
-
-TEST(TorchFixtures, StableDiffusionIsItsSafetensors) {
-  const auto file = testing::ThirdPartyFile("sd1_checkpoint.ckpt");
-  const auto expected = testing::ThirdPartyFile("sd1_checkpoint.safetensors");
-  SKIP_WITHOUT_FILE(file && expected, "sd1_checkpoint");
-  ExpectSameTensors(TorchTensors(Open(*file), {"state_dict"}), *expected, "");
-}
-
-TEST(TorchFixtures, LpipsHeadsAreTheirSafetensors) {
-  const auto expected = testing::ThirdPartyFile("lpips_linear_heads.safetensors");
-  SKIP_WITHOUT_FILE(expected, "lpips_linear_heads.safetensors");
-  for (const std::string net : {"squeeze", "alex", "vgg"}) {
-    const auto file = testing::ThirdPartyFile("lpips_v0.1_" + net + ".pth");
-    SKIP_WITHOUT_FILE(file, net);
-    ExpectSameTensors(TorchTensors(Open(*file)), *expected, net + ".");
-  }
-}
-
-TEST(TorchFixtures, EdmNetworksAreTheirWeights) {
-  for (const std::string name : {"edm_adm_small", "edm_ddpmpp", "edm_ncsnpp", "vp_ddpmpp"}) {
-    SCOPED_TRACE(name);
-    const auto path = testing::ThirdPartyFile("edm_networks/" + name + ".pkl");
-    const auto expected = testing::ThirdPartyFile("edm_networks/" + name + ".safetensors");
-    SKIP_WITHOUT_FILE(path && expected, name);
-    const auto file = Open(*path, UnknownClasses::kKeep);
-    ExpectSameTensors(TorchTensors(file, {"ema"}), *expected, "weights/");
-    EXPECT_THAT(file->ClassOf(*file->Find(Names{"ema"})), ::testing::EndsWith("Precond"));
-    EXPECT_THAT(file->ClassOf(*file->Find(Names{"ema", "_modules", "model"})), ::testing::EndsWith("UNet"));
-    EXPECT_EQ(IntegerAt(*file, {"ema", "img_channels"}), 3);
-  }
-}
-
-TEST(TorchFixtures, EdmTrainingLoopHasTheSameNetwork) {
-  const auto path = testing::ThirdPartyFile("edm_networks/edm_ddpmpp_training_loop.pkl");
-  const auto expected = testing::ThirdPartyFile("edm_networks/edm_ddpmpp.safetensors");
-  SKIP_WITHOUT_FILE(path && expected, "edm_networks");
-  const auto file = Open(*path, UnknownClasses::kKeep);
-  EXPECT_EQ(std::get<PickleDict>(file->root().content).items.size(), 4);
-  ExpectSameTensors(TorchTensors(file, {"ema"}), *expected, "weights/");
-}
-
-TEST(TorchFixtures, R3ganDiscriminatorsAreTheirWeights) {
-  for (const std::string name : {"legacy_uncond", "legacy_cond", "snapshot_current_names"}) {
-    SCOPED_TRACE(name);
-    const auto path = testing::ThirdPartyFile("r3gan/" + name + ".pkl");
-    const auto expected = testing::ThirdPartyFile("r3gan/" + name + ".safetensors");
-    SKIP_WITHOUT_FILE(path && expected, "r3gan/" + name);
-    ExpectSameTensors(TorchTensors(Open(*path, UnknownClasses::kKeep), {"D"}), *expected, "D/");
-  }
-}
-
-TEST(TorchFixtures, DitsAveragedWeightsAreThoseAlone) {
-  const auto path = testing::ThirdPartyFile("dit.pt"), train_path = testing::ThirdPartyFile("dit_train.pt");
-  SKIP_WITHOUT_FILE(path && train_path, "dit.pt");
-  const auto train = Open(*train_path, UnknownClasses::kKeep);
-  const TorchTensors alone(Open(*path)), averaged(train, {"ema"}), trained(train, {"model"});
-  ASSERT_EQ(averaged.tensors().size(), alone.tensors().size());
-  EXPECT_EQ(trained.tensors().size(), alone.tensors().size());
-  for (const auto& [name, info] : alone.tensors()) {
-    EXPECT_TRUE(SameBits(averaged.View(name), alone.View(name))) << name;
-  }
-  EXPECT_EQ(train->ClassOf(*train->Find(Names{"args"})), "argparse.Namespace");
-  EXPECT_ERROR(Open(*train_path), Errc::kBadFile, "an object of the class \"argparse.Namespace\"");
-}
-
-TEST(TorchFixtures, LatentDiffusionsCheckpointsAreRead) {
-  for (const std::string name : {"ldm_uncond", "ldm_class"}) {
-    SCOPED_TRACE(name);
-    const auto path = testing::ThirdPartyFile(name + ".ckpt"),
-               outputs = testing::ThirdPartyFile(name + ".safetensors");
-    SKIP_WITHOUT_FILE(path && outputs, name);
-    const TorchTensors file(Open(*path), {"state_dict"});
-    EXPECT_TRUE(SameBits(file.View("alphas_cumprod"), MappedSafetensors(*outputs).View("alphas_cumprod")));
-    for (const auto& [tensor, info] : file.tensors())
-      EXPECT_EQ(file.View(tensor).sizes(), info.shape) << tensor;
-  }
-  const auto path = testing::ThirdPartyFile("ldm_uncond.ckpt");
-  const auto file = Open(*path);
-  EXPECT_GT(IntegerAt(*file, {"global_step"}), 0);
-  EXPECT_NE(file->Find(Names{"callbacks"}), nullptr);
-}
-
-TEST(TorchFixtures, GuidedDiffusionsWeightsAreRead) {
-  for (const std::string name : {"adm_uncond.pt", "adm_class.pt", "adm_edm.pt", "sit.pt"}) {
-    SCOPED_TRACE(name);
-    const auto path = testing::ThirdPartyFile(name);
-    SKIP_WITHOUT_FILE(path, name);
-    const TorchTensors file(Open(*path));
-    EXPECT_GT(file.tensors().size(), 40);
-    for (const auto& [tensor, info] : file.tensors()) {
-      EXPECT_TRUE(file.View(tensor).isfinite().all().item<bool>()) << tensor;
-    }
-  }
-}
-
-// The lists in the files have no names; the JSON file has their order.
-TEST(TorchFixtures, StudentsAreTheirParameters) {
-  for (const std::string name : {"student_a", "student_b"}) {
-    SCOPED_TRACE(name);
-    const auto facts = testing::ThirdPartyFile("gas_checkpoints/" + name + ".json");
-    SKIP_WITHOUT_FILE(facts, name);
-    const auto folder = facts->parent_path();
-    const MappedSafetensors expected(folder / (name + ".safetensors"));
-    const auto order =
-        nlohmann::json::parse(std::ifstream(*facts)).at("parameter_order").get<std::vector<std::string>>();
-    for (const std::string step : {"1", "500"}) {
-      const auto file = Open(folder / name / (step + ".pt"));
-      const TorchTensors model(file, {"model"}), ema(file, {"ema", "shadow_params"}),
-          adam(file, {"optim", "state"});
-      ASSERT_EQ(model.tensors().size(), order.size());
-      for (size_t i = 0; i < order.size(); ++i) {
-        const std::string number = std::to_string(i);
-        EXPECT_TRUE(SameBits(model.View(number), expected.View("model_" + step + "/" + order[i])));
-        EXPECT_TRUE(SameBits(ema.View(number), expected.View("ema_" + step + "/" + order[i])));
-        for (const std::string moment : {"exp_avg", "exp_avg_sq", "step"}) {
-          const std::string in_expected = "adam_" + step + "/" + order[i] + "/" + moment;
-          EXPECT_TRUE(SameBits(adam.View(number + "." + moment), expected.View(in_expected))) << in_expected;
-        }
-      }
-      EXPECT_EQ(IntegerAt(*file, {"ema", "num_updates"}), std::stoll(step));
-    }
-  }
-}
-
-TEST(TorchFixtures, TeacherDataSetsAreTheirTensors) {
-  for (const std::string name : {"dataset_pixel", "dataset_latent_class", "dataset_latent_text"}) {
-    SCOPED_TRACE(name);
-    const auto path = testing::ThirdPartyFile("teacher_dataset/" + name + ".pkl");
-    const auto expected = testing::ThirdPartyFile("teacher_dataset/" + name + ".safetensors");
-    SKIP_WITHOUT_FILE(path && expected, name);
-    const auto file = Open(*path);
-    const TorchTensors tensors(file);
-    const MappedSafetensors weights(*expected);
-    EXPECT_TRUE(SameBits(tensors.View("noise"), weights.View("noise")));
-    EXPECT_TRUE(SameBits(tensors.View("images"), weights.View("images")));
-    if (name == "dataset_latent_text") {
-      const PickleRef text = file->Find(Names{"condition", "0"});
-      EXPECT_FALSE(std::get<std::string>(*file->ScalarOf(*text)).empty());
-    }
-  }
 }
 
 }  // namespace

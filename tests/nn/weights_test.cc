@@ -96,6 +96,20 @@ TEST_F(Weights, EveryNameIsAccountedForBeforeAnythingIsRead) {
                "tensor bias has entries that are not finite");
 }
 
+TEST_F(Weights, AStateDictWithAWrongNameLeavesTheNetworkAsItIs) {
+  Conv2dImpl network(options_);
+  const Tensor before = network.bias.detach().clone();
+  auto tensors = good_;
+  tensors.erase("weight");
+  EXPECT_ERROR(LoadStateDict(network, tensors, "w"), Errc::kBadFile, "w: tensor weight is missing");
+  tensors = good_;
+  tensors["zone"] = torch::zeros({1});
+  EXPECT_ERROR(LoadStateDict(network, tensors, "w"), Errc::kBadFile, "tensor zone is unknown to the network");
+  EXPECT_TRUE(testing::SameBits(network.bias.detach(), before));
+  LoadStateDict(network, good_, "w");
+  EXPECT_TRUE(testing::SameBits(network.bias.detach(), good_.at("bias")));
+}
+
 TEST_F(Weights, AViewOutlivesTheFileObject) {
   Tensor view;
   {

@@ -1,5 +1,6 @@
 // Runs whose disk is full or broken: an error with status 4, and once there is room again the same command
-// goes on to the same bits. GAS_KILLS says how many calls of each kind fail (make kill-test: 50).
+// goes on to the same bits. GAS_KILLS says how many calls of each kind fail, and how
+// many disks of several sizes are too small (make disk-test: 50).
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -64,9 +65,10 @@ TEST_P(BrokenDisk, ACallThatFailsIsAnErrorAndNothingIsLost) {
 // A file system of our own, in memory.
 class SmallDisk {
  public:
-  explicit SmallDisk(const fs::path& path) : path_(path) {
+  SmallDisk(const fs::path& path, int64_t kibibytes) : path_(path) {
     fs::create_directories(path);
-    mounted_ = ::mount("gas-test", path.c_str(), "tmpfs", 0, "size=16k") == 0;
+    const std::string size = fmt::format("size={}k", kibibytes);
+    mounted_ = ::mount("gas-test", path.c_str(), "tmpfs", 0, size.c_str()) == 0;
   }
   ~SmallDisk() {
     if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
@@ -82,22 +84,62 @@ class SmallDisk {
   bool mounted_ = false;
 };
 
-TEST_P(BrokenDisk, AFullOneIsAnErrorAndWithMoreRoomTheRunGoesOn) {
-  const testing::TempFolder whole("full_whole"), folder("full_broken");
-  const SmallDisk disk(folder.path() / "disk");
-  if (!disk.mounted()) GTEST_SKIP() << "no right to mount a small file system here";
-  LinkInputs(whole.path());
-  LinkInputs(folder.path());
-  fs::create_directory_symlink("disk", folder.path() / "out");
-  ASSERT_EQ(RunOnce(GetParam(), whole.path()).status, 0);
-  const Ended full = RunOnce(GetParam(), folder.path());
-  EXPECT_EQ(full.status, kFullDisk) << full.errors;
-  EXPECT_THAT(full.errors, ::testing::HasSubstr("No space left on device"));
-  ASSERT_TRUE(disk.Grow());
-  const Ended resumed = RunOnce(GetParam(), folder.path());
-  EXPECT_EQ(resumed.status, 0) << resumed.errors;
-  EXPECT_TRUE(testing::ResultsIn(folder.path()) == testing::ResultsIn(whole.path()));
+int64_t BytesIn(const fs::path& folder) {
+  int64_t bytes = 0;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) bytes += static_cast<int64_t>(entry.file_size());
+  }
+  return bytes;
 }
+
+class FullDisk : public testing::BreakableRunTest {
+ protected:
+  using Results = std::map<std::string, std::string>;
+
+  // On a disk of this size, and then on a larger one.
+  void RunThenGrow(int64_t kibibytes, const Results& expected) {
+    const testing::TempFolder folder("full_broken");
+    const SmallDisk disk(folder.path() / "disk", kibibytes);
+    ASSERT_TRUE(disk.mounted());
+    LinkInputs(folder.path());
+    fs::create_directory_symlink("disk", folder.path() / "out");
+    const Ended full = RunOnce(GetParam(), folder.path());
+    EXPECT_THAT(full.status, ::testing::AnyOf(0, kFullDisk)) << full.errors;
+    if (full.status == kFullDisk) {
+      ++full_;
+      EXPECT_THAT(full.errors, ::testing::HasSubstr("No space left on device"));
+    }
+    EXPECT_THAT(testing::LeftoversIn(folder.path()), ::testing::IsEmpty());
+    ASSERT_TRUE(disk.Grow());
+    const Ended resumed = RunOnce(GetParam(), folder.path());
+    EXPECT_EQ(resumed.status, 0) << resumed.errors;
+    EXPECT_TRUE(testing::ResultsIn(folder.path()) == expected);
+  }
+
+  int full_ = 0;  // runs that met a full disk
+};
+
+TEST_P(FullDisk, IsAnErrorAndWithMoreRoomTheRunGoesOn) {
+  const testing::TempFolder whole("full_whole");
+  if (!SmallDisk(whole.path() / "probe", 16).mounted()) {
+    GTEST_SKIP() << "no right to mount a small file system here";
+  }
+  LinkInputs(whole.path());
+  ASSERT_EQ(RunOnce(GetParam(), whole.path()).status, 0);
+  const Results expected = testing::ResultsIn(whole.path());
+  const int64_t used = BytesIn(whole.path() / "out") / 1024;
+  std::mt19937 random(22);
+  for (int i = 0; i < Failures(); ++i) {
+    // The first holds next to nothing, the others some of what the run writes.
+    const int64_t size = i == 0 ? 16 : std::uniform_int_distribution<int64_t>(4, used)(random);
+    SCOPED_TRACE(fmt::format("a disk of {} KiB for {} KiB", size, used));
+    RunThenGrow(size, expected);
+  }
+  EXPECT_GT(full_, 0) << "no disk was full";
+}
+
+INSTANTIATE_TEST_SUITE_P(Verbs, FullDisk, ::testing::ValuesIn(testing::BreakableRuns()),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(Verbs, BrokenDisk, ::testing::ValuesIn(testing::BreakableRuns()),
                          [](const auto& info) { return std::string(info.param.name); });

@@ -19,7 +19,7 @@ TEST(Condition, RowsAreThoseOfEveryEntry) {
 TEST(Condition, JoinedPutsOneAfterTheOther) {
   Condition second = Two();
   second.labels = torch::tensor({5, 7});
-  const Condition first = Two(), both = Condition::Joined(first, second);
+  const Condition first = Two(), both = Condition::Joined({first, second});
   EXPECT_TRUE(testing::SameBits(both.labels, torch::tensor({3, -1, 5, 7})));
   EXPECT_TRUE(testing::SameBits(both.Rows(0, 2).tensors.at("text"), first.tensors.at("text")));
   EXPECT_TRUE(testing::SameBits(both.Rows(2, 4).tensors.at("text"), second.tensors.at("text")));
@@ -30,9 +30,35 @@ TEST(Condition, JoinedRefusesWhatOneOfThemLacks) {
   without_labels.labels = Tensor();
   without_text.tensors.clear();
   with_more.tensors["pooled"] = torch::zeros({2, 3});
-  EXPECT_ERROR(Condition::Joined(Two(), without_labels), Errc::kBadOption, "with labels and without");
-  EXPECT_ERROR(Condition::Joined(Two(), without_text), Errc::kBadOption, "condition text is missing");
-  EXPECT_ERROR(Condition::Joined(Two(), with_more), Errc::kBadOption, "of 1 and 2 entries");
+  EXPECT_ERROR(Condition::Joined({Two(), without_labels}), Errc::kBadOption, "with labels and without");
+  EXPECT_ERROR(Condition::Joined({Two(), without_text}), Errc::kBadOption, "condition text is missing");
+  EXPECT_ERROR(Condition::Joined({Two(), with_more}), Errc::kBadOption, "of 1 and 2 entries");
+}
+
+TEST(Condition, JoinedOfNoPartsIsEmptyAndOfOneIsThatOne) {
+  const Condition part = Two();
+  EXPECT_TRUE(Condition::Joined({}).empty());
+  EXPECT_TRUE(testing::SameBits(Condition::Joined({part}).tensors.at("text"), part.tensors.at("text")));
+}
+
+TEST(Condition, SelectTakesRowsInTheOrderAskedFor) {
+  const Condition all = Two(), turned = all.Select(torch::tensor({1, 0, 1}));
+  EXPECT_TRUE(testing::SameBits(turned.labels, torch::tensor({-1, 3, -1})));
+  EXPECT_TRUE(testing::SameBits(turned.tensors.at("text")[1], all.tensors.at("text")[0]));
+}
+
+TEST(Condition, NamesInFilesLeadBackToIt) {
+  const Condition all = Two();
+  std::map<std::string, Tensor> named = all.Named();
+  EXPECT_EQ(named.size(), 2u);
+  EXPECT_TRUE(named.at("labels").is_same(all.labels));
+  EXPECT_TRUE(named.at("condition.text").is_same(all.tensors.at("text")));
+  named["noise"] = torch::zeros({2, 3});
+  const Condition back = Condition::FromNamed(named);
+  EXPECT_TRUE(back.labels.is_same(all.labels));
+  EXPECT_EQ(back.tensors.size(), 1u);
+  EXPECT_TRUE(back.tensors.at("text").is_same(all.tensors.at("text")));
+  EXPECT_TRUE(Condition().Named().empty());
 }
 
 TEST(Condition, RepeatedIsOneRowManyTimes) {

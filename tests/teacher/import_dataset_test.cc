@@ -59,7 +59,7 @@ TEST(ImportDataset, PixelsUnderTheirSeeds) {
   // The reference's noise of these seeds is this program's, but for the last bits of LibTorch's logarithms
   // and cosines, which differ between instruction sets.
   EXPECT_TRUE(Close(samples.noise, NoiseFor(data.seeds(), {3, 16, 16}), 0, 1e-5));
-  EXPECT_FALSE(samples.labels.defined());
+  EXPECT_FALSE(samples.condition.labels.defined());
   EXPECT_EQ(data.spec().model_sha256, "5");
   EXPECT_EQ(data.spec().solver, "");
   EXPECT_EQ(data.spec().guidance, 2);
@@ -77,7 +77,7 @@ TEST(ImportDataset, LatentsWithClassesNumberedFromZero) {
   EXPECT_EQ(data.seeds(), SeedRange(0, 8));
   EXPECT_TRUE(SameBits(samples.noise, fixture.at("noise")));
   EXPECT_TRUE(SameBits(samples.images, fixture.at("latents")));
-  EXPECT_TRUE(SameBits(samples.labels, fixture.at("condition")));
+  EXPECT_TRUE(SameBits(samples.condition.labels, fixture.at("condition")));
   EXPECT_EQ(data.spec().nfe, 10);
   EXPECT_EQ(data.spec().times.size(), 11u);
   EXPECT_EQ(data.spec().network_times.size(), 10u);
@@ -87,7 +87,7 @@ TEST(ImportDataset, ClassesOfAModelThatWasNotToldAnyAreNone) {
   const testing::TempFolder folder("import_uncond");
   const auto out = folder.path() / "d";
   ImportDataset(ForeignDataset(DatasetPath("dataset_latent_uncond")), ModelOf({3, 4, 4}, 10), out, {});
-  EXPECT_TRUE(SameBits(AllOf(TeacherData(out)).labels, torch::full({8}, -1, torch::kInt64)));
+  EXPECT_TRUE(SameBits(AllOf(TeacherData(out)).condition.labels, torch::full({8}, -1, torch::kInt64)));
 }
 
 TEST(ImportDataset, TextsAreRefused) {

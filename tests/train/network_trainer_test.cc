@@ -1,7 +1,12 @@
 #include "gas/train/network_trainer.h"
 
+#include <chrono>
 #include <csignal>
+#include <thread>
 
+#include <gmock/gmock.h>
+
+#include "gas/core/autocast.h"
 #include "gas/core/interrupt.h"
 #include "gas/features/classifier.h"
 #include "gas/io/checkpoint.h"
@@ -105,6 +110,32 @@ TEST_P(NetworkTrainerKilled, ContinuesToTheSameBits) {
   run.stop_after = 0;
   const NamedTensors resumed = Train(run);
   for (const auto& [name, value] : expected) EXPECT_TRUE(testing::SameBits(value, resumed.at(name))) << name;
+}
+
+// Training in bfloat16 with a loss that takes so many milliseconds in each dtype; what the user is told.
+std::vector<std::string> ToldWith(int in_float32, int in_bfloat16) {
+  const testing::TempFolder folder("net_slow");
+  edm::TrainableEdm denoiser(TinyDenoiser());
+  NetworkTask task = DenoisingTask(denoiser, {}, 0.1);
+  task.loss = [&, inner = task.loss](const NetworkTask::Rows& rows) {
+    const int milliseconds = AutocastEnabled(torch::kCPU) ? in_bfloat16 : in_float32;
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    return inner(rows);
+  };
+  std::vector<std::string> told;
+  const NetworkTrainHooks hooks = {.slow_bfloat16 = [&](const std::string& text) { told.push_back(text); },
+                                   .report = [](const NetworkTrainReport&) {}};
+  TrainNetwork(denoiser.module(), Stripes(), task,
+               {.run_folder = folder.path(), .images = 40, .batch = 20, .bfloat16 = true}, hooks);
+  return told;
+}
+
+TEST(SlowBfloat16, IsToldOnceAndOnlyWhereItIsSlow) {
+  SKIP_WITHOUT_BFLOAT16();
+  const std::vector<std::string> told = ToldWith(0, 150);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_THAT(told[0], ::testing::MatchesRegex("bfloat16 takes [0-9.]+ times as long as float32 here"));
+  EXPECT_TRUE(ToldWith(150, 0).empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Runs, NetworkTrainerKilled,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/dtype.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
@@ -217,7 +218,7 @@ DemoResult Measure(const DemoSettings& s, const Model& model, const FeatureModel
   std::cout << "3. the same unseen seeds with each solver\n" << std::flush;
   DemoResult result;
   const auto add = [&](const std::string& name, int64_t nfe, const Tensor& images, const Tensor& reference) {
-    result.rows.push_back(MeasureQuality(name, nfe, images, reference, test.labels, &features));
+    result.rows.push_back(MeasureQuality(name, nfe, images, reference, test.condition.labels, &features));
     const std::string first_word = name.substr(0, name.find(' '));
     result.picture.push_back({fmt::format("{} {}", first_word, nfe), images.slice(0, 0, kPictured)});
   };
@@ -239,6 +240,7 @@ void RunDemo(const DemoSettings& s, const Options& o) {
   folder.WriteOptions(o.ToJson());
   const Model model = s.model.Open();
   CheckTrainable(model);
+  WarnOfSlowBfloat16("demo", s.model, model, s.batch);
   const FeatureModel features = ReadFeatureModelFor(FeatureFileOf(model), model.shape);
   Progress whole("demo", "steps", 1);
 

@@ -2,13 +2,10 @@
 
 #include <dlfcn.h>
 #include <malloc.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <iostream>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -17,6 +14,9 @@
 
 namespace gas::cli {
 namespace {
+
+constexpr const char* kCoreVariable = "OPENBLAS_CORETYPE";
+constexpr int kMappedBytes = 32 << 20;
 
 // The kernel set that this processor can run, or null if the choice is best left alone.
 const char* BestCore() {
@@ -30,27 +30,38 @@ const char* BestCore() {
   return nullptr;
 }
 
-std::vector<std::string> CommandLine() {
-  std::ifstream file("/proc/self/cmdline", std::ios::binary);
-  std::vector<std::string> arguments;
-  for (std::string argument; std::getline(file, argument, '\0');) arguments.push_back(argument);
-  return arguments;
+// A function of OpenBLAS, or null where LibTorch came with another library or OpenBLAS without this function.
+template <class Function>
+Function* OpenBlas(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
 }
 
-// OpenBLAS takes an old generic kernel for processors that it does not know. The choice is made when it is
-// loaded, so the program is started once more.
+// OpenBLAS takes an old generic kernel for processors that it does not know. It chooses when it is loaded and
+// reads the environment then; quit and init let it choose again. Its threads have no work yet.
 void MendOpenBlas() {
-  using CoreName = char* (*)();
-  const auto core_name = reinterpret_cast<CoreName>(dlsym(RTLD_DEFAULT, "openblas_get_corename"));
-  if (core_name == nullptr || std::getenv("OPENBLAS_CORETYPE") != nullptr) return;
+  const auto core_name = OpenBlas<char*()>("openblas_get_corename");
+  if (core_name == nullptr || std::getenv(kCoreVariable) != nullptr) return;
   const char* best = BestCore();
   if (best == nullptr || std::strcmp(core_name(), "Prescott") != 0) return;
-  std::vector<std::string> arguments = CommandLine();
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  setenv("OPENBLAS_CORETYPE", best, 1);
-  execv("/proc/self/exe", argv.data());  // on failure the slow kernels do
+  const auto quit = OpenBlas<void()>("gotoblas_dynamic_quit");
+  const auto init = OpenBlas<void()>("gotoblas_dynamic_init");
+  if (quit == nullptr || init == nullptr) {
+    std::cerr << "gas: OpenBLAS runs kernels for an old processor; " << kCoreVariable << '=' << best
+              << " in the environment makes it faster\n";
+    return;
+  }
+  setenv(kCoreVariable, best, 1);
+  quit();
+  init();
+  unsetenv(kCoreVariable);  // what this program starts may have another OpenBLAS, which chooses for itself
+}
+
+// Activations are megabytes: to give them back to the system after each layer costs more than a small layer.
+// The largest blocks that the C library lets us name go back all the same. Their layers take long anyway, and
+// the heap has seldom a hole of their size: kept in it, they double the memory that activations take.
+void KeepFreedMemory() {
+  mallopt(M_MMAP_THRESHOLD, kMappedBytes);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
 // A convolution and its derivative, with oneDNN or without.
@@ -85,10 +96,7 @@ void MendOneDnn() {
 }  // namespace
 
 void PrepareMachine() {
-  // Activations are tens of megabytes; returning them to the system after each layer costs more than the
-  // layer.
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  KeepFreedMemory();
   MendOpenBlas();
   MendOneDnn();
 }
@@ -98,8 +106,7 @@ void SetThreads(int64_t asked) {
   const int count = static_cast<int>(asked > 0 ? asked : cores);
   torch::set_num_threads(count);
   // OpenBLAS has threads of its own, which LibTorch does not count and which wait for work in a loop.
-  using SetNumThreads = void (*)(int);
-  const auto set = reinterpret_cast<SetNumThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
+  const auto set = OpenBlas<void(int)>("openblas_set_num_threads");
   if (set != nullptr) set(count);
 }
 

@@ -6,9 +6,10 @@
 
 namespace gas::cli {
 
-// Called by verbs that compute, before they do. Keeps freed memory for the next tensor; where OpenBLAS took
-// an old generic kernel for a processor that it does not know, starts the program once more with the right
-// one (OPENBLAS_CORETYPE in the environment is respected); where a small convolution by oneDNN differs from
+// Called by verbs that compute, before they do. Keeps freed memory for the next tensor, but for blocks of
+// 32 MiB and more; where OpenBLAS took
+// an old generic kernel for a processor that it does not know, makes it take the right one
+// (OPENBLAS_CORETYPE in the environment is respected); where a small convolution by oneDNN differs from
 // LibTorch's own, says so and does without it.
 void PrepareMachine();
 

@@ -273,6 +273,7 @@ void Print(const PretrainResult& r) {
 
 void RunPretrain(PretrainSettings s, const Options& o) {
   s.options.record = o.ToJson();
+  s.options.message = [](const std::string& sentence) { std::cerr << "gas pretrain: " << sentence << '\n'; };
   Progress progress("pretrain", "images", s.options.train.images);
   const PretrainReportFunction report = [&](const NetworkTrainReport& r) {
     progress.Update(r.images, fmt::format("loss {:.4f}", r.loss));

@@ -218,7 +218,7 @@ void WriteTensors(const SampleSettings& s, const Model& model, const ResolvedSol
     const Tensor& states = batch.samples.images;
     parts[s.latents ? "latents" : "images"].push_back(s.latents ? states : ImagesOf(model, states));
     parts["noise"].push_back(batch.samples.noise);
-    if (batch.samples.labels.defined()) parts["labels"].push_back(batch.samples.labels);
+    for (const auto& [name, rows] : batch.samples.condition.Named()) parts[name].push_back(rows);
   });
   std::map<std::string, Tensor> tensors;
   for (const auto& [name, batches] : parts) tensors[name] = torch::cat(batches).contiguous();

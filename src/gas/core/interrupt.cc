@@ -1,16 +1,21 @@
 #include "gas/core/interrupt.h"
 
+#include <atomic>
 #include <csignal>
 
 namespace gas {
 namespace {
 
 constexpr int kNone = 0;
-volatile std::sig_atomic_t signal_that_came = kNone, answered = 0;
+// Any thread of the program may get the signal, and any may ask. Atomic numbers without a lock are the ones
+// that a signal handler may change.
+std::atomic<int> signal_that_came = kNone;
+std::atomic<bool> answered = false;
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 void Note(int signal) {
+  answered = false;
   signal_that_came = signal;
-  answered = 0;
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
 }
@@ -29,13 +34,13 @@ InterruptGuard::~InterruptGuard() {
   signal_that_came = kNone;
 }
 
-bool InterruptRequested() { return signal_that_came != kNone && answered == 0; }
+bool InterruptRequested() { return signal_that_came != kNone && !answered; }
 
 void CheckInterrupt() {
   if (InterruptRequested()) CheckNeverInterrupted();
 }
 
-void AnswerInterrupt() { answered = 1; }
+void AnswerInterrupt() { answered = true; }
 
 void CheckNeverInterrupted() {
   GAS_CHECK(signal_that_came != SIGINT, Errc::kInterrupted, "interrupted by SIGINT");

@@ -10,12 +10,12 @@
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/models/network_input.h"
+#include "gas/nn/bfloat16.h"
 #include "gas/teacher/teacher.h"
 
 namespace gas {
 namespace {
 
-constexpr double kLeastSpeedUp = 1.1;  // less is not worth the rounding, and may be chance
 constexpr int64_t kComparedSeeds = 4, kWarningBatch = 8;
 
 // An entry of an object; null if `json` is none, or has no such entry.
@@ -97,7 +97,7 @@ DtypeChoice ChooseDtype(const Model& float32, const std::function<Model()>& open
   }
   const double speed_up = Bfloat16SpeedUp(float32, *bfloat16, batch);
   const std::string speed = fmt::format("bfloat16 is {:.2f} times as fast as float32", speed_up);
-  if (speed_up < kLeastSpeedUp) return keep(speed);
+  if (speed_up < nn::kLeastSpeedUp) return keep(speed);
   for (const SolverInUse& solver : solvers) {
     const std::optional<std::string> objection = Objection(float32, *bfloat16, solver);
     if (objection) return keep(speed + ", but " + *objection);
@@ -106,9 +106,7 @@ DtypeChoice ChooseDtype(const Model& float32, const std::function<Model()>& open
 }
 
 std::optional<std::string> SlowBfloat16(const Model& float32, const Model& bfloat16, int64_t batch) {
-  const double slow_down = 1 / Bfloat16SpeedUp(float32, bfloat16, std::min(batch, kWarningBatch));
-  if (slow_down < kLeastSpeedUp) return std::nullopt;
-  return fmt::format("bfloat16 takes {:.2f} times as long as float32 here", slow_down);
+  return nn::SlowBfloat16Text(1 / Bfloat16SpeedUp(float32, bfloat16, std::min(batch, kWarningBatch)));
 }
 
 }  // namespace gas

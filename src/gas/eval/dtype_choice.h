@@ -43,8 +43,8 @@ struct DtypeChoice {
 DtypeChoice ChooseDtype(const Model& float32, const std::function<Model()>& open_bfloat16,
                         const std::vector<SolverInUse>& solvers, int64_t batch);
 
-// "bfloat16 takes 1.61 times as long as float32 here"; nothing unless it is slower by a tenth at least. Asks
-// for no more than 8 samples at once, so that the warning costs a run little.
+// nn::SlowBfloat16Text of one evaluation. Asks for no more than 8 samples at once, so that the warning costs
+// a run little.
 std::optional<std::string> SlowBfloat16(const Model& float32, const Model& bfloat16, int64_t batch);
 
 }  // namespace gas

@@ -68,17 +68,6 @@ std::string TeacherLabel(const TeacherSpec& spec) {
   return spec.solver.empty() ? "teacher" : spec.solver + " (teacher)";
 }
 
-// What the teacher's samples were asked for, with their labels as they are stored: those of imported data are
-// no function of the seeds.
-std::vector<Request> RequestsOf(const TeacherData& data, const Samples& teacher) {
-  std::vector<Request> requests = RequestsFor(data.seeds());
-  if (!teacher.labels.defined()) return requests;
-  for (size_t i = 0; i < requests.size(); ++i) {
-    requests[i].label = teacher.labels[static_cast<int64_t>(i)].item<int64_t>();
-  }
-  return requests;
-}
-
 }  // namespace
 
 std::vector<ResolvedSolver> SolversOf(const EvalOptions& options, const Model& model) {
@@ -112,13 +101,12 @@ EvalRecord Evaluate(const TeacherData& data, const Model& model, const EvalOptio
     quality.real = RealNeighbourhoods(options, *used->network, data.size() / options.blocks, record.remarks);
   }
   const auto measure = [&](const std::string& label, int64_t nfe, const Tensor& images, const Tensor& to) {
-    return MeasureQuality(label, nfe, images, to, teacher.labels, used, quality);
+    return MeasureQuality(label, nfe, images, to, teacher.condition.labels, used, quality);
   };
   record.rows.push_back(measure(TeacherLabel(data.spec()), data.spec().nfe, reference, {}));
-  const std::vector<Request> requests = RequestsOf(data, teacher);
+  const SampleInputs inputs{teacher.noise, teacher.condition, data.seeds()};
   for (const ResolvedSolver& solver : solvers) {
-    const Samples samples =
-        CollectSamples(model, solver.table, requests, teacher.noise, {.batch = options.batch});
+    const Samples samples = CollectSamples(model, solver.table, inputs, {.batch = options.batch});
     record.rows.push_back(
         measure(solver.label, solver.table.nfe(), ImagesOf(model, samples.images), reference));
     record.rows.back().cost = CostOf(solver.provenance);

@@ -17,10 +17,8 @@ Trajectories FromSamples(const Samples& samples, const Tensor& times, const Mode
   const auto path = std::make_shared<TeacherPath>(model.schedule, times, samples.states,
                                                   samples.data_predictions, samples.images);
   const torch::Device device = model.device;
-  return {samples.noise.to(device),
-          {samples.labels.defined() ? samples.labels.to(device) : Tensor()},
-          [path, device](double t) { return path->State(t).to(device); },
-          model.denoiser};
+  return {samples.noise.to(device), samples.condition.To(device),
+          [path, device](double t) { return path->State(t).to(device); }, model.denoiser};
 }
 
 // The first `count` of these.
@@ -139,7 +137,7 @@ TrajectorySource SourceOf(const Samples& samples, const StepTable& table, const 
             const auto rows = [&](const Tensor& all) {
               return all.defined() ? all.slice(0, from, to) : Tensor();
             };
-            return FromSamples({rows(samples.noise), rows(samples.images), rows(samples.labels),
+            return FromSamples({rows(samples.noise), rows(samples.images), samples.condition.Rows(from, to),
                                 rows(samples.states), rows(samples.data_predictions)},
                                times, model);
           }};

@@ -1,7 +1,8 @@
 #include "gas/nn/bfloat16.h"
 
 #include <cstdlib>
-#include <string>
+
+#include <fmt/format.h>
 
 #include "gas/core/error.h"
 
@@ -24,6 +25,11 @@ void CheckBfloat16(torch::Device device) {
   const std::string held = limit == nullptr ? "" : std::string(", where ONEDNN_MAX_CPU_ISA = ") + limit;
   Fail(Errc::kUnavailable, "dtype bfloat16: LibTorch cannot make such convolutions on ", device.str(),
        " here", held, ", must be float32");
+}
+
+std::optional<std::string> SlowBfloat16Text(double slow_down) {
+  if (slow_down < kLeastSpeedUp) return std::nullopt;
+  return fmt::format("bfloat16 takes {:.2f} times as long as float32 here", slow_down);
 }
 
 }  // namespace gas::nn

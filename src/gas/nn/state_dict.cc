@@ -1,27 +1,18 @@
 #include "gas/nn/state_dict.h"
 
-#include "gas/core/error.h"
+#include "gas/nn/name_match.h"
 
 namespace gas {
 
 void LoadStateDict(torch::nn::Module& module, const std::map<std::string, Tensor>& tensors,
                    const std::string& file) {
   torch::NoGradGuard no_grad;
-  std::map<std::string, Tensor> targets;
-  for (const auto& item : module.named_parameters()) targets[item.key()] = item.value();
-  for (const auto& item : module.named_buffers()) targets[item.key()] = item.value();
-  for (auto& [name, target] : targets) {
-    const auto found = tensors.find(name);
-    GAS_CHECK(found != tensors.end(), Errc::kBadFile, file, ": tensor ", name, " is missing");
-    GAS_CHECK(found->second.sizes() == target.sizes(), Errc::kBadFile, file, ": tensor ", name, " has shape ",
-              found->second.sizes(), ", the network needs ", target.sizes());
-    GAS_CHECK(found->second.isfinite().all().item<bool>(), Errc::kBadFile, file, ": tensor ", name,
-              " has entries that are not finite");
-    target.copy_(found->second);
-  }
-  for (const auto& [name, tensor] : tensors) {
-    GAS_CHECK(targets.count(name) == 1, Errc::kBadFile, file, ": tensor ", name,
-              " is unknown to the network");
+  const nn::NetworkTensors targets = nn::TensorsOf(module);
+  nn::ShapesByName shapes;
+  for (const auto& [name, tensor] : tensors) shapes[name] = tensor.sizes();
+  for (const auto& [name, in_file] : nn::MatchNames(targets, shapes, file, /*rename=*/nullptr)) {
+    nn::CheckFiniteWeights(tensors.at(in_file), in_file, file);
+    Tensor(*targets.Find(name)).copy_(tensors.at(in_file));
   }
 }
 

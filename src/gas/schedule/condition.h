@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "gas/core/torch.h"
 
@@ -19,12 +20,20 @@ struct Condition {
 
   // Rows begin <= i < end, sharing memory.
   Condition Rows(int64_t begin, int64_t end) const;
+  // Rows indices[0], indices[1], ..., where indices is [K] int64.
+  Condition Select(const Tensor& indices) const;
   // A condition of one row as `batch` rows, sharing memory.
   Condition Repeated(int64_t batch) const;
   Condition To(torch::Device device) const;
 
-  // The rows of `first`, then those of `second`. Throws Error(kBadOption) unless both have the same entries.
-  static Condition Joined(const Condition& first, const Condition& second);
+  // The rows of all parts, one part after the other; empty without parts. Throws Error(kBadOption) unless all
+  // have the same entries.
+  static Condition Joined(const std::vector<Condition>& parts);
+
+  // The entries by the names under which files keep them: "labels", and "condition.NAME" of each tensor.
+  std::map<std::string, Tensor> Named() const;
+  // Those entries of `named`; tensors of other names are left.
+  static Condition FromNamed(const std::map<std::string, Tensor>& named);
 };
 
 }  // namespace gas

@@ -127,7 +127,7 @@ Samples Gather(const ForeignDataset& data, const std::vector<int64_t>& rows, boo
     classes.push_back(row.label);
   }
   Samples samples{.noise = torch::stack(noise), .images = torch::stack(images)};
-  if (labels) samples.labels = torch::tensor(classes, torch::kInt64);
+  if (labels) samples.condition.labels = torch::tensor(classes, torch::kInt64);
   return samples;
 }
 

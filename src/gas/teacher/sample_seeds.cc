@@ -37,7 +37,7 @@ Samples SampleOneBatch(const StepTable& table, const Denoiser& denoiser, torch::
   }
   Samples samples;
   samples.noise = inputs.noise;
-  samples.labels = inputs.condition.labels;
+  samples.condition = inputs.condition;
   samples.images = RunTable(table, denoiser, inputs.noise.to(device), inputs.condition.To(device), options)
                        .cpu()
                        .contiguous();
@@ -64,12 +64,13 @@ class Collector {
   void Add(const Samples& batch) {
     Append(noise_, batch.noise);
     Append(images_, batch.images);
-    Append(labels_, batch.labels);
+    conditions_.push_back(batch.condition);
     Append(states_, batch.states);
     Append(data_predictions_, batch.data_predictions);
   }
   Samples All() const {
-    return {Joined(noise_), Joined(images_), Joined(labels_), Joined(states_), Joined(data_predictions_)};
+    return {Joined(noise_), Joined(images_), Condition::Joined(conditions_), Joined(states_),
+            Joined(data_predictions_)};
   }
 
  private:
@@ -77,10 +78,17 @@ class Collector {
     if (part.defined()) parts.push_back(part);
   }
 
-  std::vector<Tensor> noise_, images_, labels_, states_, data_predictions_;
+  std::vector<Tensor> noise_, images_, states_, data_predictions_;
+  std::vector<Condition> conditions_;
 };
 
 }  // namespace
+
+SampleInputs SampleInputs::Rows(int64_t begin, int64_t end) const {
+  SampleInputs rows{noise.slice(0, begin, end), condition.Rows(begin, end), {}};
+  if (!seeds.empty()) rows.seeds.assign(seeds.begin() + begin, seeds.begin() + end);
+  return rows;
+}
 
 void SampleInBatches(const StepTable& table, const Denoiser& denoiser, torch::Device device, int64_t count,
                      const std::function<SampleInputs(int64_t begin, int64_t end)>& inputs,
@@ -91,8 +99,7 @@ void SampleInBatches(const StepTable& table, const Denoiser& denoiser, torch::De
   for (int64_t begin = 0; begin < count; begin += options.batch) {
     const int64_t end = std::min(count, begin + options.batch);
     const SampleInputs now = inputs(begin, end);
-    SampleBatch batch{begin, SampleOneBatch(table, denoiser, device, now, options.keep_states),
-                      now.condition};
+    const SampleBatch batch{begin, SampleOneBatch(table, denoiser, device, now, options.keep_states)};
     CheckFinite(batch.samples.images, now, begin, table, denoiser, device);
     use(batch);
     if (options.progress) options.progress(end);
@@ -118,16 +125,13 @@ Samples CollectSamples(const Model& model, const StepTable& table, std::span<con
   return collector.All();
 }
 
-Samples CollectSamples(const Model& model, const StepTable& table, std::span<const Request> requests,
-                       const Tensor& noise, const SamplingOptions& options) {
-  const auto inputs = [&](int64_t begin, int64_t end) {
-    SampleInputs now = AskedFor(model, requests.subspan(begin, end - begin));
-    now.noise = noise.slice(0, begin, end);
-    return now;
-  };
+Samples CollectSamples(const Model& model, const StepTable& table, const SampleInputs& inputs,
+                       const SamplingOptions& options) {
   Collector collector;
-  SampleInBatches(table, *model.denoiser, model.device, static_cast<int64_t>(requests.size()), inputs,
-                  options, [&](const SampleBatch& batch) { collector.Add(batch.samples); });
+  SampleInBatches(
+      table, *model.denoiser, model.device, inputs.noise.size(0),
+      [&](int64_t begin, int64_t end) { return inputs.Rows(begin, end); }, options,
+      [&](const SampleBatch& batch) { collector.Add(batch.samples); });
   return collector.All();
 }
 

@@ -15,7 +15,8 @@ namespace gas {
 
 // Samples on the CPU, [B,...]: the model's state may have any rank.
 struct Samples {
-  Tensor noise, images, labels;     // labels [B] int64, undefined without classes
+  Tensor noise, images;
+  Condition condition;              // what they were conditioned on, by row
   Tensor states, data_predictions;  // [B,N,...], x_0..x_{N-1} and m_0..m_{N-1}; undefined unless asked for
 };
 
@@ -30,13 +31,14 @@ struct SampleInputs {
   Tensor noise;             // [B,...] standard normal
   Condition condition;      // of its rows
   std::vector<Seed> seeds;  // for messages; empty where the noise came from no seed
+
+  SampleInputs Rows(int64_t begin, int64_t end) const;
 };
 
 // One finished batch: rows [begin, begin + B) of all that is sampled.
 struct SampleBatch {
   int64_t begin = 0;
   Samples samples;
-  Condition condition;  // of these rows, on the CPU
 };
 
 // Draws `count` samples. `inputs(begin, end)` gives noise and condition of rows [begin, end), which are moved
@@ -57,9 +59,9 @@ void SampleRequests(const Model& model, const StepTable& table, std::span<const 
 Samples CollectSamples(const Model& model, const StepTable& table, std::span<const Request> requests,
                        const SamplingOptions& options);
 
-// The same from noise that is there already: row i of `noise` [B,...] float32 belongs to requests[i].
-Samples CollectSamples(const Model& model, const StepTable& table, std::span<const Request> requests,
-                       const Tensor& noise, const SamplingOptions& options);
+// The same from noise and conditions that are there already.
+Samples CollectSamples(const Model& model, const StepTable& table, const SampleInputs& inputs,
+                       const SamplingOptions& options);
 
 }  // namespace gas
 

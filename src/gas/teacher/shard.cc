@@ -78,7 +78,7 @@ std::vector<Shard> ReadSidecars(const fs::path& folder, const SeedRangeBounds& r
 
 Shard WriteShard(const fs::path& folder, const std::vector<Seed>& seeds, const Samples& samples) {
   std::map<std::string, Tensor> tensors = {{"noise", samples.noise}, {"images", samples.images}};
-  if (samples.labels.defined()) tensors["labels"] = samples.labels;
+  for (const auto& [name, tensor] : samples.condition.Named()) tensors[name] = tensor.contiguous();
   if (samples.states.defined()) {
     tensors["states"] = samples.states;
     tensors["data_predictions"] = samples.data_predictions;

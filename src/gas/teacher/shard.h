@@ -44,8 +44,8 @@ enum class ShardCheck {
   kShape,  // shapes alone, for a file whose hash was compared before
 };
 
-// The tensors of a shard: noise, images [B,...] and what else it has. Throws Error(kBadFile) if the file is
-// missing or does not match its hash.
+// The tensors of a shard: noise, images [B,...] and what else it has, conditions by Condition::Named. Throws
+// Error(kBadFile) if the file is missing or does not match its hash.
 std::map<std::string, Tensor> ReadShard(const std::filesystem::path& folder, const Shard& shard,
                                         ShardCheck check = ShardCheck::kHash);
 

@@ -70,11 +70,16 @@ void CheckShapes(const std::string& name, const ShardTensors& tensors, const Tea
   check("noise", spec.shape);
   check("images", spec.shape);
   if (spec.classes > 0) check("labels", {});
-  if (!spec.states) return;
-  std::vector<int64_t> states = spec.shape;
-  states.insert(states.begin(), spec.nfe);
-  check("states", states);
-  check("data_predictions", states);
+  if (spec.states) {
+    std::vector<int64_t> states = spec.shape;
+    states.insert(states.begin(), spec.nfe);
+    check("states", states);
+    check("data_predictions", states);
+  }
+  for (const auto& [key, tensor] : tensors) {
+    GAS_CHECK(tensor.dim() >= 1 && tensor.size(0) == rows, Errc::kBadFile, name, ": tensor ", key,
+              " has shape ", tensor.sizes(), ", must have ", rows, " rows");
+  }
 }
 
 // Where a sample is.
@@ -187,13 +192,14 @@ Samples TeacherData::Read(const std::vector<int64_t>& indices) const {
     const Place& place = impl_->places[index];
     for (const auto& [name, tensor] : impl_->Load(place.shard)) rows[name].push_back(tensor[place.row]);
   }
-  const auto stacked = [&](const char* name) {
-    const auto found = rows.find(name);
-    const bool complete = found != rows.end() && found->second.size() == indices.size();
-    return complete ? torch::stack(found->second) : Tensor();
-  };
-  return {stacked("noise"), stacked("images"), stacked("labels"), stacked("states"),
-          stacked("data_predictions")};
+  std::map<std::string, Tensor> stacked;
+  for (const auto& [name, parts] : rows) {
+    GAS_CHECK(parts.size() == indices.size(), Errc::kBadFile, impl_->folder.string(), ": tensor ", name,
+              " is in some shards and not in others");
+    stacked[name] = torch::stack(parts);
+  }
+  return {stacked["noise"], stacked["images"], Condition::FromNamed(stacked), stacked["states"],
+          stacked["data_predictions"]};
 }
 
 }  // namespace gas

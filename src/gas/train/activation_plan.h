@@ -15,7 +15,7 @@ inline constexpr auto kActivationsNames = NamesOf<Activations>(
     "train.activations",
     {{Activations::kAuto, "auto", "keep what fits into half of the free memory"},
      {Activations::kKeep, "keep", "keep all: fastest, memory grows with the evaluations"},
-     {Activations::kRecompute, "recompute", "keep none: a third more time, least memory"}});
+     {Activations::kRecompute, "recompute", "keep none: half as much time again, least memory"}});
 
 struct ActivationPlan {
   int64_t evaluations = 0;  // of a sample

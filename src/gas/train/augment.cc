@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include "gas/core/error.h"
+#include "gas/core/in_range.h"
 #include "gas/core/seeds.h"
 
 namespace gas {
@@ -58,13 +59,9 @@ Tensor Cutout(const Tensor& images, const Tensor& u_y, const Tensor& u_x, double
 }  // namespace
 
 void Validate(const AugmentOptions& o) {
-  const auto in_range = [](const char* name, double value, double high) {
-    GAS_CHECK(value >= 0 && value < high, Errc::kBadOption, "augmentation: ", name, " = ", value,
-              ", must be in [0, ", high, ")");
-  };
-  in_range("translation", o.translation, 1);
-  in_range("cutout", o.cutout, 1);
-  in_range("brightness", o.brightness, 100);
+  CheckInHalfOpen(Errc::kBadOption, "augmentation: translation", o.translation, 0, 1);
+  CheckInHalfOpen(Errc::kBadOption, "augmentation: cutout", o.cutout, 0, 1);
+  CheckInHalfOpen(Errc::kBadOption, "augmentation: brightness", o.brightness, 0, 100);
 }
 
 Tensor Augment(const Tensor& images, const AugmentOptions& options, uint64_t seed) {

@@ -5,6 +5,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include "gas/core/error.h"
+#include "gas/core/in_range.h"
 #include "gas/core/seeds.h"
 #include "gas/io/image_folder.h"
 
@@ -67,14 +68,10 @@ Tensor Recoloured(const Tensor& images, const Tensor& angle) {
 }  // namespace
 
 void Validate(const DataAugmentOptions& o) {
-  const auto in_range = [](const char* name, double value, double high) {
-    GAS_CHECK(value >= 0 && value <= high, Errc::kBadOption, "augmentation: ", name, " = ", value,
-              ", must be in [0, ", high, "]");
-  };
-  in_range("shift", o.shift, 0.5);
-  in_range("scale", o.scale, 0.9);
-  in_range("rotate", o.rotate, 180);
-  in_range("hue", o.hue, 180);
+  CheckInClosed(Errc::kBadOption, "augmentation: shift", o.shift, 0, 0.5);
+  CheckInClosed(Errc::kBadOption, "augmentation: scale", o.scale, 0, 0.9);
+  CheckInClosed(Errc::kBadOption, "augmentation: rotate", o.rotate, 0, 180);
+  CheckInClosed(Errc::kBadOption, "augmentation: hue", o.hue, 0, 180);
 }
 
 Tensor AugmentData(const Tensor& images, const Tensor& labels, const DataAugmentOptions& options,

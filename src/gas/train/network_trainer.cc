@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <future>
+#include <limits>
+#include <optional>
 
 #include <torch/nn/utils/clip_grad.h>
 
@@ -20,6 +22,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Rows = NetworkTask::Rows;
+
+constexpr int64_t kMeasuredRows = 8;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -195,6 +199,29 @@ Rows Draw(const ImageSet& data, const NetworkTask& task, const NetworkTrainOptio
                       data.labels.index_select(0, chosen).to(o.device), seed);
 }
 
+// Whether gradients for a few of the rows take longer in bfloat16: in each dtype the faster of two counts,
+// after one to warm up.
+std::optional<std::string> SlowBfloat16(const NetworkTask& task, const Rows& all,
+                                        const std::vector<Tensor>& parameters, const NetworkTrainOptions& o) {
+  const Rows rows = RowsBetween(all, 0, std::min(kMeasuredRows, all[0].size(0)));
+  const auto seconds = [&](bool bfloat16) {
+    CheckInterrupt();
+    NetworkTrainOptions in_dtype = o;
+    in_dtype.bfloat16 = bfloat16;
+    const auto start = Clock::now();
+    Compute(task, rows, parameters, in_dtype);
+    return SecondsSince(start);
+  };
+  seconds(false);
+  seconds(true);
+  double single = std::numeric_limits<double>::infinity(), half = single;
+  for (int i = 0; i < 2; ++i) {
+    single = std::min(single, seconds(false));
+    half = std::min(half, seconds(true));
+  }
+  return nn::SlowBfloat16Text(half / single);
+}
+
 // Sums losses up to the next report.
 class Reporting {
  public:
@@ -237,8 +264,14 @@ NetworkTrainResult TrainNetwork(torch::nn::Module& network, const ImageSet& data
     hooks.save(state.ema().average());
   };
   auto last_save = Clock::now();
+  const int64_t first = state.step;
   while (state.step < steps) {
-    const Part part = Compute(task, Draw(data, task, options, state.step), state.parameters(), options);
+    const Rows rows = Draw(data, task, options, state.step);
+    if (options.bfloat16 && state.step == first) {
+      const auto slow = SlowBfloat16(task, rows, state.parameters(), options);
+      if (slow) hooks.slow_bfloat16(*slow);
+    }
+    const Part part = Compute(task, rows, state.parameters(), options);
     GAS_CHECK(std::isfinite(part.loss), Errc::kNumeric, "training: the loss is ", part.loss, " at step ",
               state.step, ", must be finite; the last checkpoint is kept, try a smaller learning rate than ",
               options.lr);

@@ -134,6 +134,7 @@ NetworkTrainResult TrainIn(const RunFolder& folder, torch::nn::Module& network, 
     log->Add(LogLine(r));
     if (inner) inner(r);
   };
+  if (o.message) hooks.slow_bfloat16 = o.message;
   return TrainNetwork(network, data.set, task, train, hooks);
 }
 

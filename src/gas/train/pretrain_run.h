@@ -3,6 +3,7 @@
 #define GAS_TRAIN_PRETRAIN_RUN_H_
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -25,6 +26,8 @@ struct PretrainOptions {
   torch::Dtype store = torch::kFloat32;         // of the weights in a denoiser's file
   std::map<std::string, std::string> metadata;  // added to the file's
   nlohmann::json record;                        // the options as the user gave them, for options.json
+  // Gets what the user should know, a sentence each.
+  std::function<void(const std::string& sentence)> message = {};
 };
 
 struct PretrainResult {

@@ -24,10 +24,11 @@ TrainingPairs PairsOf(Samples samples) {
   const int64_t size = samples.noise.size(0);
   return {{.blocks = {size}}, [samples = std::move(samples)](const std::vector<int64_t>& indices) {
             const Tensor rows = torch::tensor(indices, torch::kInt64);
-            const auto pick = [&](const Tensor& all) {
-              return all.defined() ? all.index_select(0, rows) : Tensor();
-            };
-            return Samples{pick(samples.noise), pick(samples.images), pick(samples.labels), {}, {}};
+            return Samples{samples.noise.index_select(0, rows),
+                           samples.images.index_select(0, rows),
+                           samples.condition.Select(rows),
+                           {},
+                           {}};
           }};
 }
 

@@ -129,7 +129,7 @@ StudentBatch TrainingRun::NextBatch(const TrainingPairs& training, DataOrder& or
   const Samples samples = training.read(batch.indices);
   batch.noise = samples.noise.to(options_.device);
   batch.target = samples.images.to(options_.device);
-  if (samples.labels.defined()) batch.condition.labels = samples.labels.to(options_.device);
+  batch.condition = samples.condition.To(options_.device);
   return batch;
 }
 
@@ -137,7 +137,7 @@ AdversarialBatch TrainingRun::NextAdversarialBatch(const TrainingPairs& training
   const int64_t at = trainer_.iteration();
   const Samples real = training.read(others.Batch(at, options_.batch));
   AdversarialBatch batch;
-  if (real.labels.defined()) batch.condition.labels = real.labels.to(options_.device);
+  batch.condition = real.condition.To(options_.device);
   batch.real = {real.images.to(options_.device), batch.condition.labels};
   batch.seed = MixBits(MixBits(options_.seed ^ kRealStream) + static_cast<uint64_t>(at));
   if (!trainer_.adversary()->LearnsAt(at)) return batch;

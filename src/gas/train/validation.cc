@@ -38,7 +38,7 @@ Validation Validate(const StepTable& table, const Denoiser& denoiser, const Dist
     std::vector<int64_t> indices(end - begin);
     std::iota(indices.begin(), indices.end(), begin);
     teacher = pairs.read(indices);
-    return SampleInputs{.noise = teacher.noise, .condition = {.labels = teacher.labels}, .seeds = {}};
+    return SampleInputs{.noise = teacher.noise, .condition = teacher.condition, .seeds = {}};
   };
   const auto measure = [&](const SampleBatch& batch) {
     const Tensor& images = batch.samples.images;

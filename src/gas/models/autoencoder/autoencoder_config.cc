@@ -1,6 +1,7 @@
 #include "gas/models/autoencoder/autoencoder_config.h"
 
 #include "gas/core/error.h"
+#include "gas/core/in_range.h"
 #include "gas/io/json.h"
 #include "gas/io/json_mapping.h"
 
@@ -54,20 +55,17 @@ AutoencoderConfig AutoencoderConfigFromJson(const std::string& what, const Json&
 }
 
 void Validate(const std::string& what, const AutoencoderConfig& c) {
-  const auto in_range = [&](const char* key, int64_t value, int64_t low, int64_t high) {
-    GAS_CHECK(value >= low && value <= high, Errc::kBadFile, what, ": ", key, " = ", value, ", must be in [",
-              low, ", ", high, "]");
-  };
-  in_range("in_channels", c.in_channels, 1, 1024);
-  in_range("out_ch", c.out_channels, 1, 1024);
-  in_range("embed_dim", c.latent_channels, 1, 4096);
-  in_range("z_channels", c.inner_channels, 1, 4096);
-  if (c.kind == Kind::kVq) in_range("n_embed", c.codes, 1, int64_t{1} << 24);
-  in_range("ch", c.width, 1, 8192);
-  in_range("num_res_blocks", c.blocks, 1, 64);
-  in_range("resolution", c.resolution, 1, 65536);
-  in_range("number of ch_mult", static_cast<int64_t>(c.channel_mult.size()), 1, 10);
-  for (const int64_t mult : c.channel_mult) in_range("ch_mult", mult, 1, 64);
+  CheckInClosed(Errc::kBadFile, what + ": in_channels", c.in_channels, 1, 1024);
+  CheckInClosed(Errc::kBadFile, what + ": out_ch", c.out_channels, 1, 1024);
+  CheckInClosed(Errc::kBadFile, what + ": embed_dim", c.latent_channels, 1, 4096);
+  CheckInClosed(Errc::kBadFile, what + ": z_channels", c.inner_channels, 1, 4096);
+  if (c.kind == Kind::kVq) CheckInClosed(Errc::kBadFile, what + ": n_embed", c.codes, 1, int64_t{1} << 24);
+  CheckInClosed(Errc::kBadFile, what + ": ch", c.width, 1, 8192);
+  CheckInClosed(Errc::kBadFile, what + ": num_res_blocks", c.blocks, 1, 64);
+  CheckInClosed(Errc::kBadFile, what + ": resolution", c.resolution, 1, 65536);
+  CheckInClosed(Errc::kBadFile, what + ": number of ch_mult", static_cast<int64_t>(c.channel_mult.size()), 1,
+                10);
+  for (const int64_t mult : c.channel_mult) CheckInClosed(Errc::kBadFile, what + ": ch_mult", mult, 1, 64);
   GAS_CHECK(c.width % kNormGroups == 0, Errc::kBadFile, what, ": ch = ", c.width, ", must be a multiple of ",
             kNormGroups);
 }

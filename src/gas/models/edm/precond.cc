@@ -1,6 +1,7 @@
 #include "gas/models/edm/precond.h"
 
 #include "gas/core/error.h"
+#include "gas/core/in_range.h"
 #include "gas/io/json.h"
 #include "gas/models/class_labels.h"
 
@@ -112,14 +113,10 @@ Tensor LevelsOf(const PrecondConfig& config) {
 }
 
 void CheckNumbers(const PrecondConfig& c) {
-  const auto in_range = [](const char* key, double value, double low, double high) {
-    GAS_CHECK(value >= low && value <= high, Errc::kBadFile, "network: init_kwargs.", key, " = ", value,
-              ", must be in [", low, ", ", high, "]");
-  };
   GAS_CHECK(c.sigma_data > 0, Errc::kBadFile, "network: sigma_data = ", c.sigma_data, ", must be positive");
-  in_range("M", c.steps, 1, 1e6);
-  in_range("C_1", c.least_ratio, 1e-9, 1);
-  in_range("C_2", c.offset, 0, 1);
+  CheckInClosed(Errc::kBadFile, "network: init_kwargs.M", c.steps, 1, 1e6);
+  CheckInClosed(Errc::kBadFile, "network: init_kwargs.C_1", c.least_ratio, 1e-9, 1);
+  CheckInClosed(Errc::kBadFile, "network: init_kwargs.C_2", c.offset, 0, 1);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "gas/models/edm/unet.h"
 
 #include "gas/core/error.h"
+#include "gas/core/in_range.h"
 #include "gas/nn/layers.h"
 #include "gas/nn/ops.h"
 
@@ -387,25 +388,23 @@ void Validate(const UNetConfig& c) {
     }
     Fail(Errc::kBadOption, "network: ", key, " = ", value, ", must be one of ", list);
   };
-  const auto in_range = [](const char* key, int64_t value, int64_t low, int64_t high) {
-    GAS_CHECK(value >= low && value <= high, Errc::kBadOption, "network: ", key, " = ", value,
-              ", must be in [", low, ", ", high, "]");
-  };
   one_of("model_type", c.model_type, {"SongUNet", "DhariwalUNet"});
   one_of("embedding_type", c.embedding_type, {"positional", "fourier"});
   one_of("encoder_type", c.encoder_type, {"standard", "skip", "residual"});
   one_of("decoder_type", c.decoder_type, {"standard", "skip"});
-  in_range("img_resolution", c.img_resolution, 1, 8192);
-  in_range("in_channels", c.in_channels, 1, 1024);
-  in_range("out_channels", c.out_channels, 1, 1024);
-  in_range("label_dim", c.label_dim, 0, 1 << 20);
-  in_range("augment_dim", c.augment_dim, 0, 1024);
-  in_range("model_channels", c.model_channels, 4, 8192);
-  in_range("channel_mult_emb", c.channel_mult_emb, 1, 64);
-  in_range("channel_mult_noise", c.channel_mult_noise, 1, 64);
-  in_range("num_blocks", c.num_blocks, 1, 64);
-  in_range("channel_mult levels", static_cast<int64_t>(c.channel_mult.size()), 1, 10);
-  for (const int64_t mult : c.channel_mult) in_range("channel_mult", mult, 1, 64);
+  CheckInClosed(Errc::kBadOption, "network: img_resolution", c.img_resolution, 1, 8192);
+  CheckInClosed(Errc::kBadOption, "network: in_channels", c.in_channels, 1, 1024);
+  CheckInClosed(Errc::kBadOption, "network: out_channels", c.out_channels, 1, 1024);
+  CheckInClosed(Errc::kBadOption, "network: label_dim", c.label_dim, 0, 1 << 20);
+  CheckInClosed(Errc::kBadOption, "network: augment_dim", c.augment_dim, 0, 1024);
+  CheckInClosed(Errc::kBadOption, "network: model_channels", c.model_channels, 4, 8192);
+  CheckInClosed(Errc::kBadOption, "network: channel_mult_emb", c.channel_mult_emb, 1, 64);
+  CheckInClosed(Errc::kBadOption, "network: channel_mult_noise", c.channel_mult_noise, 1, 64);
+  CheckInClosed(Errc::kBadOption, "network: num_blocks", c.num_blocks, 1, 64);
+  CheckInClosed(Errc::kBadOption, "network: channel_mult levels", static_cast<int64_t>(c.channel_mult.size()),
+                1, 10);
+  for (const int64_t mult : c.channel_mult)
+    CheckInClosed(Errc::kBadOption, "network: channel_mult", mult, 1, 64);
   GAS_CHECK(c.model_channels % 4 == 0, Errc::kBadOption, "network: model_channels = ", c.model_channels,
             ", must be a multiple of 4");
   CheckResampleFilter(c);
