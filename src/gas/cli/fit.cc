@@ -4,6 +4,7 @@
 
 #include "gas/cli/dtype.h"
 #include "gas/cli/grid_option.h"
+#include "gas/cli/memory_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text.h"
@@ -158,7 +159,12 @@ std::vector<OptionRow> FitCoefficientRows() {
 }
 
 std::vector<OptionRow> FitRows() {
-  return JoinedRows({FitProblemRows(), FitSolverRows(), FitSearchRows(), FitCoefficientRows(), RunRows()});
+  return JoinedRows({FitProblemRows(),
+                     FitSolverRows(),
+                     FitSearchRows(),
+                     FitCoefficientRows(),
+                     RunRows(),
+                     {MemoryRow("samples at once, at most --batch")}});
 }
 
 // The scale on which the absolute difference is smooth.
@@ -312,8 +318,18 @@ void RunAndPrint(FitRunOptions run, const Options& o) {
   std::cout << RunFit(run, hooks).path.string() << '\n';
 }
 
+std::string ForecastOfFit(const Options& o) {
+  return ForecastText([run = ReadFitOptions(o), memory = ReadMemory(o)] {
+    const FitForecast forecast = ForecastFit(run, memory);
+    return Forecast{forecast.bytes, fmt::format("{} samples at once", forecast.batch)};
+  });
+}
+
 Work PlanFit(const Options& o) {
-  return [&o, run = ReadFitOptions(o)] { RunAndPrint(run, o); };
+  return [&o, run = ReadFitOptions(o), memory = ReadMemory(o)]() mutable {
+    if (memory) run.sizes.batch = ForecastFit(run, memory).batch;
+    RunAndPrint(run, o);
+  };
 }
 
 }  // namespace
@@ -324,7 +340,8 @@ Verb FitVerb() {
           "gas fit --model fashion --nfe 3,4,5,6,8,10 --bands 25 --start auto --out runs/fit",
           FitRows(),
           PlanFit,
-          kSameCommandGoesOn};
+          kSameCommandGoesOn,
+          ForecastOfFit};
 }
 
 }  // namespace gas::cli

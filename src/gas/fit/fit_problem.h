@@ -16,6 +16,9 @@
 
 namespace gas {
 
+// A batch has a trajectory of each fold of the cross-validation.
+inline constexpr int64_t kLeastFitBatch = 4;
+
 struct FitSizes {
   int64_t training = 256, held_out = 64, search = 64;  // trajectories; search is a part of training
   int64_t batch = 64;

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -76,6 +77,14 @@ struct FitRunResult {
 // of them and what a budget is refused for before anything is computed, and changes nothing in the folder
 // then.
 FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks = {});
+
+// What the run would hold at its peak, in bytes, and how many samples it would compute at once: as many as
+// `o.sizes.batch` asks for or, with a limit in bytes, as many of them as fit. Opens the model and writes
+// nothing. Throws Error(kBadOption) if not even the least batch fits.
+struct FitForecast {
+  int64_t bytes = 0, batch = 0;
+};
+FitForecast ForecastFit(const FitRunOptions& options, std::optional<int64_t> limit);
 
 }  // namespace gas
 
