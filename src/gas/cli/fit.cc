@@ -236,7 +236,7 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
       ModelRequest guided = model;
       guided.guidance = scale;
       Model opened = guided.Open();
-      if (scale == first) WarnOfSlowBfloat16("fit", guided, opened, batch);
+      if (scale == first) WarnOfSlowBfloat16("fit", guided.dtype, opened, batch);
       return opened;
     };
     return made;
@@ -246,7 +246,7 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   if (!scales.empty()) model.guidance = scales[0];
   const auto open = [model, batch](const TeacherData& data, const std::string& path) {
     Model opened = model.OpenFor(data, path);
-    WarnOfSlowBfloat16("fit", model, opened, batch);
+    WarnOfSlowBfloat16("fit", model.dtype, opened, batch);
     return opened;
   };
   return FromTeacherFolder{folder, open};

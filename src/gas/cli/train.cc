@@ -325,7 +325,7 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
   request.t_eps = o.RealIfGiven("solver.t_eps");
   s.open_model = [request, teacher, batch = s.run.batch](const TeacherData& data) {
     Model model = request.OpenForTraining(data, teacher);
-    WarnOfSlowBfloat16("train", request, model, batch);
+    WarnOfSlowBfloat16("train", request.dtype, model, batch);
     return model;
   };
   return s;
