@@ -4,7 +4,7 @@
 //
 //   gas_network_report MODEL DEVICE [BATCHES [SECONDS]]   MODEL: as for `gas sample --model`; BATCHES:
 //   "1,16,256" gas_network_report --make edm-cifar10 FILE            writes EDM's CIFAR-10 network with
-//   random weights
+//   random weights; --make ldm-imagenet FILE that of latent diffusion on ImageNet, with its .yaml beside it
 //
 // SECONDS is the time after which no further measurement is begun.
 #include <chrono>
@@ -16,9 +16,14 @@
 #include "gas/core/device_memory.h"
 #include "gas/core/error.h"
 #include "gas/core/seeds.h"
+#include "gas/io/file.h"
+#include "gas/io/safetensors.h"
+#include "gas/models/autoencoder/autoencoder.h"
 #include "gas/models/edm/edm_family.h"
 #include "gas/models/edm/precond.h"
+#include "gas/models/ldm/ldm_config.h"
 #include "gas/models/model.h"
+#include "gas/models/openai_unet/unet.h"
 #include "gas/nn/state_dict.h"
 
 namespace gas {
@@ -46,18 +51,65 @@ edm::PrecondConfig Cifar10() {
   return config;
 }
 
+// What cin256-v2.yaml of CompVis/latent-diffusion says of the networks; JSON is YAML.
+constexpr const char* kLdmImageNet = R"({"model": {
+  "target": "ldm.models.diffusion.ddpm.LatentDiffusion",
+  "params": {
+    "linear_start": 0.0015, "linear_end": 0.0195, "image_size": 64, "channels": 3, "use_ema": false,
+    "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": {
+      "image_size": 64, "in_channels": 3, "out_channels": 3, "model_channels": 192,
+      "attention_resolutions": [8, 4, 2], "num_res_blocks": 2, "channel_mult": [1, 2, 3, 5], "num_heads": 1,
+      "use_spatial_transformer": true, "transformer_depth": 1, "context_dim": 512}},
+    "first_stage_config": {"target": "ldm.models.autoencoder.VQModelInterface", "params": {
+      "embed_dim": 3, "n_embed": 8192,
+      "ddconfig": {"double_z": false, "z_channels": 3, "resolution": 256, "in_channels": 3, "out_ch": 3,
+                   "ch": 128, "ch_mult": [1, 2, 4], "num_res_blocks": 2, "attn_resolutions": [],
+                   "dropout": 0.0},
+      "lossconfig": {"target": "torch.nn.Identity"}}},
+    "cond_stage_config": {"target": "ldm.modules.encoders.modules.ClassEmbedder",
+                          "params": {"n_classes": 1001, "embed_dim": 512, "key": "class_label"}}}}})";
+
 // Every layer is random and keeps the size of what it is given, so that an error anywhere shows in the
 // output.
-void Make(const std::string& name, const std::string& path) {
-  GAS_CHECK(name == "edm-cifar10", Errc::kBadOption, "network ", name, ": unknown, must be edm-cifar10");
-  const edm::PrecondConfig config = Cifar10();
-  edm::Precond network(config);
-  torch::NoGradGuard no_grad;
-  torch::manual_seed(0);
+void Randomise(torch::nn::Module& network) {
+  const torch::NoGradGuard no_grad;
   for (Tensor& weight : network.parameters()) {
     if (weight.dim() > 1) weight.normal_(0, 1 / std::sqrt(static_cast<double>(weight[0].numel())));
   }
+}
+
+void MakeEdm(const std::string& path) {
+  const edm::PrecondConfig config = Cifar10();
+  edm::Precond network(config);
+  Randomise(network);
   edm::WriteEdmModel(path, config, StateDict(network), {});
+}
+
+void MakeLdm(const std::string& path) {
+  const ldm::LdmConfig config =
+      ldm::LdmConfigFromJson("the configuration", nlohmann::json::parse(kLdmImageNet));
+  openai_unet::UNet unet(config.network);
+  autoencoder::Autoencoder first_stage(config.first_stage);
+  Randomise(unet);
+  Randomise(first_stage);
+  std::map<std::string, Tensor> weights = {
+      {"cond_stage_model.embedding.weight",
+       torch::randn({config.embedded_classes, config.network.context_dim})}};
+  for (const auto& [name, weight] : StateDict(unet))
+    weights["model.diffusion_model." + name] = weight.detach().contiguous();
+  for (const auto& [name, weight] : StateDict(first_stage))
+    weights["first_stage_model." + name] = weight.detach().contiguous();
+  WriteSafetensors(path, weights, {});
+  const std::string_view yaml = kLdmImageNet;
+  WriteFile(std::filesystem::path(path).replace_extension(".yaml"), std::span(yaml.data(), yaml.size()));
+}
+
+void Make(const std::string& name, const std::string& path) {
+  torch::manual_seed(0);
+  if (name == "edm-cifar10") return MakeEdm(path);
+  GAS_CHECK(name == "ldm-imagenet", Errc::kBadOption, "network ", name,
+            ": unknown, must be edm-cifar10 or ldm-imagenet");
+  MakeLdm(path);
 }
 
 // The median of repeated runs after one that is not counted, in seconds.
@@ -172,8 +224,9 @@ int Main(int argc, char** argv) {
     Make(arguments[1], arguments[2]);
     return 0;
   }
-  GAS_CHECK(count >= 2 && count <= 4, Errc::kBadOption,
-            "usage: gas_network_report MODEL DEVICE [BATCHES [SECONDS]], or --make edm-cifar10 FILE");
+  GAS_CHECK(
+      count >= 2 && count <= 4, Errc::kBadOption,
+      "usage: gas_network_report MODEL DEVICE [BATCHES [SECONDS]], or --make edm-cifar10|ldm-imagenet FILE");
   Report(arguments[0], arguments[1], count > 2 ? arguments[2] : "1,16,64,256",
          count > 3 ? std::stod(arguments[3]) : 60);
   return 0;

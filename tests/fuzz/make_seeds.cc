@@ -1,6 +1,7 @@
 // make_seeds FOLDER: writes small valid files into FOLDER/<reader>, where each fuzz target starts from its
 // own.
 #include "gas/io/file.h"
+#include "gas/io/safetensors.h"
 #include "gas/models/edm/edm_family.h"
 #include "gas/nn/state_dict.h"
 #include "gas/solver/registry.h"
@@ -78,6 +79,35 @@ std::vector<std::string> Mixtures() {
   return files;
 }
 
+// The index of the shards that the fuzz target has beside it.
+std::vector<std::string> ShardIndices() {
+  const std::string path = "seed";
+  const Safetensors shard = ParseSafetensors(path, testing::ValidSafetensors().front());
+  Json map = Json::object();
+  for (const auto& item : shard.tensors) map[item.first] = "a.safetensors";
+  return {Json({{"metadata", {{"total_size", 4}}}, {"weight_map", map}}).dump()};
+}
+
+// Two levels, one with attention, and all that a card says.
+std::vector<std::string> AdmConfigs() {
+  Json shapes = {{"time_embed.0.weight", {128, 32}},
+                 {"input_blocks.0.0.weight", {32, 3, 3, 3}},
+                 {"middle_block.1.qkv.weight", {192, 64, 1}},
+                 {"out.2.weight", {6, 32, 3, 3}},
+                 {"label_emb.weight", {10, 128}},
+                 {"input_blocks.1.0.emb_layers.1.weight", {64, 128}},
+                 {"input_blocks.1.0.out_layers.3.weight", {32, 32, 3, 3}},
+                 {"input_blocks.3.0.out_layers.3.weight", {64, 64, 3, 3}},
+                 {"input_blocks.3.1.qkv.weight", {192, 64, 1}},
+                 {"output_blocks.1.1.conv.weight", {64, 64, 3, 3}}};
+  for (const char* stage : {"0", "1", "2", "3"})
+    shapes[std::string("output_blocks.") + stage + ".0.in_layers.0.weight"] = {64};
+  const Json card = {{"image_size", 32},       {"num_head_channels", 32},       {"num_heads", 2},
+                     {"class_cond", true},     {"learn_sigma", true},           {"noise_schedule", "cosine"},
+                     {"diffusion_steps", 100}, {"attention_resolutions", "16"}, {"channel_mult", "1,2"}};
+  return {Json({{"tensors", shapes}, {"card", card}}).dump()};
+}
+
 // The smallest networks of the two architectures.
 void WriteEdmModels(const fs::path& folder) {
   for (const char* type : {"SongUNet", "DhariwalUNet"}) {
@@ -101,6 +131,8 @@ void WriteAll(const fs::path& folder) {
   Write(folder / "idx", testing::ValidIdx());
   Write(folder / "npy", testing::ValidNpy());
   Write(folder / "npz", testing::ValidNpz());
+  Write(folder / "shard_index", ShardIndices());
+  Write(folder / "adm_config", AdmConfigs());
   Write(folder / "png", testing::ValidPng());
   Write(folder / "yaml", {"a: &x [1, 0x1f, 1e-4, true, ~, 'b']\nc: {d: *x, e: !!str 1}\n? f\n: |\n  g\n"});
   Write(folder / "pickle", testing::ValidPickles());

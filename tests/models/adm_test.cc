@@ -451,6 +451,85 @@ TEST_F(AdmCard, DamagedWeightsAreRefusedByName) {
   refused([](auto& w) { w["time_embed.0.weight"] = torch::zeros({0, 0}); }, "time_embed.0.weight");
 }
 
+TEST_F(AdmCard, AFileCutOffAtEveryHundredthIsRefused) {
+  const Bytes whole = ReadFile(path_);
+  for (size_t percent = 0; percent < 100; ++percent) {
+    SCOPED_TRACE(percent);
+    WriteFile(path_, std::span(whole).first(whole.size() * percent / 100));
+    EXPECT_ERROR(Open(), Errc::kBadFile, path_.string());
+  }
+  WriteFile(path_, whole);
+  EXPECT_EQ(Open().family, "adm");
+}
+
+// Of every tensor that says something of the sizes, and of some others.
+TEST_F(AdmCard, ShapesThatLieAndNamesThatAreMissingAreRefused) {
+  const fs::path whole = path_;
+  std::vector<std::string> names;
+  {
+    const TorchTensors weights(std::make_shared<TorchFile>(whole));
+    for (const auto& item : weights.tensors()) names.push_back(item.first);
+  }
+  ASSERT_GT(names.size(), 50u);
+  const auto refused = [&](const std::string& name,
+                           const std::function<void(std::map<std::string, Tensor>&)>& lie) {
+    SCOPED_TRACE(name);
+    path_ = whole;
+    Rewrite(lie, flags_);
+    EXPECT_ERROR(Open(), Errc::kBadFile, path_.string());
+  };
+  for (size_t i = 0; i < names.size(); i += 7) {
+    const std::string& name = names[i];
+    refused(name, [&](auto& w) { w.erase(name); });
+    refused(name, [&](auto& w) { w[name] = torch::cat({w[name], w[name]}); });
+    refused(name, [&](auto& w) { w[name] = w[name].flatten().slice(0, 1); });
+  }
+  for (const char* name :
+       {"time_embed.0.weight", "input_blocks.0.0.weight", "out.2.weight", "label_emb.weight",
+        "middle_block.1.qkv.weight", "input_blocks.1.0.emb_layers.1.weight"}) {
+    refused(name, [&](auto& w) { w[name] = w[name].slice(0, 0, 0).clone(); });
+    refused(name, [&](auto& w) { w[name] = torch::zeros({1}); });
+  }
+}
+
+// Names alone, as a file that lies about its contents would have them.
+class NamesAlone : public TensorFile {
+ public:
+  explicit NamesAlone(std::map<std::string, std::vector<int64_t>> shapes) {
+    name_ = "names";
+    for (auto& [name, shape] : shapes) tensors_[name] = {torch::kFloat32, std::move(shape)};
+  }
+  Tensor View(const std::string&) const override { return torch::zeros({1}); }
+};
+
+std::map<std::string, std::vector<int64_t>> DeepNetwork(int64_t levels) {
+  std::map<std::string, std::vector<int64_t>> shapes = {{"time_embed.0.weight", {4, 1}},
+                                                        {"input_blocks.0.0.weight", {1, 3, 3, 3}},
+                                                        {"middle_block.1.qkv.weight", {3, 1, 1}},
+                                                        {"out.2.weight", {3, 1, 3, 3}}};
+  for (int64_t level = 0; level < levels; ++level) {
+    const std::string at = std::to_string(2 * level), next = std::to_string(2 * level + 1);
+    shapes["output_blocks." + at + ".0.in_layers.0.weight"] = {1};
+    shapes["output_blocks." + next + ".0.in_layers.0.weight"] = {1};
+    if (level + 1 < levels) shapes["output_blocks." + next + ".1.conv.weight"] = {1, 1, 3, 3};
+    shapes["input_blocks." + std::to_string(1 + 2 * level) + ".0.out_layers.3.weight"] = {1, 1, 3, 3};
+    shapes["input_blocks." + std::to_string(1 + 2 * level) + ".0.emb_layers.1.weight"] = {2, 4};
+  }
+  return shapes;
+}
+
+TEST(AdmNames, LevelsAreNoMoreThanImagesCanBeHalved) {
+  EXPECT_EQ(adm::ConfigOfWeights(NamesAlone(DeepNetwork(3))).levels(), 3);
+  EXPECT_ERROR(adm::ConfigOfWeights(NamesAlone(DeepNetwork(70))), Errc::kBadFile,
+               "its decoder has 70 levels, must be at most 30");
+}
+
+TEST(AdmNames, ShapesWithAnEmptyDimensionAreRefused) {
+  auto shapes = DeepNetwork(1);
+  shapes["out.2.weight"] = {int64_t{1} << 62, 0, 3, 3};
+  EXPECT_ERROR(adm::ConfigOfWeights(NamesAlone(shapes)), Errc::kBadFile, "tensor out.2.weight has shape");
+}
+
 TEST_F(AdmCard, FilesOfOtherNetworksAreOfNoFamily) {
   Rewrite([](auto& w) { w.erase("out.2.weight"); }, flags_);
   EXPECT_ERROR(Open(), Errc::kBadFile, "not a model that this program knows");

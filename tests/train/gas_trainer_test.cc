@@ -94,6 +94,26 @@ TEST_F(GasTraining, EvaluationDoesNotChangeWhatIsTrained) {
   EXPECT_LE(*steps.front().coverage, 1);
 }
 
+// With augmentation, whose random numbers belong to the rows of the whole batch, and a last part that is
+// smaller.
+TEST_F(GasTraining, ABatchInPartsIsTrainedOnAsAWhole) {
+  AdversaryOptions options;
+  options.loss.augment = kDiffAugment;
+  std::vector<GsStep> at_once, in_parts;
+  const auto expected = Train(3, {.folder = {}}, SmallAdversary(options), &at_once);
+  const auto found = Train(3, {.folder = {}, .part = 3}, SmallAdversary(options), &in_parts);
+  for (const auto& [name, value] : expected)
+    EXPECT_TRUE(testing::Close(found.at(name), value, 1e-9, 1e-12)) << name;
+  for (size_t i = 0; i < at_once.size(); ++i) {
+    EXPECT_NEAR(in_parts[i].loss, at_once[i].loss, 1e-12);
+    EXPECT_NEAR(*in_parts[i].adversarial, *at_once[i].adversarial, 1e-12);
+    EXPECT_NEAR(in_parts[i].discriminator->loss, at_once[i].discriminator->loss, 1e-12);
+    EXPECT_NEAR(in_parts[i].discriminator->r1, at_once[i].discriminator->r1, 1e-12);
+    EXPECT_DOUBLE_EQ(in_parts[i].discriminator->real_above_fake, at_once[i].discriminator->real_above_fake);
+    EXPECT_NEAR(in_parts[i].discriminator->grad_norm, at_once[i].discriminator->grad_norm, 1e-9);
+  }
+}
+
 TEST_F(GasTraining, WeightWaitsAndRises) {
   AdversaryOptions options;
   options.weight = 0.4;

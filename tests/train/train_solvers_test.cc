@@ -84,5 +84,43 @@ TEST_F(TrainSolversRun, ABrokenOffRunCountsAsOneThatIsNot) {
   EXPECT_EQ(Train(Options("fit", "broken")).evaluations, whole);
 }
 
+TEST_F(TrainSolversRun, MemoryIsALimitThatNamesTheLeast) {
+  TrainSolversOptions options = Options("", "limited");
+  options.activations = Activations::kAuto;
+  options.memory = 1 << 20;
+  EXPECT_ERROR(Train(options), Errc::kBadOption, "run.memory = 1 MiB, must be at least ");
+  EXPECT_FALSE(std::filesystem::exists(options.run.folder / "solver.gas.json"));
+  options.memory = int64_t{1} << 40;
+  TrainSolversHooks hooks;
+  int64_t planned = 0;
+  hooks.plan = [&](int64_t, const TrainingPlan& plan) { planned = plan.part; };
+  const TrainedSolver solver = Train(options, hooks);
+  EXPECT_EQ(planned, kTrainBatch);
+  EXPECT_EQ(solver.part, kTrainBatch);
+  EXPECT_EQ(solver.recomputed, 0);
+}
+
+// The checkpoint of a run says how its steps were made; the run that goes on with it makes them so.
+TEST_F(TrainSolversRun, ARunInPartsGoesOnInTheSameParts) {
+  TrainSolversOptions options = Options("", "broken");
+  options.activations = Activations::kAuto;
+  struct Killed {};
+  TrainSolversHooks hooks;
+  hooks.step = [](int64_t, const GsStep& step) {
+    if (step.iteration == 3) throw Killed();
+  };
+  EXPECT_THROW(Train(options, hooks), Killed);
+  const auto path = CheckpointIn(options.run.folder / ("nfe-" + std::to_string(kSteps)));
+  Checkpoint file(path);
+  EXPECT_EQ(file.Int(std::string(kPartKey)), kTrainBatch);
+  file.PutText(std::string(kPartKey), "2");
+  file.PutText(std::string(kRecomputedKey), "1");
+  file.Write(path);
+  options.memory = int64_t{1} << 40;
+  const TrainedSolver solver = Train(options);
+  EXPECT_EQ(solver.part, 2);
+  EXPECT_EQ(solver.recomputed, 1);
+}
+
 }  // namespace
 }  // namespace gas

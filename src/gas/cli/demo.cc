@@ -240,7 +240,7 @@ void RunDemo(const DemoSettings& s, const Options& o) {
   folder.WriteOptions(o.ToJson());
   const Model model = s.model.Open();
   CheckTrainable(model);
-  WarnOfSlowBfloat16("demo", s.model, model, s.batch);
+  WarnOfSlowBfloat16("demo", s.model.dtype, model, s.batch);
   const FeatureModel features = ReadFeatureModelFor(FeatureFileOf(model), model.shape);
   Progress whole("demo", "steps", 1);
 

@@ -7,10 +7,10 @@
 namespace gas::cli {
 namespace {
 
-// The same model in the other dtype.
-Model OpenIn(Dtype dtype, const ModelRequest& request, const Model& model) {
+// The same model in bfloat16.
+Model OpenInBfloat16(const ModelRequest& request, const Model& model) {
   ModelRequest other = request;
-  other.options.bfloat16 = dtype == Dtype::kBfloat16;
+  other.options.bfloat16 = true;
   other.guidance = model.guidance;
   other.t_eps = model.t_eps;
   return other.Open();
@@ -21,22 +21,22 @@ Model OpenIn(Dtype dtype, const ModelRequest& request, const Model& model) {
 Model InChosenDtype(const char* verb, const ModelRequest& request, Model model,
                     const std::vector<ResolvedSolver>& solvers, int64_t batch) {
   if (request.dtype != Dtype::kAuto) {
-    WarnOfSlowBfloat16(verb, request, model, batch);
+    WarnOfSlowBfloat16(verb, request.dtype, model, batch);
     return model;
   }
   std::vector<SolverInUse> in_use;
   for (const ResolvedSolver& solver : solvers) {
     in_use.push_back({solver.label, solver.table, RecordedError(solver.provenance)});
   }
-  const auto open = [&] { return OpenIn(Dtype::kBfloat16, request, model); };
+  const auto open = [&] { return OpenInBfloat16(request, model); };
   DtypeChoice choice = ChooseDtype(model, open, in_use, batch);
   std::cerr << "gas " << verb << ": " << choice.text << '\n';
   return choice.bfloat16 ? *std::move(choice.bfloat16) : model;
 }
 
-void WarnOfSlowBfloat16(const char* verb, const ModelRequest& request, const Model& model, int64_t batch) {
-  if (request.dtype != Dtype::kBfloat16) return;
-  const std::optional<std::string> slow = SlowBfloat16(OpenIn(Dtype::kFloat32, request, model), model, batch);
+void WarnOfSlowBfloat16(const char* verb, Dtype dtype, const Model& model, int64_t batch) {
+  if (dtype != Dtype::kBfloat16) return;
+  const std::optional<std::string> slow = SlowBfloat16(model, batch);
   if (slow) std::cerr << "gas " << verb << ": " << *slow << '\n';
 }
 

@@ -14,7 +14,7 @@ Model InChosenDtype(const char* verb, const ModelRequest& request, Model model,
                     const std::vector<ResolvedSolver>& solvers, int64_t batch);
 
 // The warning alone, for verbs that take no `auto`.
-void WarnOfSlowBfloat16(const char* verb, const ModelRequest& request, const Model& model, int64_t batch);
+void WarnOfSlowBfloat16(const char* verb, Dtype dtype, const Model& model, int64_t batch);
 
 }  // namespace gas::cli
 

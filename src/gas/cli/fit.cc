@@ -5,6 +5,7 @@
 
 #include "gas/cli/dtype.h"
 #include "gas/cli/grid_option.h"
+#include "gas/cli/memory_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text.h"
@@ -167,7 +168,12 @@ std::vector<OptionRow> FitCoefficientRows() {
 }
 
 std::vector<OptionRow> FitRows() {
-  return JoinedRows({FitProblemRows(), FitSolverRows(), FitSearchRows(), FitCoefficientRows(), RunRows()});
+  return JoinedRows({FitProblemRows(),
+                     FitSolverRows(),
+                     FitSearchRows(),
+                     FitCoefficientRows(),
+                     RunRows(),
+                     {MemoryRow("samples at once, at most --batch")}});
 }
 
 // The scale on which the absolute difference is smooth.
@@ -257,7 +263,7 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
       ModelRequest guided = model;
       guided.guidance = scale;
       Model opened = guided.Open();
-      if (scale == first) WarnOfSlowBfloat16("fit", guided, opened, batch);
+      if (scale == first) WarnOfSlowBfloat16("fit", guided.dtype, opened, batch);
       return opened;
     };
     return made;
@@ -267,7 +273,7 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   if (!scales.empty()) model.guidance = scales[0];
   const auto open = [model, batch](const TeacherData& data, const std::string& path) {
     Model opened = model.OpenFor(data, path);
-    WarnOfSlowBfloat16("fit", model, opened, batch);
+    WarnOfSlowBfloat16("fit", model.dtype, opened, batch);
     return opened;
   };
   return FromTeacherFolder{folder, open};
@@ -352,8 +358,18 @@ void RunAndPrint(FitRunOptions run, const Options& o) {
   std::cout << RunFit(run, hooks).path.string() << '\n';
 }
 
+std::string ForecastOfFit(const Options& o) {
+  return ForecastText([run = ReadFitOptions(o), memory = ReadMemory(o)] {
+    const FitForecast forecast = ForecastFit(run, memory);
+    return Forecast{forecast.bytes, fmt::format("{} samples at once", forecast.batch)};
+  });
+}
+
 Work PlanFit(const Options& o) {
-  return [&o, run = ReadFitOptions(o)] { RunAndPrint(run, o); };
+  return [&o, run = ReadFitOptions(o), memory = ReadMemory(o)]() mutable {
+    if (memory) run.sizes.batch = ForecastFit(run, memory).batch;
+    RunAndPrint(run, o);
+  };
 }
 
 }  // namespace
@@ -364,7 +380,8 @@ Verb FitVerb() {
           "gas fit --model fashion --nfe 3,4,5,6,8,10 --out runs/fit",
           FitRows(),
           PlanFit,
-          kSameCommandGoesOn};
+          kSameCommandGoesOn,
+          ForecastOfFit};
 }
 
 }  // namespace gas::cli

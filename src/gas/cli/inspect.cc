@@ -12,6 +12,7 @@
 #include "gas/core/error.h"
 #include "gas/io/json.h"
 #include "gas/io/torch_tensors.h"
+#include "gas/memory/run_memory.h"
 #include "gas/models/embedded.h"
 #include "gas/models/families.h"
 #include "gas/teacher/teacher.h"
@@ -50,6 +51,24 @@ void InspectWeights(const ModelFiles& files) {
 
 std::string Shape(const std::vector<int64_t>& shape) { return fmt::format("{}", fmt::join(shape, "x")); }
 
+// What one image takes, of a network that can be evaluated as it is.
+std::string MemoryOf(const Model& model) {
+  try {
+    const ModelMemory memory = MeasureModel(model, Passes::kBoth, /*largest_batch=*/1);
+    std::string text = MemoryText(SamplingBytes(memory, {})) + " to sample one image";
+    if (model.has_gradient) {
+      text += fmt::format(
+          ", {} for a training step of one image that recomputes activations, and {} for each "
+          "evaluation that keeps them beside the first",
+          MemoryText(TrainingBytes(memory, {}, /*part=*/1, /*kept=*/0)),
+          MemoryText(memory.network.kept.Of(1, memory.device)));
+    }
+    return text;
+  } catch (const std::exception& error) {
+    return fmt::format("not known, the network cannot be evaluated: {}", error.what());
+  }
+}
+
 void InspectModel(const std::string& name, const std::string& config, const ModelFiles& files) {
   const Model model = OpenModel(name, {.config = config});
   std::cout << fmt::format("model {}: family {}, states {}, {} parameters, {} classes\n", model.name,
@@ -63,6 +82,7 @@ void InspectModel(const std::string& name, const std::string& config, const Mode
     const std::optional<nlohmann::json> json = ParseJsonOrNone(value);
     std::cout << fmt::format("  {}: {}\n", key, json ? ShortJson(*json) : value);
   }
+  std::cout << "  peak memory: " << MemoryOf(model) << '\n';
   if (const TensorFile* tensors = files.tensors()) PrintTensors(*tensors);
 }
 

@@ -18,22 +18,29 @@ using Json = nlohmann::json;
 double At(const Tensor& t, int64_t i) { return t[i].item<double>(); }
 
 // The base solver's table on this table's own times, to show what was learned. Samplers that evaluate twice
-// at one time or end at 0 have none.
+// at one time or end at 0 have none, and those whose times the schedule does not reach.
 std::optional<StepTable> TheoryOn(const StepTable& table, const NoiseSchedule& schedule) {
+  if (!schedule.HalfLogSnr(table.t).isfinite().all().item<bool>()) return std::nullopt;
   if (!table.t.diff().lt(0).all().item<bool>() || At(table.t, -1) <= 0) return std::nullopt;
   const int64_t order = std::min<int64_t>(3, table.nfe());
   return DpmMultistepTable({.order = order, .lower_order_final = false}, schedule, table.t);
 }
 
+// Beyond the schedule, where alpha is not positive, there is none.
+std::string LambdaText(const NoiseSchedule& schedule, double t) {
+  const double lambda = schedule.HalfLogSnr(t);
+  return std::isnan(lambda) ? "-" : fmt::format("{:.4f}", lambda);
+}
+
 void PrintTimes(const StepTable& table, const NoiseSchedule& schedule) {
   std::cout << "  step            t       t seen     lambda        alpha        sigma\n";
   for (int64_t n = 0; n < table.nfe(); ++n) {
-    std::cout << fmt::format("  {:>4} {:>12.6f} {:>12.6f} {:>10.4f} {:>12.6f} {:>12.6f}\n", n, At(table.t, n),
-                             At(table.t_eval, n), schedule.HalfLogSnr(At(table.t, n)), At(table.alpha, n),
+    std::cout << fmt::format("  {:>4} {:>12.6f} {:>12.6f} {:>10} {:>12.6f} {:>12.6f}\n", n, At(table.t, n),
+                             At(table.t_eval, n), LambdaText(schedule, At(table.t, n)), At(table.alpha, n),
                              At(table.sigma, n));
   }
-  std::cout << fmt::format("   end {:>12.6f} {:>23.4f}\n", At(table.t, -1),
-                           schedule.HalfLogSnr(At(table.t, -1)));
+  std::cout << fmt::format("   end {:>12.6f} {:>23}\n", At(table.t, -1),
+                           LambdaText(schedule, At(table.t, -1)));
 }
 
 void PrintBasis(const StepTable& table) {
@@ -150,9 +157,9 @@ void PrintLint(const LintReport& report) {
                    report, [](const LintRow& row) { return row.cancellation; }, "{:.4g}")
             << '\n';
   std::cout << fmt::format(
-      "    noise: errors of predictions arrive {:.3g} times{}, dpmpp-3m {:.3g}; noise of x_0 "
-      "{:.2g} times{}\n",
-      report.noise_gain.value, LintPlace(report, report.noise_gain), report.reference_noise_gain,
+      "    noise: errors of predictions arrive {:.3g} times{}{}; noise of x_0 {:.2g} times{}\n",
+      report.noise_gain.value, LintPlace(report, report.noise_gain),
+      report.reference_noise_gain ? fmt::format(", dpmpp-3m {:.3g}", *report.reference_noise_gain) : "",
       report.start_noise.value, LintPlace(report, report.start_noise));
   std::cout << fmt::format("    float16: at most {:.2g} % of the sample{}\n", 100 * report.half_error.value,
                            LintPlace(report, report.half_error));
@@ -182,16 +189,17 @@ Json ToJson(const LintReport& report) {
   for (const LintFinding& finding : report.findings) {
     findings.push_back({{"verdict", LintVerdictName(finding.verdict)}, {"text", finding.text}});
   }
-  Json json = {{"verdict", LintVerdictName(report.verdict)},
-               {"brightness", ToJson(report, report.brightness)},
-               {"noise_gain", ToJson(report, report.noise_gain)},
-               {"noise_gain_dpmpp_3m", report.reference_noise_gain},
-               {"start_noise", ToJson(report, report.start_noise)},
-               {"half_error", ToJson(report, report.half_error)},
-               {"timesteps", report.timesteps},
-               {"timestep_shift", report.timestep_shift},
-               {"rows", rows},
-               {"findings", findings}};
+  Json json = {
+      {"verdict", LintVerdictName(report.verdict)},
+      {"brightness", ToJson(report, report.brightness)},
+      {"noise_gain", ToJson(report, report.noise_gain)},
+      {"noise_gain_dpmpp_3m", report.reference_noise_gain ? Json(*report.reference_noise_gain) : Json()},
+      {"start_noise", ToJson(report, report.start_noise)},
+      {"half_error", ToJson(report, report.half_error)},
+      {"timesteps", report.timesteps},
+      {"timestep_shift", report.timestep_shift},
+      {"rows", rows},
+      {"findings", findings}};
   if (report.spectral) json["contrast"] = ToJson(report, report.contrast);
   return json;
 }

@@ -68,7 +68,8 @@ std::span<const OptionRow> CommonRows() {
        .flag = "--dry-run",
        .type = OptType::kFlag,
        .def = "false",
-       .help = "check and print the options with where each came from, and stop"},
+       .help = "check and print the options with where each came from, and, of train, fit and sample, the "
+               "memory that the run will take at its peak, and stop"},
       {.key = "", .flag = "--help", .type = OptType::kFlag, .def = "false", .help = "print this and stop"}};
   return rows;
 }

@@ -105,6 +105,9 @@ struct Verb {
   std::function<Work(const Options&)> plan;
   // Said after an interrupt, "" for nothing: what is kept.
   const char* when_interrupted = "";
+  // Says what the run that the plan describes would need; --dry-run prints it after the options. Empty:
+  // nothing is said.
+  std::function<std::string(const Options&)> forecast = {};
 };
 
 // Of verbs that go on from what they have left.

@@ -105,14 +105,18 @@ void RunVerb(const Verb& verb, int argc, char** argv) {
   const Work work = verb.plan(options);
   options.CheckAllRead();
   if (parsed.dry_run) {
-    std::cout << options.Describe();
-    return;
+    std::cout << options.Describe() << std::flush;
+    if (!verb.forecast) return;
   }
   if (threads) {
     PrepareMachine();
     SetThreads(*threads);
   }
-  Do(work, verb);
+  if (parsed.dry_run) {
+    std::cout << verb.forecast(options) << '\n';
+  } else {
+    Do(work, verb);
+  }
 }
 
 const Verb& VerbNamed(const std::string& name, const std::vector<Verb>& verbs) {

@@ -4,6 +4,7 @@
 
 #include "gas/cli/dtype.h"
 #include "gas/cli/grid_option.h"
+#include "gas/cli/memory_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
@@ -12,6 +13,7 @@
 #include "gas/io/file.h"
 #include "gas/io/png.h"
 #include "gas/io/safetensors.h"
+#include "gas/memory/run_memory.h"
 #include "gas/report/image_grid.h"
 #include "gas/teacher/sample_seeds.h"
 
@@ -118,7 +120,11 @@ std::vector<OptionRow> SampleFormatRows() {
 }
 
 std::vector<OptionRow> SampleRows() {
-  return JoinedRows({SampleSolverRows(), SampleSeedRows(), SampleFormatRows(), RunRowsWithAuto()});
+  return JoinedRows({SampleSolverRows(),
+                     SampleSeedRows(),
+                     SampleFormatRows(),
+                     RunRowsWithAuto(),
+                     {MemoryRow("samples at once, at most --batch")}});
 }
 
 struct SampleSettings {
@@ -132,6 +138,9 @@ struct SampleSettings {
   SampleFormat format = SampleFormat::kPng;
   int64_t columns = 0, batch = 0;
   bool latents = false;
+  std::optional<int64_t> memory;  // bytes that the run may take
+
+  int64_t LargestBatch() const { return std::min(batch, static_cast<int64_t>(seeds.size())); }
 };
 
 const char* DefaultOut(SampleFormat format) {
@@ -150,7 +159,8 @@ SampleSettings ReadSampleSettings(const Options& o) {
                    .seeds = ParseSeeds(o.Text("sample.seeds")),
                    .label = o.OptionalInt("sample.class"),
                    .format = o.Enum("sample.format", kSampleFormatNames),
-                   .batch = o.Int("sample.batch")};
+                   .batch = o.Int("sample.batch"),
+                   .memory = ReadMemory(o)};
   s.out = o.Text("sample.out");
   if (s.out.empty()) s.out = DefaultOut(s.format);
   s.model.guidance = o.RealIfGiven("model.guidance");
@@ -233,14 +243,42 @@ void Write(const SampleSettings& s, const Model& model, const ResolvedSolver& so
   WriteTensors(s, model, solver);
 }
 
-void RunSample(const SampleSettings& s) {
+// What WriteGrid and WriteTensors gather, and join at the end: images, and beside tensors what they came
+// from.
+int64_t GatheredBytes(const SampleSettings& s, const ModelMemory& memory) {
+  if (s.format == SampleFormat::kPng) return 0;
+  const int64_t image = s.latents ? memory.state : memory.decoder.image;
+  const int64_t of_each = s.format == SampleFormat::kGrid ? image : image + memory.state;
+  return 2 * of_each * static_cast<int64_t>(s.seeds.size());
+}
+
+// The most bytes that the run holds with so many samples at once.
+std::function<int64_t(int64_t batch)> BytesOfBatch(const SampleSettings& s, const Model& model) {
+  ModelMemory memory = MeasureModel(model, Passes::kForward, s.LargestBatch());
+  // To choose a dtype, the model is opened once more.
+  if (s.model.dtype == Dtype::kAuto) memory.held += model.parameters * static_cast<int64_t>(sizeof(float));
+  const int64_t gathered = GatheredBytes(s, memory);
+  return [=, images = !s.latents](int64_t batch) {
+    return SamplingBytes(memory, {.batch = batch, .images = images, .kept_bytes = gathered});
+  };
+}
+
+Forecast ForecastSample(const SampleSettings& s) {
+  const Model model = s.model.OpenFor(ChosenSolver(s.solver, s.grid, s.nfe));
+  const auto bytes = BytesOfBatch(s, model);
+  const int64_t asked = s.LargestBatch();
+  const int64_t batch = s.memory ? LargestBatch(asked, 1, *s.memory, bytes) : asked;
+  return {bytes(batch), fmt::format("{} samples at once", batch)};
+}
+
+void RunSample(SampleSettings s) {
   const ChosenSolver chosen(s.solver, s.grid, s.nfe);
   Model model = s.model.OpenFor(chosen);
   CheckShape(s, model);
   const ResolvedSolver solver = chosen.On(model, s.on_difference);
   TellDifferences("sample", solver);
-  const int64_t batch = std::min(s.batch, static_cast<int64_t>(s.seeds.size()));
-  model = InChosenDtype("sample", s.model, std::move(model), {solver}, batch);
+  if (s.memory) s.batch = LargestBatch(s.LargestBatch(), 1, *s.memory, BytesOfBatch(s, model));
+  model = InChosenDtype("sample", s.model, std::move(model), {solver}, s.LargestBatch());
   Write(s, model, solver);
   std::cout << fmt::format("{}: {} images by {}, {} network evaluations each\n", s.out.string(),
                            s.seeds.size(), solver.label, solver.table.nfe());
@@ -253,9 +291,15 @@ Work PlanSample(const Options& o) {
 }  // namespace
 
 Verb SampleVerb() {
-  return {"sample", "Draws samples with any solver, by name or from a file.",
+  return {"sample",
+          "Draws samples with any solver, by name or from a file.",
           "gas sample --solver unipc-3-bh2 --nfe 5 --seeds 0-15 --format grid --out runs/grid.png",
-          SampleRows(), PlanSample};
+          SampleRows(),
+          PlanSample,
+          "",
+          [](const Options& o) {
+            return ForecastText([s = ReadSampleSettings(o)] { return ForecastSample(s); });
+          }};
 }
 
 }  // namespace gas::cli

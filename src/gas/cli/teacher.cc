@@ -130,7 +130,7 @@ void RunTeacherVerb(TeacherSettings s) {
   const ResolvedSolver solver = chosen.On(model, s.on_difference);
   TellDifferences("teacher", solver);
   const int64_t batch = std::min(s.options.batch, static_cast<int64_t>(s.seeds.size()));
-  WarnOfSlowBfloat16("teacher", s.model, model, batch);
+  WarnOfSlowBfloat16("teacher", s.model.dtype, model, batch);
   s.spec.model = model.name;
   s.spec.model_sha256 = model.sha256;
   s.spec.t_eps = solver.t_eps;

@@ -6,6 +6,7 @@
 #include "gas/cli/adversary_options.h"
 #include "gas/cli/dtype.h"
 #include "gas/cli/grid_option.h"
+#include "gas/cli/memory_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text.h"
@@ -248,8 +249,17 @@ std::vector<OptionRow> TrainRunRows() {
 }
 
 std::vector<OptionRow> TrainRows() {
-  return JoinedRows({TrainProblemRows(), StudentRows(), TrainStartRows(), TrainLossRows(), TrainStepRows(),
-                     TrainUpkeepRows(), TrainRunRows(), AdversaryRows(), RunRows()});
+  return JoinedRows(
+      {TrainProblemRows(),
+       StudentRows(),
+       TrainStartRows(),
+       TrainLossRows(),
+       TrainStepRows(),
+       TrainUpkeepRows(),
+       TrainRunRows(),
+       AdversaryRows(),
+       RunRows(),
+       {MemoryRow("how many samples of the batch are computed at once and whose activations are kept")}});
 }
 
 struct LossSettings {
@@ -305,6 +315,7 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
       .lpips = loss.lpips,
       .loss_cache_bytes = loss.cache_bytes,
       .activations = o.Enum("train.activations", kActivationsNames),
+      .memory = ReadMemory(o),
       .trainer = ReadTrainerOptions(o),
       .run = ReadRunOptions(o, held_out > 0)};
   if (s.init.empty() || s.init == kInitFit) s.grid = ReadGrid(o, "student.grid");
@@ -314,7 +325,7 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
   request.t_eps = o.RealIfGiven("solver.t_eps");
   s.open_model = [request, teacher, batch = s.run.batch](const TeacherData& data) {
     Model model = request.OpenForTraining(data, teacher);
-    WarnOfSlowBfloat16("train", request, model, batch);
+    WarnOfSlowBfloat16("train", request.dtype, model, batch);
     return model;
   };
   return s;
@@ -337,9 +348,10 @@ class TrainPrinter {
   TrainSolversHooks Hooks() {
     return {.loss_files =
                 [](const nlohmann::json& source) { std::cerr << "train.loss: " << source.dump() << '\n'; },
-            .activations =
-                [this](int64_t nfe, const ActivationPlan& plan) {
-                  std::cerr << fmt::format("{}-{}: {}\n", options_.method(), nfe, ActivationText(plan));
+            .plan =
+                [this](int64_t nfe, const TrainingPlan& plan) {
+                  std::cerr << fmt::format("{}-{}: {}\n", options_.method(), nfe,
+                                           PlanText(plan, options_.run.batch));
                 },
             .begins_from = [](const ResolvedSolver& solver) { TellDifferences("train", solver); },
             .begins_from_fit = TellHeldFit,
@@ -383,6 +395,14 @@ void RunTrain(TrainSolversOptions s, const Options& o) {
   std::cout << TrainSolvers(s, printer.Hooks()).file.string() << '\n';
 }
 
+std::string ForecastTrain(const Options& o) {
+  return ForecastText([s = ReadTrainSolversOptions(o)] {
+    const TrainingForecast forecast = ForecastTraining(s);
+    return Forecast{forecast.bytes,
+                    fmt::format("{}-{}: {}", s.method(), forecast.nfe, PlanText(forecast.plan, s.run.batch))};
+  });
+}
+
 Work PlanTrain(const Options& o) {
   return [&o, s = ReadTrainSolversOptions(o)] { RunTrain(s, o); };
 }
@@ -395,7 +415,8 @@ Verb TrainVerb() {
           "gas train --method gs --teacher runs/teacher --nfe 4 --out runs/gs4",
           TrainRows(),
           PlanTrain,
-          kSameCommandGoesOn};
+          kSameCommandGoesOn,
+          ForecastTrain};
 }
 
 }  // namespace gas::cli

@@ -9,14 +9,22 @@
 
 namespace gas {
 
+#ifdef GAS_DEVICES_TELL_MEMORY
+namespace {
+
+// Bytes that the allocator of a device has given out.
+c10::CachingAllocator::Stat Allocated(torch::Device device) {
+  const c10::DeviceIndex index = device.has_index() ? device.index() : 0;
+  const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(index);
+  return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
+}
+
+}  // namespace
+#endif
+
 double PeakDeviceMebibytes(torch::Device device) {
 #ifdef GAS_DEVICES_TELL_MEMORY
-  if (!device.is_cpu()) {
-    const c10::DeviceIndex index = device.has_index() ? device.index() : 0;
-    const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(index);
-    const auto whole = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
-    return static_cast<double>(stats.allocated_bytes[whole].peak) / (1 << 20);
-  }
+  if (!device.is_cpu()) return static_cast<double>(Allocated(device).peak) / (1 << 20);
 #endif
   return 0;
 }
@@ -26,6 +34,13 @@ void ResetPeakDeviceMemory(torch::Device device) {
   if (device.is_cpu()) return;
   c10::getDeviceAllocator(device.type())->resetPeakStats(device.has_index() ? device.index() : 0);
 #endif
+}
+
+int64_t AllocatedBytes(torch::Device device) {
+#ifdef GAS_DEVICES_TELL_MEMORY
+  if (!device.is_cpu()) return Allocated(device).current;
+#endif
+  return 0;
 }
 
 int64_t FreeBytes(torch::Device device) {

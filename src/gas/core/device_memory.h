@@ -11,6 +11,9 @@ namespace gas {
 double PeakDeviceMebibytes(torch::Device device);
 void ResetPeakDeviceMemory(torch::Device device);
 
+// Bytes of tensors that are on the device now; 0 for the CPU and where nobody tells.
+int64_t AllocatedBytes(torch::Device device);
+
 // Bytes of the device that are free, for the CPU those of AvailableBytes; 0 where nobody tells.
 int64_t FreeBytes(torch::Device device);
 

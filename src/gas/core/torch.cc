@@ -1,5 +1,7 @@
 #include "gas/core/torch.h"
 
+#include <atomic>
+
 #include "gas/core/autocast.h"
 
 namespace gas {
@@ -13,6 +15,8 @@ bool AutocastEnabled(torch::DeviceType device) {
 }
 
 namespace {
+
+std::atomic<bool> no_autocast = false;
 
 void SetAutocast(torch::DeviceType device, bool enabled) {
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
@@ -42,7 +46,7 @@ Tensor ToLike(const Tensor& numbers, const Tensor& like) {
 
 AutocastGuard::AutocastGuard(torch::DeviceType device, bool enabled)
     : device_(device), before_(AutocastEnabled(device)) {
-  SetAutocast(device_, enabled);
+  SetAutocast(device_, enabled && !no_autocast);
 }
 
 AutocastGuard::~AutocastGuard() {
@@ -50,5 +54,8 @@ AutocastGuard::~AutocastGuard() {
   // Casted weights are cached; a weight that changes between two scopes must not be served from the cache.
   at::autocast::clear_cache();
 }
+
+NoAutocastGuard::NoAutocastGuard() { no_autocast = true; }
+NoAutocastGuard::~NoAutocastGuard() { no_autocast = false; }
 
 }  // namespace gas

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <torch/cuda.h>
 
+#include "gas/core/autocast.h"
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/models/network_input.h"
@@ -72,14 +73,18 @@ std::optional<double> RecordedError(const nlohmann::json& provenance) {
   return error->get<double>();
 }
 
-double Bfloat16SpeedUp(const Model& float32, const Model& bfloat16, int64_t batch) {
+double Bfloat16SpeedUp(const Model& bfloat16, int64_t batch) {
   const torch::NoGradGuard no_grad;
-  const NetworkInput input = InputFor(float32, batch);
-  SecondsOfOne(float32, input);
+  const NetworkInput input = InputFor(bfloat16, batch);
+  const auto in_float32 = [&] {
+    const NoAutocastGuard exact;
+    return SecondsOfOne(bfloat16, input);
+  };
+  in_float32();
   SecondsOfOne(bfloat16, input);
   double single = std::numeric_limits<double>::infinity(), half = single;
   for (int i = 0; i < 2; ++i) {
-    single = std::min(single, SecondsOfOne(float32, input));
+    single = std::min(single, in_float32());
     half = std::min(half, SecondsOfOne(bfloat16, input));
   }
   return single / half;
@@ -95,7 +100,7 @@ DtypeChoice ChooseDtype(const Model& float32, const std::function<Model()>& open
     if (error.code() != Errc::kBadOption && error.code() != Errc::kUnavailable) throw;
     return keep(error.what());
   }
-  const double speed_up = Bfloat16SpeedUp(float32, *bfloat16, batch);
+  const double speed_up = Bfloat16SpeedUp(*bfloat16, batch);
   const std::string speed = fmt::format("bfloat16 is {:.2f} times as fast as float32", speed_up);
   if (speed_up < nn::kLeastSpeedUp) return keep(speed);
   for (const SolverInUse& solver : solvers) {
@@ -105,8 +110,8 @@ DtypeChoice ChooseDtype(const Model& float32, const std::function<Model()>& open
   return {std::move(bfloat16), speed + " and changes samples by no more than their error; bfloat16 is taken"};
 }
 
-std::optional<std::string> SlowBfloat16(const Model& float32, const Model& bfloat16, int64_t batch) {
-  return nn::SlowBfloat16Text(1 / Bfloat16SpeedUp(float32, bfloat16, std::min(batch, kWarningBatch)));
+std::optional<std::string> SlowBfloat16(const Model& bfloat16, int64_t batch) {
+  return nn::SlowBfloat16Text(1 / Bfloat16SpeedUp(bfloat16, std::min(batch, kWarningBatch)));
 }
 
 }  // namespace gas

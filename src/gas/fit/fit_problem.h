@@ -16,6 +16,9 @@
 
 namespace gas {
 
+// A batch has a trajectory of each fold of the cross-validation.
+inline constexpr int64_t kLeastFitBatch = 4;
+
 struct FitSizes {
   int64_t training = 768, held_out = 64;  // trajectories
   int64_t batch = 64;

@@ -1,5 +1,6 @@
 #include "gas/fit/fit_run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -8,6 +9,7 @@
 #include "gas/fit/fit_file.h"
 #include "gas/fit/unfinished_fit.h"
 #include "gas/io/run_folder.h"
+#include "gas/memory/run_memory.h"
 
 namespace gas {
 namespace {
@@ -265,6 +267,33 @@ FitRunResult RunIn(const RunFolder& folder, const FitRunOptions& options, const 
   return result;
 }
 
+// What a fit works on, before its trajectories are there.
+struct FitMaterial {
+  Model model;
+  int64_t other_models = 0;  // that are open beside it, one for each further guidance scale
+  int64_t teacher_nfe = kTeacherNfe;
+  int64_t kept = 0;  // trajectories in memory all the time
+  bool made_now = true;
+};
+
+FitMaterial MaterialOf(const FitRunOptions& o) {
+  const int64_t all = o.sizes.training + o.sizes.held_out;
+  if (const auto* now = std::get_if<MadeByTheRun>(&o.trajectories)) {
+    return {.model = now->open_model(now->guidance[0]),
+            .other_models = static_cast<int64_t>(now->guidance.size()) - 1,
+            .kept = all};
+  }
+  const auto& from = std::get<FromTeacherFolder>(o.trajectories);
+  const TeacherData data(from.folder);
+  FitMaterial material{.model = from.open_model(data, from.folder), .teacher_nfe = data.spec().nfe};
+  // Shards that were read stay, as many as the data keep.
+  const int64_t used = std::min(all, data.size());
+  const int64_t readable = static_cast<int64_t>(kShardCacheBytes) / data.bytes_per_sample();
+  material.made_now = !data.spec().states;
+  material.kept = material.made_now ? used : std::min(data.size(), readable);
+  return material;
+}
+
 }  // namespace
 
 double ShareOfTeacher(FitEffort effort) {
@@ -274,6 +303,30 @@ double ShareOfTeacher(FitEffort effort) {
     case FitEffort::kThorough: return 8;
   }
   Fail(Errc::kInternal, "effort without a share");
+}
+
+FitForecast ForecastFit(const FitRunOptions& o, std::optional<int64_t> limit) {
+  const FitMaterial material = MaterialOf(o);
+  ModelMemory memory = MeasureModel(material.model, Passes::kForward, o.sizes.batch);
+  memory.held += material.other_models * material.model.parameters * static_cast<int64_t>(sizeof(float));
+  const int64_t nfe = *std::max_element(o.nfe.begin(), o.nfe.end());
+  FitNeeds needs{.states_of_each = 2 * material.teacher_nfe + 2,
+                 .kept = material.kept,
+                 .made_now = material.made_now,
+                 .evaluations = nfe,
+                 .unknowns = nfe + 1,
+                 .fitted = o.sizes.training,
+                 .cache_bytes = static_cast<int64_t>(FitOptions{}.cache_bytes)};
+  // A search has all numbers of a table in one system: its coefficients and two times of each evaluation.
+  if (Searches(o)) needs.unknowns = nfe * (nfe + 3) / 2 + 2 * nfe;
+  const auto bytes_of = [&](int64_t batch) {
+    needs.batch = std::min(batch, o.sizes.training + o.sizes.held_out);
+    return FitBytes(memory, needs);
+  };
+  const int64_t batch =
+      limit ? LargestBatch(o.sizes.batch, std::min(kLeastFitBatch, o.sizes.batch), *limit, bytes_of)
+            : o.sizes.batch;
+  return {bytes_of(batch), batch};
 }
 
 FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks) {

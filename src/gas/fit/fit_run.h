@@ -98,6 +98,14 @@ struct FitRunResult {
 // then.
 FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks = {});
 
+// What the run would hold at its peak, in bytes, and how many samples it would compute at once: as many as
+// `o.sizes.batch` asks for or, with a limit in bytes, as many of them as fit. Opens the model and writes
+// nothing. Throws Error(kBadOption) if not even the least batch fits.
+struct FitForecast {
+  int64_t bytes = 0, batch = 0;
+};
+FitForecast ForecastFit(const FitRunOptions& options, std::optional<int64_t> limit);
+
 }  // namespace gas
 
 #endif  // GAS_FIT_FIT_RUN_H_

@@ -1,9 +1,14 @@
 #include "gas/models/batch_parallel.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <ATen/Parallel.h>
 
 namespace gas {
 namespace {
+
+thread_local bool whole_batches = false;
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
@@ -88,9 +93,17 @@ class Function : public torch::autograd::Function<Function> {
 
 bool IsSplit(int64_t batch, int64_t threads) { return batch >= 2 && threads >= 2 && 2 * batch > threads; }
 
+int64_t ConcurrentParts(int64_t batch, torch::Device device) {
+  const int64_t threads = torch::get_num_threads();
+  return device.is_cpu() && IsSplit(batch, threads) ? std::min(batch, threads) : 1;
+}
+
+WholeBatchGuard::WholeBatchGuard() : before_(std::exchange(whole_batches, true)) {}
+WholeBatchGuard::~WholeBatchGuard() { whole_batches = before_; }
+
 Tensor ParallelOverBatch(const Tensor& images, const Tensor& shared, const BatchFunction& f) {
   const int64_t batch = images.size(0);
-  if (!images.is_cpu() || at::in_parallel_region() || !IsSplit(batch, torch::get_num_threads())) {
+  if (whole_batches || at::in_parallel_region() || ConcurrentParts(batch, images.device()) == 1) {
     return f(images, shared, 0, batch);
   }
   if (torch::GradMode::is_enabled() && (images.requires_grad() || shared.requires_grad())) {

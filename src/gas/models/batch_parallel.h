@@ -24,6 +24,22 @@ bool IsSplit(int64_t batch, int64_t threads);
 // several threads.
 Tensor ParallelOverBatch(const Tensor& images, const Tensor& shared, const BatchFunction& f);
 
+// The parts that are computed at the same time: threads where the batch is divided, otherwise 1.
+int64_t ConcurrentParts(int64_t batch, torch::Device device);
+
+// While one exists, no batch of this thread is divided, so that one thread allocates all that an evaluation
+// needs and a meter on it (core/allocation_meter.h) sees that.
+class WholeBatchGuard {
+ public:
+  WholeBatchGuard();
+  ~WholeBatchGuard();
+  WholeBatchGuard(const WholeBatchGuard&) = delete;
+  WholeBatchGuard& operator=(const WholeBatchGuard&) = delete;
+
+ private:
+  bool before_;
+};
+
 }  // namespace gas
 
 #endif  // GAS_MODELS_BATCH_PARALLEL_H_

@@ -34,8 +34,8 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   GAS_CHECK(options.config.empty() || family.reads_config, Errc::kBadOption,
             "model.config = ", options.config, ", must not be given for ", name, ", whose family ",
             family.name, " has no file beside the weights");
-  Model model = family.open(files, options);
   if (options.bfloat16) nn::CheckBfloat16(options.device);
+  Model model = family.open(files, options);
   model.family = family.name;
   model.device = options.device;
   if (embedded) {

@@ -119,15 +119,17 @@ Tensor StartDeviation(const StepTable& table) {
   return largest.flatten();
 }
 
-// That of dpmpp-3m on the distinct times of the table, or NaN if there is none on them.
-double ReferenceNoiseGain(const StepTable& table, const NoiseSchedule& schedule) {
+// That of dpmpp-3m on the distinct times of the table; nothing if there is none on them: they do not descend
+// to a time above 0, or the schedule does not reach them.
+std::optional<double> ReferenceNoiseGain(const StepTable& table, const NoiseSchedule& schedule) {
+  if (!schedule.HalfLogSnr(table.t).isfinite().all().item<bool>()) return std::nullopt;
   std::vector<double> times{Value(table.t, 0)};
   for (int64_t n = 1; n < table.t.size(0); ++n) {
     const double t = Value(table.t, n);
-    if (t > times.back() || t <= 0) return std::numeric_limits<double>::quiet_NaN();
+    if (t > times.back() || t <= 0) return std::nullopt;
     if (t < times.back()) times.push_back(t);
   }
-  if (times.size() < 2) return std::numeric_limits<double>::quiet_NaN();
+  if (times.size() < 2) return std::nullopt;
   const DpmMultistepOptions options{.order = std::min<int64_t>(3, static_cast<int64_t>(times.size()) - 1),
                                     .lower_order_final = false};
   const StepTable reference = DpmMultistepTable(options, schedule, torch::tensor(times, torch::kFloat64));
@@ -224,12 +226,14 @@ class Findings {
 
   // end_sigma: at the sample's time, the noise that a sample rightly has.
   void Amplification(double end_sigma) {
-    const double gain = report_.noise_gain.value, reference = report_.reference_noise_gain;
+    const double gain = report_.noise_gain.value;
+    const std::optional<double> reference = report_.reference_noise_gain;
     // Without a reference the bound is that of one whose weights add up to 1 in one place.
-    if (!(gain <= kLintNoiseGain * (std::isnan(reference) ? 1 : reference))) {
-      Add(LintVerdict::kUnstable,
-          "errors of predictions arrive in the sample{} {:.3g} times, in dpmpp-3m {:.3g}",
-          LintPlace(report_, report_.noise_gain), gain, reference);
+    if (!(gain <= kLintNoiseGain * reference.value_or(1))) {
+      Add(LintVerdict::kUnstable, "errors of predictions arrive in the sample{} {:.3g} times, {}",
+          LintPlace(report_, report_.noise_gain), gain,
+          reference ? fmt::format("in dpmpp-3m {:.3g}", *reference)
+                    : fmt::format("bound {:.3g}", kLintNoiseGain));
     }
     const double most = end_sigma + kLintStartNoise;
     if (!(report_.start_noise.value <= most)) {

@@ -3,7 +3,7 @@
 #ifndef GAS_SOLVER_LINT_H_
 #define GAS_SOLVER_LINT_H_
 
-#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,9 +49,10 @@ struct LintReport {
   // it.
   LintValue brightness, contrast;
   // The sample's error when each prediction has an independent one of unit variance, to which the network
-  // does not respond; and the same of dpmpp-3m on these times, NaN if they do not descend to a time above 0.
+  // does not respond; and the same of dpmpp-3m on these times, nothing if they do not descend to a time above
+  // 0 or begin beyond the schedule.
   LintValue noise_gain;
-  double reference_noise_gain = std::numeric_limits<double>::quiet_NaN();
+  std::optional<double> reference_noise_gain;
   // The weight of the unit noise of x_0 in the sample, likewise.
   LintValue start_noise;
   // Bound on the sample's error when coefficients and states are float16, for Gaussian data of variance 1/4

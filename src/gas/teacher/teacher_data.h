@@ -13,12 +13,15 @@
 
 namespace gas {
 
+// Of the shards that were read last, so many bytes are kept.
+inline constexpr uint64_t kShardCacheBytes = uint64_t{2} << 30;
+
 // The samples that were complete when it was opened, numbered by ascending seed (data of format 1: in the
 // order in which they were made). Shards are loaded when needed and at most `cache_bytes` of them are kept.
 class TeacherData {
  public:
   // Throws Error(kBadFile) naming the folder and what is wrong.
-  explicit TeacherData(const std::filesystem::path& folder, uint64_t cache_bytes = uint64_t{2} << 30);
+  explicit TeacherData(const std::filesystem::path& folder, uint64_t cache_bytes = kShardCacheBytes);
   ~TeacherData();
   TeacherData(TeacherData&&) noexcept;
 

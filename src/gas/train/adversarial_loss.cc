@@ -55,7 +55,7 @@ double DiscriminatorLoss::RealAboveFake() const {
 
 DiscriminatorLoss DiscriminatorLossOf(Discriminator& discriminator, const LabelledImages& real,
                                       const LabelledImages& fake, const AdversarialOptions& options,
-                                      uint64_t augment_seed) {
+                                      const AugmentDraw& augment) {
   CheckPair(real, fake);
   GAS_CHECK(options.gamma >= 0, Errc::kBadOption, "adversarial loss: gamma = ", options.gamma,
             ", must not be negative");
@@ -63,8 +63,8 @@ DiscriminatorLoss DiscriminatorLossOf(Discriminator& discriminator, const Labell
   const std::vector<Tensor> samples = {real.images.detach().requires_grad_(penalise),
                                        fake.images.detach().requires_grad_(penalise)};
   // One pass for both, which is faster than two.
-  const Tensor seen = torch::cat({Augment(samples[0], options.augment, augment_seed),
-                                  Augment(samples[1], options.augment, augment_seed)});
+  const Tensor seen = torch::cat(
+      {Augment(samples[0], options.augment, augment), Augment(samples[1], options.augment, augment)});
   const Tensor labels = real.labels.defined() ? torch::cat({real.labels, fake.labels}) : Tensor();
   const Tensor all_logits = discriminator.forward(seen, labels);
   const auto logits = all_logits.chunk(2);
@@ -86,17 +86,15 @@ DiscriminatorLoss DiscriminatorLossOf(Discriminator& discriminator, const Labell
 
 StudentLoss StudentLossOf(Discriminator& discriminator, const LabelledImages& real,
                           const LabelledImages& fake, const AdversarialOptions& options,
-                          uint64_t augment_seed) {
+                          const AugmentDraw& augment) {
   CheckPair(real, fake);
   const FrozenParameters frozen(discriminator);
-  const Tensor logits =
-      discriminator.forward(Augment(fake.images, options.augment, augment_seed), fake.labels);
+  const Tensor logits = discriminator.forward(Augment(fake.images, options.augment, augment), fake.labels);
   StudentLoss result;
   result.fake_logits = logits.detach();
   if (options.kind == AdversarialKind::kRelativistic) {
     torch::NoGradGuard no_grad;
-    result.real_logits =
-        discriminator.forward(Augment(real.images, options.augment, augment_seed), real.labels);
+    result.real_logits = discriminator.forward(Augment(real.images, options.augment, augment), real.labels);
   }
   result.adversarial = torch::softplus(result.real_logits.defined() ? result.real_logits - logits : -logits);
   result.loss = result.adversarial.mean();

@@ -43,13 +43,13 @@ struct DiscriminatorLoss {
 
 // Differentiable in the discriminator's parameters; the samples are taken as constants. Pair i is row i of
 // both, which must have one shape; they need not come from the same noise, but their labels should agree.
-// Pairs are augmented alike, by random numbers of `augment_seed` alone: what a shift or a cut does to the
+// Pairs are augmented alike, by random numbers of `augment` alone: what a shift or a cut does to the
 // score then cancels in D(real) - D(fake), and only the content of the two is compared. The penalties take
 // the gradient with respect to the samples before augmentation. They are skipped (zeros) where no gradients
 // are recorded, as in an evaluation. Throws Error(kBadOption) for shapes or options that do not fit.
 DiscriminatorLoss DiscriminatorLossOf(Discriminator& discriminator, const LabelledImages& real,
                                       const LabelledImages& fake, const AdversarialOptions& options,
-                                      uint64_t augment_seed = 0);
+                                      const AugmentDraw& augment = {});
 
 struct StudentLoss {
   Tensor loss;                      // [], mean of adversarial; to be weighted by the caller
@@ -60,7 +60,7 @@ struct StudentLoss {
 // Differentiable in fake.images alone: the discriminator's parameters get no gradient.
 StudentLoss StudentLossOf(Discriminator& discriminator, const LabelledImages& real,
                           const LabelledImages& fake, const AdversarialOptions& options,
-                          uint64_t augment_seed = 0);
+                          const AugmentDraw& augment = {});
 
 }  // namespace gas
 

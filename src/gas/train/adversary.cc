@@ -75,9 +75,9 @@ double Adversary::WeightAt(int64_t iteration) const {
 }
 
 DiscriminatorStep Adversary::ComputeGradients(const LabelledImages& real, const LabelledImages& fake,
-                                              uint64_t seed, double share) {
+                                              const AugmentDraw& augment, double share) {
   Impl& s = *impl_;
-  const DiscriminatorLoss loss = DiscriminatorLossOf(*s.network, real, fake, s.options.loss, seed);
+  const DiscriminatorLoss loss = DiscriminatorLossOf(*s.network, real, fake, s.options.loss, augment);
   const DiscriminatorStep step{.loss = loss.loss.item<double>(),
                                .adversarial = MeanOf(loss.adversarial),
                                .r1 = MeanOf(loss.r1),
@@ -108,8 +108,9 @@ double Adversary::ApplyGradients() {
   return norm;
 }
 
-Tensor Adversary::StudentTerm(const LabelledImages& real, const LabelledImages& fake, uint64_t seed) {
-  return StudentLossOf(*impl_->network, real, fake, impl_->options.loss, seed).loss;
+Tensor Adversary::StudentTerm(const LabelledImages& real, const LabelledImages& fake,
+                              const AugmentDraw& augment) {
+  return StudentLossOf(*impl_->network, real, fake, impl_->options.loss, augment).loss;
 }
 
 TroubleMonitor& Adversary::monitor() { return impl_->monitor; }

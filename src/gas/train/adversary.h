@@ -65,14 +65,14 @@ class Adversary {
 
   // Adds the gradients of the discriminator's loss on this batch to those that it has, times `share`: the
   // batch's part of the whole, so that those of several batches add up to the gradient of their mean.
-  // fake.images are constants. `seed` of the augmentation. Throws Error(kNumeric) when the loss is not
+  // fake.images are constants. `augment`: of both. Throws Error(kNumeric) when the loss is not
   // finite; nothing is added then.
-  DiscriminatorStep ComputeGradients(const LabelledImages& real, const LabelledImages& fake, uint64_t seed,
-                                     double share = 1);
+  DiscriminatorStep ComputeGradients(const LabelledImages& real, const LabelledImages& fake,
+                                     const AugmentDraw& augment, double share = 1);
   // Makes a step of Adam with the gradients, and clears them. Returns their norm.
   double ApplyGradients();
   // What the student minimises, before its weight; [] differentiable in fake.images.
-  Tensor StudentTerm(const LabelledImages& real, const LabelledImages& fake, uint64_t seed);
+  Tensor StudentTerm(const LabelledImages& real, const LabelledImages& fake, const AugmentDraw& augment);
 
   // Signs of trouble, judged by the discriminator's steps; the run adds coverage.
   TroubleMonitor& monitor();

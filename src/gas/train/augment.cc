@@ -64,14 +64,16 @@ void Validate(const AugmentOptions& o) {
   CheckInHalfOpen(Errc::kBadOption, "augmentation: brightness", o.brightness, 0, 100);
 }
 
-Tensor Augment(const Tensor& images, const AugmentOptions& options, uint64_t seed) {
+Tensor Augment(const Tensor& images, const AugmentOptions& options, const AugmentDraw& draw) {
   Validate(options);
   if (!options.any()) return images;
   GAS_CHECK(images.dim() == 4, Errc::kBadOption, "augmentation: images of shape ", images.sizes(),
             ", must be [B,C,H,W]");
-  auto generator = at::make_generator<at::CPUGeneratorImpl>(MixBits(seed));
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(MixBits(draw.seed));
   // All five are drawn whatever is in use, so that switching one part on leaves the others as they were.
-  const auto u = torch::rand({images.size(0), 5}, generator, torch::kFloat64).unbind(1);
+  const int64_t rows = draw.first_row + images.size(0);
+  const Tensor drawn = torch::rand({rows, 5}, generator, torch::kFloat64).slice(0, draw.first_row);
+  const auto u = drawn.unbind(1);
   Tensor result = images;
   if (options.brightness > 0) {
     const Tensor added = (u[0] - 0.5) * options.brightness;

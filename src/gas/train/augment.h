@@ -20,13 +20,21 @@ struct AugmentOptions {
 // The strengths of the paper: an eighth, a half, and 1 (for images in [-1,1]).
 inline constexpr AugmentOptions kDiffAugment{.translation = 0.125, .cutout = 0.5, .brightness = 1.0};
 
+// Whose random numbers are drawn: those of rows from `first_row` on of the batch of this seed, so that the
+// parts of a batch are augmented as the whole is.
+struct AugmentDraw {
+  AugmentDraw(uint64_t seed = 0, int64_t first_row = 0) : seed(seed), first_row(first_row) {}
+  uint64_t seed;
+  int64_t first_row;
+};
+
 // Throws Error(kBadOption) for strengths outside their ranges.
 void Validate(const AugmentOptions& options);
 
 // images [B,C,H,W], or any shape if nothing is asked for -> the same shape and dtype, each moved, cut and
-// brightened by random amounts of its own: a function of seed, row and options alone, on every device. Linear
-// in the images but for the added brightness, so it may be differentiated any number of times.
-Tensor Augment(const Tensor& images, const AugmentOptions& options, uint64_t seed);
+// brightened by random amounts of its own: a function of `draw`, row and options alone, on every device.
+// Linear in the images but for the added brightness, so it may be differentiated any number of times.
+Tensor Augment(const Tensor& images, const AugmentOptions& options, const AugmentDraw& draw);
 
 }  // namespace gas
 

@@ -69,7 +69,7 @@ DiscriminatorStep GsTrainer::ComputeDiscriminatorGradients(const AdversarialBatc
     const torch::NoGradGuard no_grad;
     fake.images = RunTable(s.student.Table(), *s.denoiser, batch.noise, batch.condition);
   }
-  return s.adversary->ComputeGradients(batch.real, fake, batch.seed, share);
+  return s.adversary->ComputeGradients(batch.real, fake, batch.augment, share);
 }
 
 double GsTrainer::ApplyDiscriminatorGradients() { return impl_->adversary->ApplyGradients(); }
@@ -85,7 +85,7 @@ StudentTerms GsTrainer::ComputeGradients(const StudentBatch& batch, const Advers
   if (adversarial != nullptr) terms.weight = s.adversary->WeightAt(s.iteration);
   if (terms.weight > 0) {
     const Tensor term =
-        s.adversary->StudentTerm(adversarial->real, {samples, batch.condition.labels}, adversarial->seed);
+        s.adversary->StudentTerm(adversarial->real, {samples, batch.condition.labels}, adversarial->augment);
     terms.adversarial = term.item<double>();
     loss = loss + terms.weight * term;
   }

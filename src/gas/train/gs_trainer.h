@@ -48,8 +48,8 @@ struct StudentBatch {
 struct AdversarialBatch {
   LabelledImages real;  // samples of the teacher, of other noises than the student's batch
   Condition condition;  // what those are conditioned on
-  Tensor noise;       // fresh, like real.images, for the discriminator's fakes; undefined: it does not learn
-  uint64_t seed = 0;  // of augmentations
+  Tensor noise;  // fresh, like real.images, for the discriminator's fakes; undefined: it does not learn
+  AugmentDraw augment;  // of the discriminator's images
 };
 
 // What the student minimises on a batch: distance + weight * adversarial.

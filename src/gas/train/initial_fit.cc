@@ -34,7 +34,7 @@ InitialFit FitToTrainFrom(const FitSolverOptions& options, SchedulePtr schedule,
     const LintReport report = LintTable(fit.table, *schedule);
     if (least == 0) {
       fit.plain_noise_gain = report.noise_gain.value;
-      fit.most_noise_gain = kLintNoiseGain * report.reference_noise_gain;
+      fit.most_noise_gain = kLintNoiseGain * report.reference_noise_gain.value_or(1);
     }
     if (report.noise_gain.value <= fit.most_noise_gain) break;
   }

@@ -1,5 +1,6 @@
 #include "gas/train/train_solvers.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "gas/core/device_memory.h"
@@ -14,6 +15,7 @@
 #include "gas/io/temporary_files.h"
 #include "gas/solver/sampler.h"
 #include "gas/solver/solver_file.h"
+#include "gas/train/beside_network.h"
 #include "gas/train/training_log.h"
 
 namespace gas {
@@ -112,10 +114,15 @@ TrainingRunOptions RunOptionsFor(const TrainSolversOptions& o, int64_t nfe, cons
   return run;
 }
 
-// Before anything is written, so that a run that is refused changes nothing. Returns how many evaluations the
-// run that wrote the checkpoint made again in each backward pass; nothing without one that says so.
-std::optional<int64_t> CheckCheckpoint(const TrainSolversOptions& o, const Student& start,
-                                       const TrainingRunOptions& run, int64_t samples) {
+// How the run that wrote a checkpoint made its steps.
+struct StepsBefore {
+  int64_t recomputed = 0, part = 0;
+};
+
+// Before anything is written, so that a run that is refused changes nothing. Nothing without a checkpoint
+// that says how its steps were made.
+std::optional<StepsBefore> CheckCheckpoint(const TrainSolversOptions& o, const Student& start,
+                                           const TrainingRunOptions& run, int64_t samples) {
   if (!fs::exists(CheckpointIn(run.folder))) return std::nullopt;
   const Checkpoint file(CheckpointIn(run.folder));
   std::optional<AdversaryOptions> adversary;
@@ -123,22 +130,23 @@ std::optional<int64_t> CheckCheckpoint(const TrainSolversOptions& o, const Stude
   CheckSameFingerprint(file,
                        FingerprintOf(start, o.trainer, run, adversary ? &*adversary : nullptr, samples));
   CheckIterations(file, o.trainer.iterations);
-  const std::string key(kRecomputedKey);
-  if (!file.Has(key)) return std::nullopt;
-  return std::clamp<int64_t>(file.Int(key), 0, start.config().steps);
+  const std::string recomputed(kRecomputedKey), part(kPartKey);
+  if (!file.Has(recomputed)) return std::nullopt;
+  return StepsBefore{.recomputed = std::clamp<int64_t>(file.Int(recomputed), 0, start.config().steps),
+                     .part = file.Has(part) ? std::clamp<int64_t>(file.Int(part), 1, run.batch) : run.batch};
 }
 
 // What is trained for one number of evaluations, before it is.
 struct Task {
   Start start;
   TrainingRunOptions run;
-  std::optional<int64_t> recomputed;  // by the run that goes on
+  std::optional<StepsBefore> before;  // of the run that goes on
 };
 
 Task TaskFor(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
              const TrainSolversHooks& hooks) {
   Task task{StartOf(o, nfe, problem, hooks), RunOptionsFor(o, nfe, problem), {}};
-  task.recomputed = CheckCheckpoint(o, task.start.student, task.run, problem.training.size());
+  task.before = CheckCheckpoint(o, task.start.student, task.run, problem.training.size());
   return task;
 }
 
@@ -170,22 +178,50 @@ SolverEntry EntryOf(const TrainSolversOptions& o, const Problem& problem, const 
   return entry;
 }
 
-// How many evaluations are made again in each backward pass. A run that goes on does as it did, so that it
-// ends with the same bits.
-int64_t RecomputedBy(const TrainSolversOptions& o, const Problem& problem, const Task& task,
-                     const TrainSolversHooks& hooks) {
-  const int64_t nfe = task.start.student.config().steps;
+// The step of one number of evaluations, with all that it needs measured.
+TrainingStep MeasureStep(const TrainSolversOptions& o, const Problem& problem, int64_t nfe) {
+  TrainingStep step{.model = MeasureModel(problem.model, Passes::kBackward, o.run.batch),
+                    .beside = MeasureBesideNetwork(problem.model, problem.distance, problem.training.size(),
+                                                   o.loss_cache_bytes, o.adversary),
+                    .evaluations = nfe,
+                    .batch = o.run.batch};
+  const TeacherData& data = *problem.data;
+  step.beside.held += std::min(static_cast<int64_t>(kShardCacheBytes), data.size() * data.bytes_per_sample());
+  return step;
+}
+
+// What `o.activations` says of a batch that is computed at once. `activation_bytes`: of one sample.
+TrainingPlan PlanFor(const TrainSolversOptions& o, int64_t nfe, torch::Device device,
+                     const std::function<int64_t()>& activation_bytes) {
   switch (o.activations) {
-    case Activations::kKeep: return 0;
-    case Activations::kRecompute: return nfe;
+    case Activations::kKeep: return {.evaluations = nfe, .recomputed = 0, .part = o.run.batch};
+    case Activations::kRecompute: return {.evaluations = nfe, .recomputed = nfe, .part = o.run.batch};
     case Activations::kAuto: break;
   }
-  if (task.recomputed) return *task.recomputed;
-  const Model& model = problem.model;
-  const ActivationPlan plan =
-      PlanActivations(nfe, o.run.batch, ActivationBytes(model), FreeBytes(model.device));
-  if (hooks.activations) hooks.activations(nfe, plan);
-  return plan.recomputed;
+  return PlanForFreeMemory(nfe, o.run.batch, activation_bytes(), FreeBytes(device));
+}
+
+// How the steps are made. A run that goes on does as it did, if that fits, so that it ends with the same
+// bits.
+TrainingPlan PlanOf(const TrainSolversOptions& o, const Problem& problem, const Task& task,
+                    const TrainSolversHooks& hooks) {
+  const int64_t nfe = task.start.student.config().steps;
+  const auto as_before = [&] {
+    return TrainingPlan{.evaluations = nfe, .recomputed = task.before->recomputed, .part = task.before->part};
+  };
+  if (!o.memory && o.activations == Activations::kAuto && task.before) return as_before();
+  TrainingPlan plan;
+  if (o.memory) {
+    const TrainingStep step = MeasureStep(o, problem, nfe);
+    if (o.activations == Activations::kAuto && task.before && step.Bytes(as_before()) <= *o.memory)
+      return as_before();
+    plan = PlanForLimit(step, o.activations, *o.memory);
+  } else {
+    plan = PlanFor(o, nfe, problem.model.device, [&] { return ActivationBytes(problem.model); });
+  }
+  const bool measured = o.memory || o.activations == Activations::kAuto;
+  if (measured && hooks.plan) hooks.plan(nfe, plan);
+  return plan;
 }
 
 // Trains the task's student in place.
@@ -195,7 +231,9 @@ std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, con
   const std::shared_ptr<Adversary> adversary =
       o.adversary ? MakeAdversary(*o.adversary, problem.model, o.run.seed) : nullptr;
   TrainedSolver solver{.nfe = nfe};
-  solver.recomputed = RecomputedBy(o, problem, task, hooks);
+  const TrainingPlan plan = PlanOf(o, problem, task, hooks);
+  solver.recomputed = plan.recomputed;
+  solver.part = task.run.part = plan.part;
   GsTrainerOptions trainer_options = o.trainer;
   trainer_options.recomputed = solver.recomputed;
   GsTrainer trainer(task.start.student, problem.model.denoiser, problem.distance, trainer_options, adversary);
@@ -226,6 +264,18 @@ std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, con
 void CheckTrainable(const Model& model) {
   GAS_CHECK(model.has_gradient, Errc::kBadOption, "the network of ", model.name,
             " runs in another process and has no gradient; gas fit needs none");
+}
+
+TrainingForecast ForecastTraining(const TrainSolversOptions& o) {
+  const Problem problem = OpenProblem(o);
+  const int64_t nfe = *std::max_element(o.nfe.begin(), o.nfe.end());
+  const TrainingStep step = MeasureStep(o, problem, nfe);
+  const TrainingPlan plan =
+      o.memory ? PlanForLimit(step, o.activations, *o.memory) : PlanFor(o, nfe, problem.model.device, [&] {
+        return step.model.network.kept.Of(1, problem.model.device);
+      });
+  const TrainingPlan counted = step.Plan(plan.part, plan.kept());
+  return {.bytes = step.Bytes(counted), .nfe = nfe, .plan = counted};
 }
 
 TrainSolversResult TrainSolvers(const TrainSolversOptions& o, const TrainSolversHooks& hooks) {

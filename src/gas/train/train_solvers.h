@@ -14,10 +14,10 @@
 #include <nlohmann/json.hpp>
 
 #include "gas/features/lpips.h"
+#include "gas/memory/training_plan.h"
 #include "gas/models/model.h"
 #include "gas/teacher/solver_choice.h"
 #include "gas/teacher/teacher_data.h"
-#include "gas/train/activation_plan.h"
 #include "gas/train/initial_fit.h"
 #include "gas/train/make_adversary.h"
 #include "gas/train/training_run.h"
@@ -47,8 +47,10 @@ struct TrainSolversOptions {
   uint64_t loss_cache_bytes = kDistanceCacheBytes;
 
   Activations activations = Activations::kAuto;
-  GsTrainerOptions trainer;  // `recomputed` follows from `activations`
-  TrainingRunOptions run;    // folder: of the whole run; each number of evaluations has one in it
+  std::optional<int64_t> memory = {};  // bytes that the run may take; nothing: what there is
+  GsTrainerOptions trainer;            // `recomputed` follows from `activations` and `memory`
+  // folder: of the whole run; each number of evaluations has one in it. `part` follows from `memory`.
+  TrainingRunOptions run;
   std::optional<AdversarySettings> adversary;
 
   nlohmann::json record;  // the options as the user gave them, for options.json and the solver file
@@ -59,6 +61,7 @@ struct TrainSolversOptions {
 struct TrainedSolver {
   int64_t nfe = 0, iterations = 0;
   int64_t recomputed = 0;                   // evaluations that each backward pass made again
+  int64_t part = 0;                         // samples that were computed at once
   std::optional<double> held_out_distance;  // nothing without held-out samples
   // Of the network, each of one sample: of the fit to begin from, if there is one, and those that
   // TrainingRun::evaluations counts.
@@ -69,9 +72,9 @@ struct TrainedSolver {
 
 // What a run tells while it goes on; all may be empty.
 struct TrainSolversHooks {
-  std::function<void(const nlohmann::json& source)> loss_files;  // files that the loss was read from
-  std::function<void(int64_t nfe, const ActivationPlan& plan)> activations;  // where it was measured
-  std::function<void(const ResolvedSolver& solver)> begins_from;             // a solver by name or file
+  std::function<void(const nlohmann::json& source)> loss_files;     // files that the loss was read from
+  std::function<void(int64_t nfe, const TrainingPlan& plan)> plan;  // where it was measured
+  std::function<void(const ResolvedSolver& solver)> begins_from;    // a solver by name or file
   std::function<void(int64_t nfe, const InitialFit& fit)> begins_from_fit;
   std::function<void(int64_t nfe)> begin;
   std::function<void(int64_t nfe, const GsStep& step)> step;
@@ -91,6 +94,14 @@ void CheckTrainable(const Model& model);
 // leaves the folder as it is. Throws Error(kBadOption) for options that do not fit model or data, and what
 // the trainer throws.
 TrainSolversResult TrainSolvers(const TrainSolversOptions& options, const TrainSolversHooks& hooks = {});
+
+// What the run would hold at its peak, of the number of evaluations that takes most; nothing is written.
+struct TrainingForecast {
+  int64_t bytes = 0;
+  int64_t nfe = 0;
+  TrainingPlan plan;
+};
+TrainingForecast ForecastTraining(const TrainSolversOptions& options);
 
 }  // namespace gas
 

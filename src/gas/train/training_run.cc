@@ -18,10 +18,44 @@ constexpr const char* kEvaluationsKey = "evaluations";  // in a checkpoint
 
 void ValidateOptions(const TrainingRunOptions& o, const Adversary* adversary) {
   GAS_CHECK(o.batch >= 1, Errc::kBadOption, "train.batch = ", o.batch, ", must be at least 1");
+  GAS_CHECK(o.part >= 0 && o.part <= o.batch, Errc::kBadOption, "a part of ", o.part,
+            " samples at once, must be in [0, train.batch = ", o.batch, "]");
   const bool rolls_back = adversary != nullptr && adversary->options().on_trouble == OnTrouble::kRollBack;
   GAS_CHECK(!rolls_back || (!o.folder.empty() && o.checkpoint_every > 0), Errc::kBadOption,
             "adversary.on_trouble = rollback needs checkpoints: train.checkpoint_every = ",
             o.checkpoint_every, ", must be at least 1");
+}
+
+// Rows [begin, end) of a tensor; nothing of nothing.
+Tensor RowsOf(const Tensor& all, int64_t begin, int64_t end) {
+  return all.defined() ? all.slice(0, begin, end) : Tensor();
+}
+
+StudentBatch PartOf(const StudentBatch& batch, int64_t begin, int64_t end) {
+  StudentBatch part{.noise = RowsOf(batch.noise, begin, end),
+                    .target = RowsOf(batch.target, begin, end),
+                    .condition = batch.condition.Rows(begin, end),
+                    .indices = {}};
+  if (!batch.indices.empty()) part.indices.assign(batch.indices.begin() + begin, batch.indices.begin() + end);
+  return part;
+}
+
+AdversarialBatch PartOf(const AdversarialBatch& batch, int64_t begin, int64_t end) {
+  AdversarialBatch part;
+  part.real = {RowsOf(batch.real.images, begin, end), RowsOf(batch.real.labels, begin, end)};
+  part.condition = batch.condition.Rows(begin, end);
+  part.noise = RowsOf(batch.noise, begin, end);
+  part.augment = {batch.augment.seed, batch.augment.first_row + begin};
+  return part;
+}
+
+// Calls work(begin, end, share) for each part of a batch; `share` is its part of the whole.
+void ForEachPart(int64_t batch, int64_t part,
+                 const std::function<void(int64_t begin, int64_t end, double share)>& work) {
+  for (int64_t begin = 0; begin < batch; begin += part) {
+    const int64_t end = std::min(batch, begin + part);
+    work(begin, end, static_cast<double>(end - begin) / static_cast<double>(batch));
+  }
 }
 
 }  // namespace
@@ -80,10 +114,10 @@ void TrainingRun::Run(const TrainingPairs& training, const TrainingPairs& valida
 }
 
 Validation TrainingRun::Validate(const TrainingPairs& pairs) const {
-  // Batches of the training's size need no more memory than it.
+  // Batches of the size that training computes at once need no more memory than it.
   return gas::Validate(
       trainer_.AverageTable(), trainer_.denoiser(), trainer_.distance(), pairs,
-      {.batch = options_.batch, .device = options_.device, .coverage = trainer_.adversary() != nullptr});
+      {.batch = part(), .device = options_.device, .coverage = trainer_.adversary() != nullptr});
 }
 
 void TrainingRun::Begin(int64_t samples) {
@@ -108,12 +142,12 @@ GsStep TrainingRun::TrainOn(const TrainingPairs& training, DataOrder& order, Dat
   if (with_adversary) {
     adversarial = NextAdversarialBatch(training, others);
     if (adversarial.noise.defined()) {
-      step.discriminator = trainer_.ComputeDiscriminatorGradients(adversarial);
+      step.discriminator = DiscriminatorGradients(adversarial);
       step.discriminator->grad_norm = trainer_.ApplyDiscriminatorGradients();
       evaluations_ += adversarial.noise.size(0) * nfe();
     }
   }
-  const StudentTerms terms = trainer_.ComputeGradients(batch, with_adversary ? &adversarial : nullptr);
+  const StudentTerms terms = StudentGradients(batch, with_adversary ? &adversarial : nullptr);
   step.loss = terms.distance;
   step.adversarial = terms.adversarial;
   step.weight = terms.weight;
@@ -121,6 +155,36 @@ GsStep TrainingRun::TrainOn(const TrainingPairs& training, DataOrder& order, Dat
   const int64_t recomputed = std::min(trainer_.options().recomputed, nfe());
   evaluations_ += batch.noise.size(0) * (3 * nfe() + recomputed);
   return step;
+}
+
+StudentTerms TrainingRun::StudentGradients(const StudentBatch& batch, const AdversarialBatch* adversarial) {
+  if (part() >= batch.noise.size(0)) return trainer_.ComputeGradients(batch, adversarial);
+  StudentTerms whole;
+  ForEachPart(batch.noise.size(0), part(), [&](int64_t begin, int64_t end, double share) {
+    std::optional<AdversarialBatch> other;
+    if (adversarial != nullptr) other = PartOf(*adversarial, begin, end);
+    const StudentTerms terms =
+        trainer_.ComputeGradients(PartOf(batch, begin, end), other ? &*other : nullptr, share);
+    whole.distance += share * terms.distance;
+    whole.weight = terms.weight;
+    if (terms.adversarial) whole.adversarial = whole.adversarial.value_or(0) + share * *terms.adversarial;
+  });
+  return whole;
+}
+
+DiscriminatorStep TrainingRun::DiscriminatorGradients(const AdversarialBatch& batch) {
+  if (part() >= batch.noise.size(0)) return trainer_.ComputeDiscriminatorGradients(batch);
+  DiscriminatorStep whole;
+  whole.real_above_fake = 0;
+  ForEachPart(batch.noise.size(0), part(), [&](int64_t begin, int64_t end, double share) {
+    const DiscriminatorStep step = trainer_.ComputeDiscriminatorGradients(PartOf(batch, begin, end), share);
+    whole.loss += share * step.loss;
+    whole.adversarial += share * step.adversarial;
+    whole.r1 += share * step.r1;
+    whole.r2 += share * step.r2;
+    whole.real_above_fake += share * step.real_above_fake;
+  });
+  return whole;
 }
 
 StudentBatch TrainingRun::NextBatch(const TrainingPairs& training, DataOrder& order) const {
@@ -139,7 +203,7 @@ AdversarialBatch TrainingRun::NextAdversarialBatch(const TrainingPairs& training
   AdversarialBatch batch;
   batch.condition = real.condition.To(options_.device);
   batch.real = {real.images.to(options_.device), batch.condition.labels};
-  batch.seed = MixBits(MixBits(options_.seed ^ kRealStream) + static_cast<uint64_t>(at));
+  batch.augment = MixBits(MixBits(options_.seed ^ kRealStream) + static_cast<uint64_t>(at));
   if (!trainer_.adversary()->LearnsAt(at)) return batch;
   const uint64_t base = MixBits(options_.seed ^ kFreshNoiseStream);
   std::vector<Seed> seeds;
@@ -185,6 +249,7 @@ void TrainingRun::Save() const {
   trainer_.Save(file);
   file.PutText("fingerprint", fingerprint_.dump());
   file.PutText(kEvaluationsKey, std::to_string(evaluations_));
+  file.PutText(std::string(kPartKey), std::to_string(part()));
   file.Write(CheckpointIn(options_.folder));
 }
 

@@ -19,6 +19,7 @@ namespace gas {
 struct TrainingRunOptions {
   std::filesystem::path folder;  // checkpoint.safetensors is kept here; empty: none is written
   int64_t batch = 24;
+  int64_t part = 0;            // samples of a batch that are computed at once; their gradients add up. 0: all
   uint64_t seed = 0;           // of the data order and of the adversary's noises
   int64_t validate_every = 0;  // iterations; 0: only at the end
   int64_t checkpoint_every = 100;
@@ -39,6 +40,10 @@ struct GsStep {
   std::optional<double> coverage;                  // of the averaged student, when measured now
   std::optional<std::string> trouble;  // said when it is first seen and now and then while it lasts
 };
+
+// In a checkpoint: TrainingRunOptions::part of the run that wrote it. Another number gives the same gradients
+// but for their last bits.
+inline constexpr std::string_view kPartKey = "part";
 
 // The checkpoint of a run that is kept in `folder`.
 std::filesystem::path CheckpointIn(const std::filesystem::path& folder);
@@ -76,10 +81,14 @@ class TrainingRun {
   void Begin(int64_t samples);
   // One iteration on the next batch.
   GsStep TrainOn(const TrainingPairs& training, DataOrder& order, DataOrder& others);
+  // Adds up the gradients of the parts of a batch; what is returned holds for the whole batch.
+  StudentTerms StudentGradients(const StudentBatch& batch, const AdversarialBatch* adversarial);
+  DiscriminatorStep DiscriminatorGradients(const AdversarialBatch& batch);
   StudentBatch NextBatch(const TrainingPairs& training, DataOrder& order) const;
   AdversarialBatch NextAdversarialBatch(const TrainingPairs& training, DataOrder& others) const;
   bool IsDue(int64_t every) const;
   void ValidateNow(const TrainingPairs& validation, GsStep& step);
+  int64_t part() const { return options_.part > 0 ? options_.part : options_.batch; }
   int64_t nfe() const { return trainer_.student().config().steps; }
   // True if it returned to the last checkpoint.
   bool ActOnTrouble(GsStep& step);

@@ -9,6 +9,9 @@ namespace {
 
 using openai_unet::UNetConfig;
 
+// Images of 2^30 pixels a side are no images.
+constexpr int64_t kMostLevels = 30;
+
 class Shapes {
  public:
   explicit Shapes(const TensorFile& file) : file_(file) {}
@@ -24,7 +27,8 @@ class Shapes {
     GAS_CHECK(found != file_.tensors().end(), Errc::kBadFile, file_.name(), ": tensor ", tensor,
               " is missing");
     const std::vector<int64_t>& shape = found->second.shape;
-    GAS_CHECK(shape.size() >= least_dims && shape[0] > 0, Errc::kBadFile, file_.name(), ": tensor ", tensor,
+    const bool empty = std::ranges::any_of(shape, [](int64_t size) { return size <= 0; });
+    GAS_CHECK(shape.size() >= least_dims && !empty, Errc::kBadFile, file_.name(), ": tensor ", tensor,
               " has shape ", at::IntArrayRef(shape), ", must have ", least_dims, " dimensions, none empty");
     return shape;
   }
@@ -57,6 +61,8 @@ void ReadLevels(const Shapes& shapes, const std::string& file, UNetConfig& c) {
   for (int64_t stage = 0; stage < stages; ++stage) {
     levels += HasUpsampling(shapes, stage, &c.resblock_updown) ? 1 : 0;
   }
+  GAS_CHECK(levels <= kMostLevels, Errc::kBadFile, file, ": its decoder has ", levels,
+            " levels, must be at most ", kMostLevels);
   GAS_CHECK(stages >= 2 * levels && stages % levels == 0, Errc::kBadFile, file, ": its decoder has ", stages,
             " stages (output_blocks) on ", levels, " levels, must be as many on each, 2 or more");
   c.num_res_blocks = stages / levels - 1;
@@ -87,7 +93,6 @@ UNetConfig ConfigOfWeights(const TensorFile& weights) {
   c.out_channels = shapes.Of("out.2.weight", 4)[0];
   c.num_classes = shapes.Has("label_emb.weight") ? shapes.Of("label_emb.weight", 2)[0] : 0;
   c.qkv_dims = static_cast<int64_t>(shapes.Of("middle_block.1.qkv.weight", 3).size());
-  GAS_CHECK(c.model_channels > 0, Errc::kBadFile, weights.name(), ": tensor time_embed.0.weight is empty");
   ReadLevels(shapes, weights.name(), c);
   for (int64_t level = 0; level < c.levels(); ++level) {
     const std::string block = FirstBlockOf(c, level);
@@ -96,8 +101,10 @@ UNetConfig ConfigOfWeights(const TensorFile& weights) {
     if (shapes.Has(block + "1.qkv.weight")) c.attention_resolutions.push_back(int64_t{1} << level);
   }
   const std::string first = FirstBlockOf(c, 0);
-  c.use_scale_shift_norm = shapes.Of(first + "0.emb_layers.1.weight", 2)[0] ==
-                           2 * shapes.Of(first + "0.out_layers.3.weight", 4)[0];
+  const int64_t embedded = shapes.Of(first + "0.emb_layers.1.weight", 2)[0];
+  const int64_t channels = shapes.Of(first + "0.out_layers.3.weight", 4)[0];
+  c.use_scale_shift_norm =
+      embedded % 2 == 0 && embedded / 2 == channels;  // twice as many, which may not overflow
   return c;
 }
 
