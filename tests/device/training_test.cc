@@ -184,7 +184,7 @@ class DeviceTraining : public ::testing::Test {
     const auto randn = [&] { return torch::randn(shape).to(device); };
     const Tensor noise = randn(), target = randn() * 0.5;
     const AdversarialBatch others = {
-        .real = {randn() * 0.5, {}}, .condition = {}, .noise = randn(), .seed = 3};
+        .real = {randn() * 0.5, {}}, .condition = {}, .noise = randn(), .augment = {3}};
     Student student({.steps = 3}, VpLinearSchedule());
     GsTrainer trainer(student, std::make_shared<edm::EdmDenoiser>(network), MakeDistance("l2"), {},
                       adversary);
