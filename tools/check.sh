@@ -11,7 +11,7 @@
 #   processors  the tests of label fast and the fit's with the instructions of lesser processors
 #   wheel       the build on PyTorch's wheel and its tests of label fast
 # and, if it is named, as it takes long to build and finds little that is new:
-#   tsan        the tests of signals, progress, files and several writers under the thread sanitizer
+#   tsan        the tests of signals, progress, files, several writers and processes under the thread sanitizer
 # Prints a line for each step: its name, seconds, and ok or FAILED with the end of its output, which is in
 # build/check/STEP.log. A failure does not stop the steps after it; the status is 1 if there was any. JOBS is the number of
 # processes side by side, by default one for each core.
@@ -53,12 +53,13 @@ asan() {
   ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ctest --preset asan -j "$JOBS"
 }
 
-# What gets signals, shows progress, writes files and shares folders. LibTorch and libgomp are not instrumented:
-# with one thread they have no pool, and what they do inside is not looked at (tools/tsan.supp).
+# What gets signals, shows progress, writes files, shares folders and asks processes. LibTorch and libgomp are not
+# instrumented: with one thread they have no pool, and what they do inside is not looked at (tools/tsan.supp).
 tsan() {
-  local tests='^(core/(interrupt|progress)_test|io/(file|json_lines|run_folder)_test|teacher/several_writers_test)$'
+  local tests='^(core/(interrupt|progress)_test|io/(file|json_lines|run_folder)_test|teacher/several_writers_test'
+  tests+='|models/process_denoiser_test)$'
   cmake --preset tsan &&
-  cmake --build --preset tsan -j "$JOBS" --target core_tests io_tests teacher_tests || return 1
+  cmake --build --preset tsan -j "$JOBS" --target core_tests io_tests teacher_tests models_tests || return 1
   TSAN_OPTIONS="halt_on_error=1:suppressions=$PWD/tools/tsan.supp" OMP_NUM_THREADS=1 \
     ctest --preset tsan -j "$JOBS" -R "$tests"
 }
