@@ -44,14 +44,13 @@ train() {
 
 fits=
 data=training
-fit scalar
-fit bands --bands 25
-fit start --start auto
-fit bands-start --bands 25 --start auto
+fit scalar --budget 0
+fit bands --budget 0 --bands 25
+fit quick --effort quick
 if [ "$budget" -gt 0 ]; then
   data=pairs
-  fit scalar-search --budget "$budget" --trajectories 1336 --dtype "$train_dtype"
-  fit bands-start-search --bands 25 --start auto --budget "$budget" --trajectories 1336 --dtype "$train_dtype"
+  fit searched --budget "$budget" --trajectories 1336 --dtype "$train_dtype"
+  fit scalar-searched --bands 1 --start 1 --budget "$budget" --trajectories 1336 --dtype "$train_dtype"
 fi
 
 trained=
@@ -63,7 +62,7 @@ for iterations in $gs_iterations; do
   fi
   trained="$trained,gs-$iterations/solver.gas.json"
 done
-for start in scalar-search bands-start-search; do
+for start in searched scalar-searched; do
   [ "$finish_iterations" -gt 0 ] && [ "$budget" -gt 0 ] || continue
   finish=$start-gs-$finish_iterations
   [ -e "$finish/solver.gas.json" ] ||
@@ -88,7 +87,7 @@ mixture --states --seeds 0-2559 --out training > teacher.log
 mixture --seeds "$test_seeds" --out test >> teacher.log
 fits=
 for method in scalar search; do
-  [ "$method" = scalar ] && options= || options="--budget $mixture_budget --search-samples 512"
+  [ "$method" = scalar ] && options="--budget 0" || options="--budget $mixture_budget"
   # shellcheck disable=SC2086 # a list of options
   [ -e "$method/solver.gas.json" ] ||
     "$gas" fit --model mixture --teacher training --trajectories 2048 --held-out 512 --nfe "$nfe" \

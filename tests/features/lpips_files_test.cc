@@ -56,7 +56,7 @@ TEST_F(LpipsFile, RefusesWhatIsNotThere) {
                "docs/lpips.md says how to convert");
   EXPECT_ERROR(Read({trunk, {}}), Errc::kBadFile, "lin0.model.1.weight is missing");
   EXPECT_ERROR(ReadLpips(TrunkKind::kVgg16, {trunk, heads}), Errc::kBadFile,
-               "tensor features.10.bias is missing");
+               "tensor features.10.expand1x1.bias is unknown to the network");
   WriteFile(folder_.path() / "zip.pth", std::string("PK\3\4 a file of torch.save"));
   WriteFile(folder_.path() / "old.pth", std::string("\x80\2\x8a\nl\xfc\x9c\x46\xf9 an old one"));
   for (const char* name : {"zip.pth", "old.pth"}) {

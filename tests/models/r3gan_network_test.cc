@@ -303,7 +303,7 @@ TEST(R3ganFiles, HostileAndMismatchingOnes) {
   tensors = good;
   tensors.erase("MainLayers.0.Layers.0.NonLinearity1.Bias");
   tensors["MainLayers.0.Layers.0.NonLinearity1.Bios"] = torch::zeros({16});
-  EXPECT_ERROR(read(tensors), Errc::kBadFile, "NonLinearity1.Bias is missing");
+  EXPECT_ERROR(read(tensors), Errc::kBadFile, "NonLinearity1.Bios is unknown to the network");
   tensors = good;
   tensors["ExtractionLayer.Layer.weight"] = torch::zeros({8});
   EXPECT_ERROR(read(tensors), Errc::kBadFile, "has shape [8], must have 4 dimensions");

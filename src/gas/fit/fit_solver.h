@@ -53,8 +53,8 @@ struct SearchStage {
 
 struct FittedSolver {
   FitResult fit;
-  std::string shape;                 // SolverShape::Name, of what was chosen
-  bool refined = false;              // whether all numbers were fitted at once
+  std::string shape;     // SolverShape::Name, of what was chosen
+  bool refined = false;  // whether all numbers were fitted at once
   LintVerdict lint = LintVerdict::kSafe;
   bool interrupted = false;          // the search was not finished, and this is its best so far
   double held_out = 0;               // mean squared distance to the teacher on held-out trajectories
