@@ -50,7 +50,8 @@ FitSolverOptions SolverOptions(const FitRunOptions& o, const FitProblem& problem
   if (o.objective_of) solver.fit.objective = o.objective_of(problem.models[0]);
   // Bands that are fitted together, as another objective asks for, cannot keep constants.
   solver.try_preserve_constant = search && solver.fit.objective == nullptr;
-  const bool try_bands = !o.bands && search && images;
+  const bool one_by_one = solver.fit.objective == nullptr || !solver.fit.preserve_constant;
+  const bool try_bands = !o.bands && search && images && one_by_one;
   if (try_bands || o.bands.value_or(1) > 1 || solver.start || solver.search_start) {
     const auto statistics = std::make_shared<const SpectrumStatistics>(MeasureSpectrum(problem));
     const Tensor rotation = statistics->ChannelRotation();
