@@ -320,6 +320,7 @@ class SolverFitter {
         .fit = FitOptionsOf(refined.shape, SquaredErrorFit()),
         .step = o_.step,
         .least_gain = least_gain,
+        .stay_stable = true,
         .journal = o_.journal.Part(what + " on " + std::to_string(part.count())),
         .report = [&](int64_t spent, double best) { Report(what, before + spent, best); }};
     const RefineResult result = RefineTable(refined.fit.table, schedule_, part, options);

@@ -52,7 +52,7 @@ class Refiner {
         given_(table),
         steps_(table.nfe()),
         space_(table, schedule_, options.fit),
-        given_unstable_(IsUnstable(table)) {}
+        stay_stable_(options.stay_stable && !IsUnstable(table)) {}
 
   RefineResult Run() {
     const torch::NoGradGuard no_grad;
@@ -178,12 +178,12 @@ class Refiner {
     }
   }
 
-  // The table at a point; nothing where the network's outputs are not finite, or where the lint calls it
-  // unstable unless it called the given one so.
+  // The table at a point; nothing where the network's outputs are not finite, or where it is unstable and
+  // must not be.
   std::optional<FittedTable> Try(const TablePoint& point) {
     try {
       FittedTable fitted = WithLastRow(space_.TableOf(point));
-      if (!given_unstable_ && IsUnstable(fitted.fit.table)) return std::nullopt;
+      if (stay_stable_ && IsUnstable(fitted.fit.table)) return std::nullopt;
       return fitted;
     } catch (const Error& error) {
       if (error.code() != Errc::kNumeric) throw;
@@ -310,7 +310,7 @@ class Refiner {
   const StepTable given_;
   const int64_t steps_;
   const TableSpace space_;
-  const bool given_unstable_;
+  const bool stay_stable_;
   FittedTable best_;
   TablePoint at_;                    // of best_
   std::vector<LinearPiece> pieces_;  // of best_; J as of the last differences and what was learnt since

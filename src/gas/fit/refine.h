@@ -22,6 +22,8 @@ struct RefineOptions {
   double step = kSingleStep;
   // Two rounds in a row that gain less than this share of the error end the refinement.
   double least_gain = 1e-3;
+  // A table that the lint calls unstable is not gone to, unless it calls the given one so.
+  bool stay_stable = false;
   // Of an interrupted refinement, and for this one: the table after each round.
   JournalPart journal = {};
   // Called after each trial.
