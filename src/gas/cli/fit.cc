@@ -13,6 +13,7 @@
 #include "gas/core/progress.h"
 #include "gas/features/classifier.h"
 #include "gas/fit/fit_run.h"
+#include "gas/grid/time_grid.h"
 #include "gas/train/distance.h"
 
 namespace gas::cli {
@@ -214,9 +215,7 @@ std::vector<double> GuidanceScales(const std::string& text) {
 void ReadStart(const Options& o, FitSolverOptions& fit) {
   const std::string& text = o.Text("fit.start");
   if (text == kAuto) {
-    // A list of times says itself where it begins.
-    const bool list = fit.grid && fit.grid->find(',') != fit.grid->npos;
-    fit.search_start = !list;
+    fit.search_start = !IsListOfTimes(fit.grid.value_or(""));
     return;
   }
   char* end = nullptr;

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "gas/core/error.h"
+#include "gas/grid/time_grid.h"
 #include "gas/io/file.h"
 #include "gas/io/json.h"
 
@@ -47,7 +48,7 @@ std::string ListInFile(const std::string& path) {
   const std::string_view content = text.substr(first);
   const bool json = content.starts_with('[') || content.starts_with('{');
   const std::string list = json ? ListOfJson(path, ParseJson(path, content)) : ListOfText(content);
-  GAS_CHECK(list.find(',') != list.npos, Errc::kBadFile, path, ": has no list of times or noise levels");
+  GAS_CHECK(IsListOfTimes(list), Errc::kBadFile, path, ": has no list of times or noise levels");
   return list;
 }
 
@@ -55,7 +56,7 @@ std::string ListInFile(const std::string& path) {
 
 std::string ReadGrid(const Options& options, std::string_view key) {
   const std::string& text = options.Text(key);
-  const bool list = text.find(',') != text.npos || text.starts_with(kLevels);
+  const bool list = IsListOfTimes(text) || text.starts_with(kLevels);
   return list || !LooksLikeFile(text) ? text : ListInFile(text);
 }
 

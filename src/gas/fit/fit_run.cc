@@ -7,6 +7,7 @@
 #include "gas/core/error.h"
 #include "gas/core/memory.h"
 #include "gas/fit/fit_file.h"
+#include "gas/fit/table_point.h"
 #include "gas/fit/unfinished_fit.h"
 #include "gas/io/run_folder.h"
 #include "gas/memory/run_memory.h"
@@ -25,7 +26,10 @@ int64_t BudgetOf(const FitRunOptions& o, int64_t nfe, const FitProblem& problem)
   return std::max(LeastBudget(nfe), static_cast<int64_t>(share * static_cast<double>(problem.teacher_cost)));
 }
 
-bool Searches(const FitRunOptions& o) { return o.budget != std::variant<FitEffort, int64_t>(int64_t{0}); }
+bool Searches(const FitRunOptions& o) {
+  const int64_t* asked = std::get_if<int64_t>(&o.budget);
+  return asked == nullptr || *asked > 0;
+}
 
 // Bases of the numbers of bands that are tried, each of more bands than the one before.
 std::vector<SpectralBasisPtr> BasesToTry(const std::vector<int64_t>& shape, const Tensor& rotation) {
@@ -318,8 +322,8 @@ FitForecast ForecastFit(const FitRunOptions& o, std::optional<int64_t> limit) {
                  .unknowns = nfe + 1,
                  .fitted = o.sizes.training,
                  .cache_bytes = static_cast<int64_t>(FitOptions{}.cache_bytes)};
-  // A search has all numbers of a table in one system: its coefficients and two times of each evaluation.
-  if (Searches(o)) needs.unknowns = nfe * (nfe + 3) / 2 + 2 * nfe;
+  // A refinement has all numbers of a table in one system.
+  if (Searches(o)) needs.unknowns = RefinedUnknowns(nfe, o.solver.fit);
   const auto bytes_of = [&](int64_t batch) {
     needs.batch = std::min(batch, o.sizes.training + o.sizes.held_out);
     return FitBytes(memory, needs);

@@ -69,14 +69,12 @@ class SolverFitter {
     CheckBudget(o_.budget, o_.nfe);
     GAS_CHECK(!o_.start || !o_.search_start, Errc::kInternal,
               "fit: a start is given and to be searched, must be one of these");
-    const bool list = o_.grid && o_.grid->find(',') != o_.grid->npos;
-    GAS_CHECK(!o_.search_start || !list, Errc::kBadOption, "fit.start = auto: needs a grid by name, not ",
-              o_.grid.value_or(""));
+    GAS_CHECK(!o_.search_start || !IsListOfTimes(o_.grid.value_or("")), Errc::kBadOption,
+              "fit.start = auto: needs a grid by name, not ", o_.grid.value_or(""));
     if (o_.start) {
       GAS_CHECK(*o_.start > o_.t_eps && *o_.start <= schedule_->t_start(), Errc::kBadOption,
                 "fit.start = ", *o_.start, ", must be in (", o_.t_eps, ", ", schedule_->t_start(), "]");
     }
-    // What one trial of a round costs at least, and the round.
     each_round_ = RefineRoundCost(o_.nfe, SquaredErrorFit()) + kTrialsOfRound * o_.nfe;
     least_refined_ = LeastRefined();
   }
@@ -86,9 +84,7 @@ class SolverFitter {
       if (o_.budget > 0) {
         Search();
       } else {
-        Consider(Counted(FitTable(TimesOf(FirstShape(), *schedule_, o_.nfe, o_.t_eps), schedule_,
-                                  sources_.training, FitOptionsOf(FirstShape(), o_.fit))),
-                 FirstShape(), /*refined=*/false);
+        Consider(OnPart(FirstShape(), sources_.training, o_.fit), FirstShape(), /*refined=*/false);
       }
     } catch (const Error& error) {
       const bool any = best_.fit.table.t.defined();
@@ -129,14 +125,8 @@ class SolverFitter {
   int64_t LeastRefined() const {
     const Tensor noise = sources_.training.read(0).noise;
     const int64_t entries = std::max<int64_t>(1, noise.numel() / noise.size(0));
-    const int64_t unknowns =
-        static_cast<int64_t>(RefinedVariables(o_.nfe, SquaredErrorFit()).size()) + o_.nfe + 1;
+    const int64_t unknowns = RefinedUnknowns(o_.nfe, SquaredErrorFit());
     return std::max(kLeastRefined, (kEquationsPerUnknown * unknowns + entries - 1) / entries);
-  }
-
-  FitResult Counted(FitResult fit) {
-    spent_ += fit.evaluations;
-    return fit;
   }
 
   void Report(const std::string& what, int64_t spent, double best) const {
@@ -194,12 +184,12 @@ class SolverFitter {
     const int64_t last_fit = std::min(o_.nfe * sources_.training.count(),
                                       Share(refine ? kLastFitShare : kRaceShareAlone, o_.budget));
     const RaceResult race = RunRace(refine);
-    const SolverShape& shape = race.entries.front().shape;
+    const RaceEntry& winner = race.entries.front();
     best_.interrupted = race.stopped;
-    ConsiderWinner(race.entries.front());
+    ConsiderWinner(winner);
     if (race.stopped) return;
     if (!refine) {
-      LastFit(shape, std::nullopt);
+      LastFit(winner.shape, std::nullopt);
       return;
     }
     const int64_t until = o_.budget - last_fit;
@@ -243,30 +233,31 @@ class SolverFitter {
   // The race's table. One that an interrupted run had raced was counted there, and is made again.
   void ConsiderWinner(const RaceEntry& winner) {
     if (!std::isfinite(winner.error)) return;
-    const TrajectorySource part = PartOf(sources_.training, raced_);
-    const FitOptions fit = FitOptionsOf(winner.shape, SquaredErrorFit());
-    const FitTimes times = TimesOf(winner.shape, *schedule_, o_.nfe, o_.t_eps);
-    ConsiderOnTheWay(winner.fit ? *winner.fit : FitTable(times, schedule_, part, fit), winner.shape,
-                     /*refined=*/false);
+    const auto again = [&] {
+      return Fitted(winner.shape, PartOf(sources_.training, raced_), SquaredErrorFit());
+    };
+    ConsiderOnTheWay(winner.fit ? *winner.fit : again(), winner.shape, /*refined=*/false);
+  }
+
+  FitResult Fitted(const SolverShape& shape, const TrajectorySource& part, const FitOptions& fit) const {
+    return FitTable(TimesOf(shape, *schedule_, o_.nfe, o_.t_eps), schedule_, part, FitOptionsOf(shape, fit));
   }
 
   FitResult OnPart(const SolverShape& shape, const TrajectorySource& part, const FitOptions& fit) {
-    const FitTimes times = TimesOf(shape, *schedule_, o_.nfe, o_.t_eps);
-    return Counted(FitTable(times, schedule_, part, FitOptionsOf(shape, fit)));
+    FitResult result = Fitted(shape, part, fit);
+    spent_ += result.evaluations;
+    return result;
   }
 
-  // 2. A refinement of the best few on few trajectories, each with a round's budget. The first is a candidate
-  // before it too.
+  // 2. A refinement of the best few on few trajectories, each with a round's budget.
   Refined BestOfFew(const RaceResult& race, int64_t until) {
     std::vector<SolverShape> shapes = WorthRefining(race);
     const int64_t each = each_round_ + o_.nfe;  // with the fit before it
     const int64_t runs = Share(kFewBestShare, until - spent_) / each;
     const int64_t twin = o_.try_preserve_constant ? 1 : 0;  // of the best, with constants preserved
-    while (shapes.size() > 1 && runs / (static_cast<int64_t>(shapes.size()) + twin) < least_refined_) {
-      shapes.pop_back();
-    }
-    refined_on_ = std::clamp(runs / (static_cast<int64_t>(shapes.size()) + twin), least_refined_,
-                             std::max(least_refined_, kMostRefinedAtFirst));
+    const auto share = [&] { return runs / (static_cast<int64_t>(shapes.size()) + twin); };
+    while (shapes.size() > 1 && share() < least_refined_) shapes.pop_back();
+    refined_on_ = std::clamp(share(), least_refined_, std::max(least_refined_, kMostRefinedAtFirst));
     const TrajectorySource part = PartOf(sources_.training, refined_on_);
     std::optional<Refined> best;
     for (const SolverShape& shape : shapes) {
@@ -295,11 +286,10 @@ class SolverFitter {
   static std::vector<SolverShape> WorthRefining(const RaceResult& race) {
     const RaceEntry& winner = race.entries.front();
     std::vector<SolverShape> shapes;
-    const auto from_noise_on = [](const std::string& grid) {
-      return [grid](const SolverShape& shape) { return !shape.start && shape.grid == grid; };
-    };
     for (const RaceEntry& entry : race.entries) {
-      const bool seen = std::any_of(shapes.begin(), shapes.end(), from_noise_on(entry.shape.grid));
+      const bool seen = std::any_of(shapes.begin(), shapes.end(), [&](const SolverShape& shape) {
+        return !shape.start && shape.grid == entry.shape.grid;
+      });
       if (seen || entry.shape.start || !std::isfinite(entry.error)) continue;
       shapes.push_back(entry.shape);
       if (shapes.size() == 1 && winner.shape.start) shapes.push_back(winner.shape);

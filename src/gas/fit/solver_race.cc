@@ -21,8 +21,6 @@ constexpr double kStartStep = 0.35, kLatestStart = 3.5;
 // After so many starts in a row that are worse than the best, later ones are not tried.
 constexpr int kWorseStarts = 2;
 
-bool IsListOfTimes(const std::string& grid) { return grid.find(',') != grid.npos; }
-
 class Race {
  public:
   Race(const RaceOptions& options, SchedulePtr schedule, const TrajectorySource& source)
@@ -152,7 +150,6 @@ std::string SolverShape::Name() const {
 FitTimes TimesOf(const SolverShape& shape, const NoiseSchedule& schedule, int64_t nfe, double t_eps) {
   const bool from_noise = !shape.start || *shape.start >= schedule.t_start();
   if (from_noise) return {MakeGrid(shape.grid, schedule, nfe, t_eps), {}, {}};
-  // A list says itself where it begins.
   if (IsListOfTimes(shape.grid)) return {MakeGrid(shape.grid, schedule, nfe, t_eps), {}, shape.start};
   return {MakeGridBetween(shape.grid, schedule, nfe, *shape.start, t_eps), {}, shape.start};
 }

@@ -38,6 +38,10 @@ std::vector<PointVariable> RefinedVariables(int64_t steps, const FitOptions& opt
   return variables;
 }
 
+int64_t RefinedUnknowns(int64_t steps, const FitOptions& options) {
+  return static_cast<int64_t>(RefinedVariables(steps, options).size()) + steps + 1;
+}
+
 TableSpace::TableSpace(const StepTable& like, SchedulePtr schedule, const FitOptions& options)
     : like_(like),
       schedule_(std::move(schedule)),

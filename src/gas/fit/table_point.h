@@ -38,6 +38,9 @@ struct PointVariable {
 // constants are preserved.
 std::vector<PointVariable> RefinedVariables(int64_t steps, const FitOptions& options);
 
+// The unknowns of the equations of a refinement's round: these variables and the last row's coefficients.
+int64_t RefinedUnknowns(int64_t steps, const FitOptions& options);
+
 // Tables of one kind <-> points.
 class TableSpace {
  public:

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "gas/core/error.h"
+#include "gas/core/rows.h"
 #include "gas/grid/time_grid.h"
 
 namespace gas {
@@ -134,9 +135,7 @@ TrajectorySource SourceOf(const Samples& samples, const StepTable& table, const 
   CheckGrid(table.t);
   return {PieceSizes(end - begin, batch), [=, times = table.t](int64_t piece) {
             const int64_t from = begin + piece * batch, to = std::min(end, from + batch);
-            const auto rows = [&](const Tensor& all) {
-              return all.defined() ? all.slice(0, from, to) : Tensor();
-            };
+            const auto rows = [&](const Tensor& all) { return RowsIfAny(all, from, to); };
             return FromSamples({rows(samples.noise), rows(samples.images), samples.condition.Rows(from, to),
                                 rows(samples.states), rows(samples.data_predictions)},
                                times, model);

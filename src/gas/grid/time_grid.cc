@@ -131,6 +131,8 @@ const std::vector<GridInfo>& ListGrids() {
   return grids;
 }
 
+bool IsListOfTimes(std::string_view name) { return name.find(',') != name.npos; }
+
 Tensor PolynomialGrid(double rho, int64_t steps, double t_from, double t_to) {
   const Tensor root =
       torch::linspace(std::pow(t_from, 1 / rho), std::pow(t_to, 1 / rho), steps + 1, torch::kFloat64);
@@ -211,7 +213,7 @@ Tensor MakeGrid(std::string_view name, const NoiseSchedule& schedule, int64_t st
   if (name.starts_with(kLevelPrefix)) {
     return GridOfLevels("sigma", schedule, ParseList(name.substr(kLevelPrefix.size()), steps));
   }
-  if (name.find(',') != name.npos) return ParseGrid(name, schedule, steps);
+  if (IsListOfTimes(name)) return ParseGrid(name, schedule, steps);
   return MakeGridBetween(name, schedule, steps, schedule.t_start(), t_eps);
 }
 

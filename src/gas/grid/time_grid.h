@@ -34,6 +34,9 @@ const std::vector<GridInfo>& ListGrids();
 // EndOfSampling refuses, and lists that are not finite and descending from t_start at most.
 Tensor MakeGrid(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_eps);
 
+// Whether `name` is a list of times or noise levels, which says itself where it begins and ends.
+bool IsListOfTimes(std::string_view name);
+
 // The same between two times of the schedule, t_from > t_to; not for noise levels and lists.
 Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int64_t steps, double t_from,
                        double t_to);

@@ -4,6 +4,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
+#include "gas/core/rows.h"
 #include "gas/core/seeds.h"
 #include "gas/io/file.h"
 #include "gas/teacher/table_hash.h"
@@ -26,14 +27,9 @@ void ValidateOptions(const TrainingRunOptions& o, const Adversary* adversary) {
             o.checkpoint_every, ", must be at least 1");
 }
 
-// Rows [begin, end) of a tensor; nothing of nothing.
-Tensor RowsOf(const Tensor& all, int64_t begin, int64_t end) {
-  return all.defined() ? all.slice(0, begin, end) : Tensor();
-}
-
 StudentBatch PartOf(const StudentBatch& batch, int64_t begin, int64_t end) {
-  StudentBatch part{.noise = RowsOf(batch.noise, begin, end),
-                    .target = RowsOf(batch.target, begin, end),
+  StudentBatch part{.noise = RowsIfAny(batch.noise, begin, end),
+                    .target = RowsIfAny(batch.target, begin, end),
                     .condition = batch.condition.Rows(begin, end),
                     .indices = {}};
   if (!batch.indices.empty()) part.indices.assign(batch.indices.begin() + begin, batch.indices.begin() + end);
@@ -42,9 +38,9 @@ StudentBatch PartOf(const StudentBatch& batch, int64_t begin, int64_t end) {
 
 AdversarialBatch PartOf(const AdversarialBatch& batch, int64_t begin, int64_t end) {
   AdversarialBatch part;
-  part.real = {RowsOf(batch.real.images, begin, end), RowsOf(batch.real.labels, begin, end)};
+  part.real = {RowsIfAny(batch.real.images, begin, end), RowsIfAny(batch.real.labels, begin, end)};
   part.condition = batch.condition.Rows(begin, end);
-  part.noise = RowsOf(batch.noise, begin, end);
+  part.noise = RowsIfAny(batch.noise, begin, end);
   part.augment = {batch.augment.seed, batch.augment.first_row + begin};
   return part;
 }

@@ -1,14 +1,16 @@
 #include "gas/models/edm/edm_denoiser.h"
 
+#include "gas/core/rows.h"
+
 namespace gas::edm {
 
 Tensor EdmDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
   const PrecondScales c = network_->Scales(at.sigma / at.alpha);
   const Tensor labels = OneHotLabels(condition.labels, network_->config().network.label_dim);
-  return PreconditionedPrediction(
-      x, at, c, bfloat16_, [&](const Tensor& images, const Tensor& noise, int64_t begin, int64_t end) {
-        return network_->Raw(images, noise, labels.defined() ? labels.slice(0, begin, end) : labels);
-      });
+  return PreconditionedPrediction(x, at, c, bfloat16_,
+                                  [&](const Tensor& images, const Tensor& noise, int64_t begin, int64_t end) {
+                                    return network_->Raw(images, noise, RowsIfAny(labels, begin, end));
+                                  });
 }
 
 EdmEncoder::EdmEncoder(std::shared_ptr<Precond> network) : network_(std::move(network)) {

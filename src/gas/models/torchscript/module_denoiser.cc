@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gas/core/error.h"
+#include "gas/core/rows.h"
 #include "gas/models/batch_parallel.h"
 #include "gas/models/class_labels.h"
 
@@ -129,7 +130,7 @@ Tensor ModuleDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Cond
   const Tensor labels = LabelsOf(condition.labels, x);
   const Tensor time = ToLike(TimeOf(at), x);
   const auto rows = [&](const Tensor& part, const Tensor& shared, int64_t begin, int64_t end) {
-    return Evaluate(part, shared, labels.defined() ? labels.slice(0, begin, end) : labels);
+    return Evaluate(part, shared, RowsIfAny(labels, begin, end));
   };
   const Tensor output = x.dim() == 4 ? ParallelOverBatch(state, time, rows) : rows(state, time, 0, x.size(0));
   return output.to(x.scalar_type());
