@@ -59,15 +59,15 @@ if(GAS_LIBTORCH)
   endif()
 
   if(NOT TARGET LibTorch::LibTorch)
-    add_library(LibTorch::LibTorch SHARED IMPORTED)
-    set_target_properties(LibTorch::LibTorch PROPERTIES IMPORTED_LOCATION ${LibTorch_LIBRARY})
+    add_library(LibTorch::LibTorch INTERFACE IMPORTED)
     target_include_directories(LibTorch::LibTorch INTERFACE ${LibTorch_INCLUDE_DIR}
                                                             ${LibTorch_INCLUDE_DIR}/torch/csrc/api/include)
     # libtorch.so is linked for what it brings: the kernels of each device, which register themselves when they are loaded.
-    # That of PyTorch 2.11 also shows parts of std::filesystem that do not work outside it, so the C++ library is searched
-    # before it.
-    target_link_options(LibTorch::LibTorch INTERFACE -Wl,--no-as-needed -lstdc++)
-    target_link_libraries(LibTorch::LibTorch INTERFACE ${LibTorch_FOLDER}/lib/libtorch_cpu.so ${LibTorch_FOLDER}/lib/libc10.so)
+    target_link_options(LibTorch::LibTorch INTERFACE -Wl,--no-as-needed)
+    # The library of PyTorch 2.11 also shows parts of std::filesystem that do not work outside it. So the C++ library stands
+    # before it, behind what needs it: a compiler may have it as an archive alone, of which only what is missing is taken.
+    target_link_libraries(LibTorch::LibTorch INTERFACE -lstdc++ ${LibTorch_LIBRARY} ${LibTorch_FOLDER}/lib/libtorch_cpu.so
+                                                       ${LibTorch_FOLDER}/lib/libc10.so)
     # PyTorch's CUDA libraries are packages beside it. LibTorch knows its way to them when it runs; the linker has to be told,
     # or it takes the system's of the same name.
     file(GLOB folders ${LibTorch_FOLDER}/../nvidia/*/lib)

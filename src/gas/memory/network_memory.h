@@ -17,7 +17,8 @@ struct BatchBytes {
   int64_t Of(int64_t batch, torch::Device device) const;
 };
 
-// From the bytes that one sample takes and those of `count` samples, more than one.
+// From the bytes that one sample takes and those of `count` samples, more than one. If these take more than
+// so many times one, `count` samples take what was measured and fewer a share of it.
 BatchBytes LineThrough(int64_t bytes_of_one, int64_t count, int64_t bytes_of_count);
 
 struct NetworkMemory {
@@ -29,11 +30,15 @@ struct NetworkMemory {
 
 enum class Passes { kForward, kBackward, kBoth };
 
-// Evaluates the network on one sample, and on a few if batches may be larger, for the passes that are asked
-// for; the others' bytes are 0, and those of a backward pass that the network does not have.
+// An evaluation of one sample, for what libraries allocate at the first and keep: workspaces on a GPU.
+void MakeFirstEvaluation(const Model& model, Passes passes);
+
+// Evaluates the network on one sample, and on a few (on a GPU on `largest_batch`, or what of it there is room
+// for) if batches may be larger, for the passes that are asked for; the others' bytes are 0, and those of a
+// backward pass that the network does not have.
 NetworkMemory MeasureNetwork(const Model& model, Passes passes, int64_t largest_batch);
 
-// NetworkMemory::kept of one sample alone, by a single evaluation.
+// NetworkMemory::kept of one sample alone, by a single evaluation (on a GPU by a second).
 int64_t ActivationBytes(const Model& model);
 
 struct DecoderMemory {
