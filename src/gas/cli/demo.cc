@@ -3,31 +3,31 @@
 #include <fmt/format.h>
 
 #include "gas/cli/dtype.h"
+#include "gas/cli/fit_printer.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
-#include "gas/cli/text.h"
-#include "gas/core/error.h"
+#include "gas/cli/train_printer.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
-#include "gas/grid/time_grid.h"
+#include "gas/eval/evaluate.h"
 #include "gas/io/file.h"
 #include "gas/io/png.h"
 #include "gas/io/run_folder.h"
-#include "gas/models/feature_discriminator.h"
 #include "gas/report/image_grid.h"
 #include "gas/solver/registry.h"
-#include "gas/solver/solver_file.h"
-#include "gas/train/train_solvers.h"
-#include "gas/train/training_run.h"
+#include "gas/teacher/shard_size.h"
+#include "gas/teacher/write_teacher_data.h"
 
 namespace gas::cli {
 namespace {
 
-// What is trained.
+// What is fitted and trained.
 std::vector<OptionRow> DemoTrainingRows() {
+  OptionRow model = ModelRow();
+  model.def = "emoji";
   return {
-      ModelRow(),
+      model,
       ConfigRow(),
       {.key = "demo.nfe",
        .flag = "--nfe",
@@ -35,25 +35,25 @@ std::vector<OptionRow> DemoTrainingRows() {
        .def = "4",
        .min = 2,
        .max = 20,
-       .help = "network evaluations of the student and of the solvers beside it"},
+       .help = "network evaluations of the solvers; a second fit has one less"},
       {.key = "demo.iterations",
        .flag = "--iterations",
        .type = OptType::kInt,
-       .def = "150",
+       .def = "30",
        .min = 1,
        .max = 1e6,
-       .help = "training steps"},
+       .help = "training steps, from the fit on"},
       {.key = "demo.batch",
        .flag = "--batch",
        .type = OptType::kInt,
-       .def = "16",
+       .def = "8",
        .min = 1,
        .max = 4096,
        .help = "samples per training step"},
       {.key = "demo.lr",
        .flag = "--lr",
        .type = OptType::kReal,
-       .def = "2e-2",
+       .def = "2e-3",
        .min = 1e-9,
        .max = 1,
        .help = "Adam step size, falling to zero along a cosine"},
@@ -66,14 +66,14 @@ std::vector<OptionRow> DemoDataRows() {
       {.key = "demo.training",
        .flag = "--training",
        .type = OptType::kInt,
-       .def = "256",
-       .min = 1,
+       .def = "96",
+       .min = 16,
        .max = 1e6,
-       .help = "teacher samples to train on"},
+       .help = "teacher samples to fit and train on"},
       {.key = "demo.test",
        .flag = "--test",
        .type = OptType::kInt,
-       .def = "256",
+       .def = "96",
        .min = 16,
        .max = 1e6,
        .help = "teacher samples, of other seeds, to measure on"},
@@ -86,7 +86,7 @@ std::vector<OptionRow> DemoDataRows() {
        .flag = "--out",
        .type = OptType::kText,
        .def = "runs/demo",
-       .help = "folder to write",
+       .help = "folder to write; an interrupted run continues from it",
        .value = "FOLDER"},
       NoDefault("the schedule's own", TEpsRow()),
       GuidanceRow(),
@@ -96,20 +96,35 @@ std::vector<OptionRow> DemoDataRows() {
 std::vector<OptionRow> DemoRows() { return JoinedRows({DemoTrainingRows(), DemoDataRows(), RunRows()}); }
 
 constexpr double kDemoAdversarialWeight = 0.01;
-constexpr Seed kTestSeed = 50000;  // apart from training seeds, as everywhere in this project
-constexpr int64_t kPictured = 12;  // samples of each solver in the picture
+constexpr Seed kTestSeed = 50000;     // apart from training seeds, as everywhere in this project
+constexpr int64_t kHeldOutShare = 6;  // one trajectory of so many decides between fits
+constexpr int64_t kPictured = 12;     // samples of each solver in the picture
+constexpr int64_t kLeastPixels = 96;  // of a pictured sample's side
 
 struct DemoSettings {
   ModelRequest model;
+  std::string dtype;
   int64_t nfe, iterations, batch;
   double lr;
   int64_t training, test;  // samples
   bool gas;
   std::filesystem::path out;
+  nlohmann::json record;
+
+  int64_t held_out() const { return training / kHeldOutShare; }
+  std::filesystem::path TeacherFolder() const { return out / "teacher"; }
+  std::filesystem::path TestFolder() const { return out / "test"; }
+  // Opens the model of a folder of teacher data.
+  std::function<Model(const TeacherData&, const std::string&)> Opener() const {
+    return [request = model](const TeacherData& data, const std::string& folder) {
+      return request.OpenFor(data, folder);
+    };
+  }
 };
 
 DemoSettings ReadDemoSettings(const Options& o) {
   DemoSettings s{.model = ReadModelRequest(o),
+                 .dtype = o.Text("run.dtype"),
                  .nfe = o.Int("demo.nfe"),
                  .iterations = o.Int("demo.iterations"),
                  .batch = o.Int("demo.batch"),
@@ -117,162 +132,162 @@ DemoSettings ReadDemoSettings(const Options& o) {
                  .training = o.Int("demo.training"),
                  .test = o.Int("demo.test"),
                  .gas = o.Flag("demo.gas"),
-                 .out = o.Text("demo.out")};
+                 .out = o.Text("demo.out"),
+                 .record = o.ToJson()};
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   s.model.guidance = o.Real("model.guidance");
   return s;
 }
 
-Samples Draw(const char* what, const Model& model, const StepTable& table, const std::vector<Seed>& seeds) {
+void Announce(const std::string& step) { std::cout << step << '\n' << std::flush; }
+
+void WriteTeacherFolder(const DemoSettings& s, const Model& model, const char* what,
+                        const std::filesystem::path& folder, const std::vector<Seed>& seeds, bool states) {
+  TeacherSpec spec{.solver = kTeacherSolver, .grid = kTeacherGrid, .states = states, .dtype = s.dtype};
+  SetModel(spec, model);
   Progress progress(what, "samples", static_cast<int64_t>(seeds.size()));
-  return RunTeacher(model, table, seeds, false, 64, [&](int64_t done) { progress.Update(done); });
+  WriteTeacherData(folder, spec, model,
+                   MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, model.t_eps),
+                   seeds, {.progress = [&](int64_t done, int64_t) { progress.Update(done); }});
 }
 
-// Trains `student`, with an adversary if there is one, and describes the result.
-SolverEntry Trained(const DemoSettings& s, const Options& o, const char* method, Student& student,
-                    const Model& model, const Samples& training, double lr,
-                    std::shared_ptr<Adversary> adversary) {
-  const GsTrainerOptions options{.iterations = s.iterations, .lr = lr, .cosine = true, .ema_decay = 0.95};
-  GsTrainer trainer(student, model.denoiser, MakeDistance("l2"), options, std::move(adversary));
-  TrainingRun run(trainer, {.folder = {}, .batch = s.batch, .device = model.device});
-  Progress progress(method, "iterations", s.iterations);
-  run.Run(PairsOf(training), {},
-          [&](const GsStep& step) { progress.Update(step.iteration, "loss " + DistanceText(step.loss)); });
-  SolverEntry entry;
-  entry.table = trainer.AverageTable();
-  entry.table.method = method;
-  entry.t_eps = student.config().t_eps;
-  entry.student = student.Record(trainer.average());
-  entry.provenance = {
-      {"options", o.ToJson()}, {"iterations", s.iterations}, {"training_samples", training.noise.size(0)}};
-  return entry;
+void MakeData(const DemoSettings& s, const Model& model) {
+  Announce(fmt::format("1. teacher: {} training and {} test samples of {} by {} with {} evaluations",
+                       s.training, s.test, model.name, kTeacherSolver, kTeacherNfe));
+  WriteTeacherFolder(s, model, "teacher", s.TeacherFolder(), SeedRange(0, s.training), /*states=*/true);
+  WriteTeacherFolder(s, model, "test", s.TestFolder(), SeedRange(kTestSeed, s.test), /*states=*/false);
 }
 
-SolverEntry TrainStudent(const DemoSettings& s, const Options& o, const Model& model,
-                         const Samples& training) {
-  Student student({.steps = s.nfe, .t_eps = model.t_eps}, model.schedule,
-                  MakeGrid(kTeacherGrid, *model.schedule, s.nfe, model.t_eps));
-  return Trained(s, o, "gs", student, model, training, s.lr, nullptr);
+// The solver file of the default fit.
+std::filesystem::path Fit(const DemoSettings& s) {
+  Announce(fmt::format("2. fits of {} and {} evaluations, without gradients", s.nfe, s.nfe - 1));
+  FitSolverOptions solver;
+  solver.search_start = true;
+  if (s.model.options.bfloat16) solver.step = kBfloat16Step;
+  FitPrinter printer;
+  return RunFit({.trajectories = FromTeacherFolder{s.TeacherFolder(), s.Opener()},
+                 .sizes = {.training = s.training - s.held_out(), .held_out = s.held_out()},
+                 .nfe = {s.nfe, s.nfe - 1},
+                 .solver = solver,
+                 .dtype = s.dtype,
+                 .folder = s.out / "fit",
+                 .record = s.record},
+                printer.Hooks())
+      .path;
+}
+
+TrainSolversOptions TrainingOf(const DemoSettings& s, const std::filesystem::path& from) {
+  return {.teacher = s.TeacherFolder(),
+          .held_out = s.held_out(),
+          .open_model = [&s](const TeacherData& data) { return s.Opener()(data, s.TeacherFolder()); },
+          .dtype = s.dtype,
+          .nfe = {s.nfe},
+          .init = from,
+          .loss = "l2",
+          .trainer = {.iterations = s.iterations, .lr = s.lr, .cosine = true, .ema_decay = 0.9},
+          .run = {.folder = s.out / "gs", .batch = s.batch},
+          .record = s.record};
+}
+
+std::filesystem::path Train(const TrainSolversOptions& options) {
+  TrainPrinter printer(options);
+  return TrainSolvers(options, printer.Hooks()).file;
+}
+
+std::filesystem::path TrainGs(const DemoSettings& s, const std::filesystem::path& fit) {
+  Announce(fmt::format("3. GS from the fit: {} iterations on {} samples", s.iterations, s.batch));
+  return Train(TrainingOf(s, fit));
 }
 
 // Goes on from what the distance alone has reached, with heads on the model's own encoder as the
 // discriminator.
-SolverEntry FinishWithAdversary(const DemoSettings& s, const Options& o, const Model& model,
-                                const Samples& training, const SolverEntry& from) {
-  GAS_CHECK(model.encoder, Errc::kBadOption, "demo.gas needs an encoder, and model ", model.name,
-            " shows none");
-  Student student = Student::FromEntry(from, model.schedule);
-  torch::manual_seed(0);
-  const auto discriminator =
-      std::make_shared<FeatureDiscriminator>(model.encoder, FeatureDiscriminatorConfig{});
-  discriminator->to(model.device);
-  const auto adversary = std::make_shared<Adversary>(
-      discriminator, AdversaryOptions{.weight = kDemoAdversarialWeight, .lr = 1e-3});
-  return Trained(s, o, "gas", student, model, training, s.lr / 4, adversary);
+std::filesystem::path TrainGas(const DemoSettings& s, const std::filesystem::path& gs) {
+  Announce("   GAS from there: as many iterations with an adversary");
+  TrainSolversOptions options = TrainingOf(s, gs);
+  options.trainer.lr /= 4;
+  options.run.folder = s.out / "gas";
+  options.adversary = AdversarySettings{.options = {.weight = kDemoAdversarialWeight}};
+  return Train(options);
 }
 
-// What the solvers are trained on, and the samples of other seeds that they are measured on.
-struct DemoData {
-  Samples training, test;
+// A solver of the comparison, by name or file.
+struct Compared {
+  std::string solver, label;
+  int64_t nfe = 0;
 };
 
-DemoData MakeData(const DemoSettings& s, const Model& model) {
-  std::cout << fmt::format("1. teacher: {} training and {} test samples of {} by {} with {} evaluations\n",
-                           s.training, s.test, model.name, kTeacherSolver, kTeacherNfe)
-            << std::flush;
-  const StepTable teacher =
-      MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, model.t_eps);
-  Samples training = Draw("teacher", model, teacher, SeedRange(0, s.training));
-  Samples test = Draw("test", model, teacher, SeedRange(kTestSeed, s.test));
-  return {std::move(training), std::move(test)};
-}
-
-struct DemoSolvers {
-  SolverFile gs;
-  std::optional<SolverFile> gas;  // with --gas
-};
-
-DemoSolvers TrainBoth(const DemoSettings& s, const Options& o, const Model& model, const Samples& training) {
-  std::cout << fmt::format("2. training of gs-{}: {} iterations on {} samples\n", s.nfe, s.iterations,
-                           s.batch)
-            << std::flush;
-  DemoSolvers solvers;
-  solvers.gs = NewSolverFile(model);
-  SolverFile with_adversary = solvers.gs;
-  solvers.gs.entries[s.nfe] = TrainStudent(s, o, model, training);
-  if (!s.gas) return solvers;
-  std::cout << fmt::format("   and of gas-{}: as many iterations with an adversary\n", s.nfe) << std::flush;
-  with_adversary.entries[s.nfe] = FinishWithAdversary(s, o, model, training, solvers.gs.entries[s.nfe]);
-  solvers.gas = std::move(with_adversary);
-  return solvers;
-}
-
-// A row of the table and one of the picture for each solver.
+// A row of the table and one of the picture for the teacher and each solver.
 struct DemoResult {
   std::vector<Quality> rows;
   std::vector<LabelledRow> picture;
 };
 
-DemoResult Measure(const DemoSettings& s, const Model& model, const FeatureModel& features,
-                   const Samples& test, const DemoSolvers& solvers) {
-  std::cout << "3. the same unseen seeds with each solver\n" << std::flush;
+DemoResult Measure(const DemoSettings& s, const Model& model, const std::vector<Compared>& compared) {
+  Announce("4. the same unseen seeds with each solver");
+  const TeacherData test(s.TestFolder());
+  const std::vector<Seed> pictured = SeedRange(kTestSeed, std::min(kPictured, s.test));
   DemoResult result;
-  const auto add = [&](const std::string& name, int64_t nfe, const Tensor& images, const Tensor& reference) {
-    result.rows.push_back(MeasureQuality(name, nfe, images, reference, test.condition.labels, &features));
-    const std::string first_word = name.substr(0, name.find(' '));
-    result.picture.push_back({fmt::format("{} {}", first_word, nfe), images.slice(0, 0, kPictured)});
+  const auto picture = [&](const std::string& label, const StepTable& table) {
+    const Samples samples = RunTeacher(model, table, pictured, /*states=*/false, kPictured);
+    result.picture.push_back({label, ImagesOf(model, samples.images)});
   };
-  const auto run = [&](const char* progress, const std::string& name, const StepTable& table) {
-    add(name, s.nfe, Draw(progress, model, table, SeedRange(kTestSeed, s.test)).images, test.images);
-  };
-  add(std::string(kTeacherSolver) + " (teacher)", kTeacherNfe, test.images, {});
-  result.picture[0].label = fmt::format("teacher {}", kTeacherNfe);
-  for (const char* name : {"dpmpp-3m", "unipc-3-bh2"}) {
-    run(name, name, MakeSolverTable(name, *model.schedule, "logsnr", s.nfe, model.t_eps));
+  picture(fmt::format("teacher {}", kTeacherNfe), TeacherTableOf(test.spec(), model));
+  Progress progress("measure", "solvers", static_cast<int64_t>(compared.size()));
+  for (const Compared& one : compared) {
+    const EvalOptions options{.solvers = {one.solver}, .grid = "logsnr", .counts = {one.nfe}};
+    const EvalRecord record = Evaluate(test, model, options);
+    if (result.rows.empty()) result.rows.push_back(record.rows.front());
+    result.rows.push_back(record.rows.back());
+    picture(fmt::format("{} {}", one.label, one.nfe), SolversOf(options, model).front().table);
+    progress.Update(static_cast<int64_t>(result.rows.size()) - 1);
   }
-  run("gs", "gs (trained here)", solvers.gs.entries.at(s.nfe).table);
-  if (solvers.gas) run("gas", "gas (trained here)", solvers.gas->entries.at(s.nfe).table);
   return result;
 }
 
-void RunDemo(const DemoSettings& s, const Options& o) {
+void Write(const DemoSettings& s, const DemoResult& result, double seconds) {
+  const std::filesystem::path picture = s.out / "demo.png";
+  const int64_t side = result.picture.front().images.size(-1);
+  WritePng(picture, LabelledGrid(result.picture, std::max<int64_t>(1, (kLeastPixels + side - 1) / side)));
+  WriteFile(s.out / "quality.json", QualityToJson(result.rows).dump(1) + "\n");
+  std::cout << fmt::format(
+      "\n{} unseen seeds; distance: mean squared, to the teacher; perceptual: likewise, in features; "
+      "Fréchet: to "
+      "the data\n\n{}\npicture: {}\nsolvers: {}, {}\n{:.0f} s in all. Next: gas inspect {}\n",
+      s.test, QualityTable(result.rows), picture.string(), (s.out / "fit/solver.gas.json").string(),
+      (s.out / "gs/solver.gas.json").string(), seconds, (s.out / "fit/solver.gas.json").string());
+}
+
+void RunDemo(const DemoSettings& s) {
   const RunFolder folder(s.out, "gas demo");
-  folder.WriteOptions(o.ToJson());
+  folder.WriteOptions(s.record);
   const Model model = s.model.Open();
   CheckTrainable(model);
   WarnOfSlowBfloat16("demo", s.model.dtype, model, s.batch);
-  const FeatureModel features = ReadFeatureModelFor(FeatureFileOf(model), model.shape);
   Progress whole("demo", "steps", 1);
 
-  const DemoData data = MakeData(s, model);
-  DemoSolvers solvers = TrainBoth(s, o, model, data.training);
-  const DemoResult result = Measure(s, model, features, data.test, solvers);
-
-  std::cout << fmt::format(
-                   "\n{} unseen seeds; distance: mean squared, to the teacher; Fréchet distance: to the "
-                   "data\n\n",
-                   s.test)
-            << QualityTable(result.rows);
-  for (const Quality& q : result.rows) {
-    solvers.gs.entries[s.nfe].provenance["measured"][q.label] = QualityToJson({q})[0];
-  }
-  const std::filesystem::path picture = s.out / "demo.png", solver = s.out / "solver.gas.json";
-  WritePng(picture, LabelledGrid(result.picture, 3));
-  WriteSolverFile(solver, solvers.gs);
-  if (solvers.gas) WriteSolverFile(s.out / "adversarial.gas.json", *solvers.gas);
-  std::cout << fmt::format("\npicture: {}\nsolver:  {}\n{:.0f} s in all. Next: gas inspect {}\n",
-                           picture.string(), solver.string(), whole.seconds(), solver.string());
+  MakeData(s, model);
+  const std::filesystem::path fit = Fit(s);
+  const std::filesystem::path gs = TrainGs(s, fit);
+  std::vector<Compared> compared = {{"dpmpp-3m", "DPM++", s.nfe},
+                                    {"unipc-3-bh2", "UniPC", s.nfe},
+                                    {fit, "fit", s.nfe},
+                                    {fit, "fit", s.nfe - 1},
+                                    {gs, "GS", s.nfe}};
+  if (s.gas) compared.push_back({TrainGas(s, gs), "GAS", s.nfe});
+  const DemoResult result = Measure(s, model, compared);
+  Write(s, result, whole.seconds());
 }
 
 Work PlanDemo(const Options& o) {
-  return [&o, s = ReadDemoSettings(o)] { RunDemo(s, o); };
+  return [s = ReadDemoSettings(o)] { RunDemo(s); };
 }
 
 }  // namespace
 
 Verb DemoVerb() {
-  return {"demo", "The main job in minutes: teacher, training, samples, measured quality.", "gas demo",
-          DemoRows(), PlanDemo};
+  return {"demo",     "The main job in minutes: teacher, fit, training, samples, measured quality.",
+          "gas demo", DemoRows(),
+          PlanDemo,   kSameCommandGoesOn};
 }
 
 }  // namespace gas::cli

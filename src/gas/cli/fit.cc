@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "gas/cli/dtype.h"
+#include "gas/cli/fit_printer.h"
 #include "gas/cli/grid_option.h"
 #include "gas/cli/memory_option.h"
 #include "gas/cli/model_options.h"
@@ -296,65 +297,10 @@ FitRunOptions ReadFitOptions(const Options& o) {
   return run;
 }
 
-// Progress lines, one after another: of the trajectories, then of each step of the search, whose end is a
-// line that stays.
-class FitProgress {
- public:
-  void Samples(int64_t done, int64_t total) {
-    if (!samples_) samples_.emplace("teacher", "samples", total);
-    samples_->Update(done);
-  }
-  void Search(const SearchProgress& at) {
-    samples_.reset();
-    if (at.what != now_.what) PrintStep();
-    now_ = at;
-    if (!search_) search_.emplace(fmt::format("fit-{}", at.nfe), "evaluations", at.budget);
-    search_->Update(std::min(at.spent, at.budget), at.what);
-  }
-  // Leaves the terminal on a fresh line.
-  void End() {
-    PrintStep();
-    now_ = {};
-    samples_.reset();
-    search_.reset();
-  }
-
- private:
-  void PrintStep() {
-    if (now_.what.empty()) return;
-    search_.reset();
-    std::cout << fmt::format("fit-{}: {}: {} after {} evaluations\n", now_.nfe, now_.what,
-                             DistanceText(now_.best), now_.spent)
-              << std::flush;
-  }
-
-  std::optional<Progress> samples_, search_;
-  SearchProgress now_;
-};
-
-void Print(const FitRunPart& part) {
-  const FittedSolver& found = part.solver;
-  std::cout
-      << fmt::format(
-             "fit-{}: held-out distance {}, {:.3f} of dpmpp-3m on the same grid; {}{}; lint: {}; {} network "
-             "evaluations and {} of held-out errors, {:.1f} s\n",
-             part.nfe, DistanceText(found.held_out), found.held_out / found.base_held_out, found.shape,
-             found.refined ? ", all numbers refined" : "", LintVerdictName(found.lint), found.evaluations,
-             found.held_out_evaluations, part.seconds)
-      << std::flush;
-}
-
 void RunAndPrint(FitRunOptions run, const Options& o) {
   run.record = o.ToJson();
-  FitProgress progress;
-  FitRunHooks hooks;
-  hooks.samples = [&](int64_t done, int64_t total) { progress.Samples(done, total); };
-  hooks.search = [&](const SearchProgress& at) { progress.Search(at); };
-  hooks.fitted = [&](const FitRunPart& part) {
-    progress.End();
-    Print(part);
-  };
-  std::cout << RunFit(run, hooks).path.string() << '\n';
+  FitPrinter printer;
+  std::cout << RunFit(run, printer.Hooks()).path.string() << '\n';
 }
 
 std::string ForecastOfFit(const Options& o) {

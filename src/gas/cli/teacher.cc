@@ -131,12 +131,8 @@ void RunTeacherVerb(TeacherSettings s) {
   TellDifferences("teacher", solver);
   const int64_t batch = std::min(s.options.batch, static_cast<int64_t>(s.seeds.size()));
   WarnOfSlowBfloat16("teacher", s.model.dtype, model, batch);
-  s.spec.model = model.name;
-  s.spec.model_sha256 = model.sha256;
+  SetModel(s.spec, model);
   s.spec.t_eps = solver.t_eps;
-  s.spec.guidance = model.guidance;
-  s.spec.shape = model.shape;
-  s.spec.classes = model.classes;
   Progress progress("teacher", "samples", static_cast<int64_t>(s.seeds.size()));
   s.options.progress = [&](int64_t done, int64_t) { progress.Update(done); };
   s.options.message = [](const std::string& text) { std::cerr << "gas teacher: " << text << '\n'; };

@@ -94,15 +94,8 @@ FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open,
     const StepTable table =
         MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, model.t_eps);
     const std::vector<Seed> seeds = SeedRange(static_cast<Seed>(i * count), count);
-    const TeacherSpec spec{.model = model.name,
-                           .model_sha256 = model.sha256,
-                           .solver = kTeacherSolver,
-                           .grid = kTeacherGrid,
-                           .t_eps = model.t_eps,
-                           .guidance = guidance[i],
-                           .states = true,
-                           .shape = model.shape,
-                           .classes = model.classes};
+    TeacherSpec spec{.solver = kTeacherSolver, .grid = kTeacherGrid, .states = true};
+    SetModel(spec, model);
     sources.push_back(MadeNow(model, spec, table, seeds, sizes, make, [&](int64_t done) {
       if (progress) progress(i * count + done, count * scales);
     }));

@@ -101,16 +101,11 @@ void CheckFits(const ForeignDataset& data, const Model& model) {
 TeacherSpec SpecFor(const ForeignDataset& data, const Model& model, const ImportDatasetOptions& options) {
   GAS_CHECK(options.solver.empty() == !options.nfe, Errc::kBadOption,
             "the teacher's solver and its number of evaluations must be told together, or neither");
-  TeacherSpec spec{.model = model.name,
-                   .model_sha256 = model.sha256,
-                   .solver = options.solver,
+  TeacherSpec spec{.solver = options.solver,
                    .grid = options.grid,
                    .nfe = options.nfe.value_or(0),
-                   .t_eps = model.t_eps,
-                   .guidance = model.guidance,
-                   .shape = model.shape,
-                   .classes = model.classes};
-  spec.imported = data.sha256();
+                   .imported = data.sha256()};
+  SetModel(spec, model);
   if (!options.solver.empty()) {
     SetTable(spec, MakeSolverTable(options.solver, *model.schedule, options.grid, *options.nfe, model.t_eps));
   }

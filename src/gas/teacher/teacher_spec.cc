@@ -57,6 +57,15 @@ TeacherSpec TeacherSpec::FromJson(const nlohmann::json& json) {
   return spec;
 }
 
+void SetModel(TeacherSpec& spec, const Model& model) {
+  spec.model = model.name;
+  spec.model_sha256 = model.sha256;
+  spec.t_eps = model.t_eps;
+  spec.guidance = model.guidance;
+  spec.shape = model.shape;
+  spec.classes = model.classes;
+}
+
 void SetTable(TeacherSpec& spec, const StepTable& table) {
   spec.nfe = table.nfe();
   spec.table_sha256 = TableHash(table);

@@ -40,6 +40,9 @@ struct TeacherSpec {
   static TeacherSpec FromJson(const nlohmann::json& json);
 };
 
+// Puts the model, as it was opened, into the spec.
+void SetModel(TeacherSpec& spec, const Model& model);
+
 // Puts the table's times and hash, and its number of evaluations, into the spec.
 void SetTable(TeacherSpec& spec, const StepTable& table);
 
