@@ -183,6 +183,17 @@ def weights_hash(network):
     return total.hexdigest()
 
 
+def add_loras(pipe, loras):
+    """Each FILE or FILE=SCALE, all of them at once."""
+    scales = {}
+    for i, lora in enumerate(loras):
+        path, _, scale = lora.partition("=")
+        pipe.load_lora_weights(path, adapter_name=f"lora{i}")
+        scales[f"lora{i}"] = float(scale or 1)
+    if scales:
+        pipe.set_adapters(list(scales), list(scales.values()))
+
+
 class Worker:
     """The denoiser of one pipeline, with its prompts encoded once."""
 
@@ -218,6 +229,7 @@ class Worker:
             "negative": options.negative,
             "dtype": options.dtype,
             "embedded_guidance": options.embedded_guidance,
+            "lora": options.lora,
         }
 
     def predict(self, x, level, labels):
@@ -240,6 +252,9 @@ def parse(arguments):
     parser.add_argument("--prompt", dest="prompts", action="append", default=[], help="one class; may be repeated")
     parser.add_argument("--prompts", dest="file", help="text file, a prompt for each line")
     parser.add_argument("--negative", help="negative prompt, class -1 [as the pipeline without one]")
+    parser.add_argument(
+        "--lora", action="append", default=[], metavar="FILE[=SCALE]", help="LoRA in the weights; may be repeated [1]"
+    )
     parser.add_argument("--height", type=int, help="of images, in pixels [the pipeline's]")
     parser.add_argument("--width", type=int)
     parser.add_argument("--embedded-guidance", type=float, default=3.5, help="that FLUX's network is told [3.5]")
@@ -257,6 +272,7 @@ def main(arguments):
 
     options = parse(arguments)
     pipe = DiffusionPipeline.from_pretrained(options.folder, torch_dtype=getattr(torch, options.dtype))
+    add_loras(pipe, options.lora)
     worker = Worker(pipe.to(options.device), options)
     serve(worker.hello(), worker.predict)
 

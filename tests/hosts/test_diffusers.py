@@ -139,6 +139,30 @@ def test_dit_is_the_program(kind, folder_of, sampled, tmp_path, monkeypatch):
     assert relative_error(states[-1].numpy(), theirs["images"]) < 1e-4
 
 
+def test_lora_in_the_worker_is_the_pipelines(fixtures, folder_of, sampled, tmp_path):
+    pipe = opened(folder_of("sd1_diffusers"))
+    path = solver_for(pipe, (4, 8, 8), tmp_path)
+    size = 8 * pipe.vae_scale_factor
+    lora = fixtures / "sd1_lora_kohya.safetensors"
+    sizes = ("--height", size, "--width", size)
+    with_lora = ("--prompt", PROMPT, "--lora", f"{lora}=0.8", *sizes)
+    theirs = sampled(worker(folder_of("sd1_diffusers"), *with_lora), path, 4, tmp_path, "--class", 0, seeds="0")
+    asked = {
+        "num_inference_steps": 4,
+        "guidance_scale": 1.0,
+        "latents": torch.from_numpy(theirs["noise"]),
+        "height": size,
+        "width": size,
+        "output_type": "latent",
+    }
+    pipe.scheduler = GasScheduler.from_file(path, pipe.scheduler)
+    without = pipe(PROMPT, **asked).images.numpy()
+    pipe.load_lora_weights(lora, adapter_name="x")
+    pipe.set_adapters(["x"], [0.8])
+    assert relative_error(pipe(PROMPT, **asked).images.numpy(), theirs["images"]) < 1e-4
+    assert relative_error(without, theirs["images"]) > 1e-2
+
+
 # ---- The scheduler by itself ----
 
 
@@ -208,6 +232,14 @@ def test_add_noise_is_the_schedule_between_and_at_steps():
     scheduler.set_begin_index(2)  # a prepared run: the level of its first state, whatever time the network is told
     alpha, sigma = scheduler.table.alpha[2], scheduler.table.sigma[2]
     assert torch.equal(scheduler.add_noise(x, noise, times), alpha * x + sigma * noise)
+
+
+def test_scale_noise_is_the_flow_schedulers():
+    """Against FlowMatchEulerDiscreteScheduler's own numbers (tests/fixtures/flow.json)."""
+    numbers = json.loads((SOURCE / "tests/fixtures/flow.json").read_text())["run"]["scale_noise"]
+    clean, noise, times, noisy = (torch.tensor(numbers[key]) for key in ("clean", "noise", "timesteps", "noisy"))
+    scheduler = GasScheduler(solver=example(schedule=solvers.FLOW, prediction="flow"))
+    assert torch.allclose(scheduler.scale_noise(clean, times, noise), noisy, atol=1e-6)
 
 
 def test_spectral_start_without_scale_model_input_is_an_error():
