@@ -93,6 +93,17 @@ def test_module_needs_neither_numpy_nor_torch_to_read(tmp_path):
     assert done.stdout == "3\n", done.stderr
 
 
+def test_files_of_every_format_are_read():
+    files = sorted((SOURCE / "tests/fixtures/formats/solver").glob("*.gas.json"))
+    solvers_read = [gas_table.read_solver(path) for path in files]
+    assert {json.loads(path.read_text())["gas_solver"] for path in files} == {1, 2}
+    for solver in solvers_read:
+        for table in solver.tables.values():
+            shape = table.basis.shape if table.basis else (3, 4, 4)
+            noise = numpy.random.default_rng(0).normal(size=(1, *shape))
+            assert numpy.isfinite(gas_table.sample(table, solver.prediction, lambda x, level: 0.1 * x, noise)).all()
+
+
 # ---- A run that begins later ----
 
 
