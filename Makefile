@@ -6,6 +6,8 @@ JOBS ?= $(shell nproc)
 LIBTORCH ?=
 WHEEL := build/wheel
 WHEEL_READY := $(WHEEL)/ready
+HOSTS := build/hosts
+HOSTS_READY := $(HOSTS)/ready
 
 ifeq ($(LIBTORCH),)
   BUILD := build/release
@@ -18,7 +20,7 @@ else
   LIBTORCH_FOLDER := $(abspath $(LIBTORCH))
 endif
 
-.PHONY: all build demo test check fast kill-test disk-test mutants bench model emoji packages wheel clean
+.PHONY: all build demo test test-hosts check fast kill-test disk-test mutants bench model emoji packages wheel clean
 
 all: $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target gas
@@ -36,6 +38,10 @@ test: build
 
 fast: build
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -L fast
+
+# Solvers in the Python programs where people sample (docs/hosts.md), with their packages in an environment on PyTorch's wheel.
+test-hosts: all $(HOSTS_READY)
+	GAS_PROGRAM=$(abspath $(BUILD))/gas $(HOSTS)/bin/python -m pytest -q -p no:cacheprovider tests/hosts
 
 # Kills and breaks each kind of run at 50 random moments, lets it finish and compares; the suite does so at a few.
 kill-test: build
@@ -84,6 +90,13 @@ $(WHEEL_READY): tools/requirements-wheel.txt packages.txt
 	tools/install_packages.sh packages.txt
 	python3 -m venv $(WHEEL)
 	$(WHEEL)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir -r $<
+	touch $@
+
+# The wheel's packages are seen, not installed again: they take 5 GB.
+$(HOSTS_READY): hosts/python/requirements.txt $(WHEEL_READY)
+	python3 -m venv $(HOSTS)
+	ls -d $(abspath $(WHEEL))/lib/python3*/site-packages > $$(ls -d $(HOSTS)/lib/python3*/site-packages)/wheel.pth
+	$(HOSTS)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir -r $<
 	touch $@
 
 clean:

@@ -56,8 +56,22 @@ function(gas_add_libraries layers_file)
   target_link_libraries(gas_io PUBLIC PNG::PNG ZLIB::ZLIB OpenSSL::Crypto yaml-cpp)
   target_link_libraries(gas_cli PUBLIC CLI11::CLI11 ${CMAKE_DL_LIBS})
   target_compile_definitions(gas_cli PRIVATE GAS_VERSION="${PROJECT_VERSION}")
+  gas_embed_hosts(gas_export)
   # The weights of the source tree, so that a program runs where it was built.
   target_compile_definitions(gas_models PRIVATE GAS_SOURCE_MODELS="${PROJECT_SOURCE_DIR}/models")
+endfunction()
+
+# What other programs need to run a solver, as a source file: `gas export` works without looking for files.
+function(gas_embed_hosts target)
+  set(folder ${PROJECT_SOURCE_DIR}/hosts)
+  file(GLOB files RELATIVE ${folder} CONFIGURE_DEPENDS ${folder}/python/*.py ${folder}/c/*.[ch] ${folder}/readme/*.md)
+  list(TRANSFORM files PREPEND ${folder}/ OUTPUT_VARIABLE paths)
+  list(JOIN files "|" names)
+  set(source ${PROJECT_BINARY_DIR}/embedded_hosts.cc)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/EmbedHosts.cmake)
+  add_custom_command(OUTPUT ${source} DEPENDS ${paths} ${script} VERBATIM
+                     COMMAND ${CMAKE_COMMAND} -DFOLDER=${folder} -DFILES=${names} -DOUT=${source} -P ${script})
+  target_sources(${target} PRIVATE ${source})
 endfunction()
 
 # Tests run side by side: a thread that waits must not spin on the core of another.

@@ -78,6 +78,7 @@ fuzz() {
   mkdir -p build/fuzz/crashes build/fuzz/tmp
   build/fuzz/tests/fuzz/make_seeds build/fuzz/corpus || return 1
   cp tests/fixtures/formats/solver/*.gas.json build/fuzz/corpus/solver_file/
+  mkdir -p build/fuzz/corpus/c_table && cp build/fuzz/corpus/solver_file/* build/fuzz/corpus/c_table/
   cp tests/fixtures/formats/teacher-1/manifest.json build/fuzz/corpus/manifest/
   cp tests/fixtures/pickles/*.pkl build/fuzz/corpus/pickle/
   cp tests/fixtures/pickles/*.p[kt]* build/fuzz/corpus/torch_file/

@@ -15,6 +15,12 @@ cd "$folder"
 "$prefix/bin/gas" models | tee models.txt
 grep -q "^fashion .* $prefix/share/gas/models/fashion.safetensors$" models.txt
 test -s "$prefix/share/man/man1/gas.1"
+test -s "$prefix/share/gas/hosts/python/worker_diffusers.py"
+test -s "$prefix/share/gas/hosts/c/gas_table.h"
+# What other programs need is in the program.
+"$prefix/bin/gas" import "$source/tests/fixtures/imports/dyweight_flow.pt" --schedule flow --out solver.gas.json
+"$prefix/bin/gas" export --solver solver.gas.json --to diffusers --out exported
+cmp exported/gas_diffusers.py "$source/hosts/python/gas_diffusers.py"
 test -s "$prefix/share/bash-completion/completions/gas"
 test -s "$prefix/share/zsh/site-functions/_gas"
 

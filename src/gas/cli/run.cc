@@ -144,9 +144,9 @@ void PrintHelp(const std::string& topic, const std::vector<Verb>& verbs) {
 }  // namespace
 
 std::vector<Verb> AllVerbs() {
-  return {DemoVerb(),    ModelsVerb(), SolversVerb(), GridsVerb(),  PretrainVerb(),
-          TeacherVerb(), FitVerb(),    TrainVerb(),   ImportVerb(), SampleVerb(),
-          EvalVerb(),    CopiesVerb(), InspectVerb(), BenchVerb(),  CompletionVerb()};
+  return {DemoVerb(),   ModelsVerb(),  SolversVerb(), GridsVerb(),     PretrainVerb(), TeacherVerb(),
+          FitVerb(),    TrainVerb(),   ImportVerb(),  SampleVerb(),    EvalVerb(),     ExportVerb(),
+          CopiesVerb(), InspectVerb(), BenchVerb(),   CompletionVerb()};
 }
 
 int Run(int argc, char** argv) {

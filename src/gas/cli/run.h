@@ -14,6 +14,7 @@ Verb CompletionVerb();
 Verb CopiesVerb();
 Verb DemoVerb();
 Verb EvalVerb();
+Verb ExportVerb();
 Verb FitVerb();
 Verb GridsVerb();
 Verb ImportVerb();

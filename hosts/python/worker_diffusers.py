@@ -1,0 +1,281 @@
+"""Serves the denoiser of a diffusers pipeline to `gas`, so that a solver can be fitted to it and measured:
+
+    gas teacher --model "exec:python worker_diffusers.py FOLDER --prompts prompts.txt" --guidance 7.5 ...
+
+Each prompt is a class: `--class 2` is the third. Guidance is gas's own (`--guidance`), between a prompt and the
+negative prompt, which is class -1. Pipelines: Stable Diffusion, Stable Diffusion XL, Stable Diffusion 3, FLUX, PixArt,
+DiT; a row of ADAPTERS makes another one.
+"""
+
+import argparse
+import hashlib
+import sys
+from typing import Callable, NamedTuple
+
+import torch
+from gas_diffusers import FLOW_STEPS, PREDICTION_TYPES
+from gas_pipe import serve
+
+
+class Adapter(NamedTuple):
+    """What differs between pipelines."""
+
+    network: str  # the pipeline's attribute that is the denoiser
+    # (pipe, prompt, options) -> the conditions of the prompt, and those of the negative prompt: tensors [1,...] by name
+    encode: Callable
+    # (pipe, x [B,C,H,W], network times [B], conditions [B,...] by name, options) -> output [B,C,H,W]
+    predict: Callable
+
+
+# ---- Stable Diffusion 1 and 2 ----
+
+
+def encode_sd(pipe, prompt, options):
+    positive, negative = pipe.encode_prompt(prompt, pipe.device, 1, True, negative_prompt=options.negative)
+    return {"text": positive}, {"text": negative}
+
+
+def predict_sd(pipe, x, times, conditions, options):
+    return pipe.unet(x, times, encoder_hidden_states=conditions["text"], return_dict=False)[0]
+
+
+# ---- Stable Diffusion XL ----
+
+
+def encode_sdxl(pipe, prompt, options):
+    text, negative_text, pooled, negative_pooled = pipe.encode_prompt(
+        prompt, device=pipe.device, do_classifier_free_guidance=True, negative_prompt=options.negative
+    )
+    size = (options.height, options.width)
+    width = pipe.text_encoder_2.config.projection_dim if pipe.text_encoder_2 else pooled.shape[-1]
+    ids = pipe._get_add_time_ids(size, (0, 0), size, dtype=text.dtype, text_encoder_projection_dim=width)
+    ids = ids.to(text.device)
+    return (
+        {"text": text, "pooled": pooled, "ids": ids},
+        {"text": negative_text, "pooled": negative_pooled, "ids": ids},
+    )
+
+
+def predict_sdxl(pipe, x, times, conditions, options):
+    added = {"text_embeds": conditions["pooled"], "time_ids": conditions["ids"]}
+    return pipe.unet(x, times, encoder_hidden_states=conditions["text"], added_cond_kwargs=added, return_dict=False)[0]
+
+
+# ---- Stable Diffusion 3 ----
+
+
+def encode_sd3(pipe, prompt, options):
+    text, negative_text, pooled, negative_pooled = pipe.encode_prompt(
+        prompt, None, None, device=pipe.device, negative_prompt=options.negative
+    )
+    return {"text": text, "pooled": pooled}, {"text": negative_text, "pooled": negative_pooled}
+
+
+def predict_sd3(pipe, x, times, conditions, options):
+    return pipe.transformer(
+        hidden_states=x,
+        timestep=times,
+        encoder_hidden_states=conditions["text"],
+        pooled_projections=conditions["pooled"],
+        return_dict=False,
+    )[0]
+
+
+# ---- FLUX ----
+
+
+def encode_flux(pipe, prompt, options):
+    def encoded(text):
+        embedded, pooled, _ = pipe.encode_prompt(text, None, device=pipe.device)
+        return {"text": embedded, "pooled": pooled}
+
+    return encoded(prompt), encoded(options.negative or "")
+
+
+def predict_flux(pipe, x, times, conditions, options):
+    batch, channels, height, width = x.shape
+    text = conditions["text"]
+    guidance = None
+    if pipe.transformer.config.guidance_embeds:
+        guidance = torch.full((batch,), options.embedded_guidance, device=x.device)
+    output = pipe.transformer(
+        hidden_states=pipe._pack_latents(x, batch, channels, height, width),
+        timestep=times / FLOW_STEPS,
+        guidance=guidance,
+        encoder_hidden_states=text,
+        pooled_projections=conditions["pooled"],
+        txt_ids=torch.zeros(text.shape[1], 3, device=x.device, dtype=x.dtype),
+        img_ids=pipe._prepare_latent_image_ids(batch, height // 2, width // 2, x.device, x.dtype),
+        return_dict=False,
+    )[0]
+    return pipe._unpack_latents(
+        output, height * pipe.vae_scale_factor, width * pipe.vae_scale_factor, pipe.vae_scale_factor
+    )
+
+
+# ---- PixArt ----
+
+
+def encode_pixart(pipe, prompt, options):
+    text, mask, negative_text, negative_mask = pipe.encode_prompt(
+        prompt, True, negative_prompt=options.negative or "", device=pipe.device
+    )
+    return {"text": text, "mask": mask}, {"text": negative_text, "mask": negative_mask}
+
+
+def predict_pixart(pipe, x, times, conditions, options):
+    added = {"resolution": None, "aspect_ratio": None}
+    if pipe.transformer.config.sample_size == 128:
+        size = torch.tensor([options.height, options.width]).repeat(len(x), 1)
+        ratio = torch.tensor([options.height / options.width]).repeat(len(x), 1)
+        added = {"resolution": size.to(x), "aspect_ratio": ratio.to(x)}
+    return pipe.transformer(
+        x,
+        encoder_hidden_states=conditions["text"],
+        encoder_attention_mask=conditions["mask"],
+        timestep=times,
+        added_cond_kwargs=added,
+        return_dict=False,
+    )[0]
+
+
+# ---- DiT ----
+
+
+def encode_dit(pipe, label, options):
+    classes = torch.tensor([int(label), pipe.transformer.config.num_embeds_ada_norm], device=pipe.device)
+    return {"class": classes[:1]}, {"class": classes[1:]}
+
+
+def predict_dit(pipe, x, times, conditions, options):
+    return pipe.transformer(x, timestep=times, class_labels=conditions["class"], return_dict=False)[0]
+
+
+ADAPTERS = {
+    "StableDiffusionPipeline": Adapter("unet", encode_sd, predict_sd),
+    "StableDiffusionXLPipeline": Adapter("unet", encode_sdxl, predict_sdxl),
+    "StableDiffusion3Pipeline": Adapter("transformer", encode_sd3, predict_sd3),
+    "FluxPipeline": Adapter("transformer", encode_flux, predict_flux),
+    "PixArtAlphaPipeline": Adapter("transformer", encode_pixart, predict_pixart),
+    "PixArtSigmaPipeline": Adapter("transformer", encode_pixart, predict_pixart),
+    "DiTPipeline": Adapter("transformer", encode_dit, predict_dit),
+}
+
+
+def schedule_of(scheduler):
+    """The noise schedule as a solver file has it, and what the network predicts."""
+    config = scheduler.config
+    if "FlowMatch" in type(scheduler).__name__ or config.get("prediction_type") == "flow_prediction":
+        return {"kind": "flow", "t_eps": 1e-3}, "flow"
+    ours = {theirs: name for name, theirs in PREDICTION_TYPES.items()}
+    return (
+        {"kind": "discrete", "alphas_cumprod": scheduler.alphas_cumprod.double().tolist()},
+        ours[config.get("prediction_type", "epsilon")],
+    )
+
+
+def weights_hash(network):
+    """The SHA-256 of the weights as they are in memory: solver files and teacher data belong to them."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return total.hexdigest()
+
+
+def add_loras(pipe, loras):
+    """Each FILE or FILE=SCALE, all of them at once."""
+    scales = {}
+    for i, lora in enumerate(loras):
+        path, _, scale = lora.partition("=")
+        pipe.load_lora_weights(path, adapter_name=f"lora{i}")
+        scales[f"lora{i}"] = float(scale or 1)
+    if scales:
+        pipe.set_adapters(list(scales), list(scales.values()))
+
+
+class Worker:
+    """The denoiser of one pipeline, with its prompts encoded once."""
+
+    def __init__(self, pipe, options):
+        name = type(pipe).__name__
+        if name not in ADAPTERS:
+            raise SystemExit(f"{name}: not among {', '.join(ADAPTERS)}")
+        self.pipe, self.options, self.adapter = pipe, options, ADAPTERS[name]
+        self.network = getattr(pipe, self.adapter.network)
+        scale = getattr(pipe, "vae_scale_factor", None) or 8
+        side = getattr(pipe, "default_sample_size", None) or self.network.config.sample_size
+        side *= scale
+        options.height, options.width = options.height or side, options.width or side
+        self.channels = self.network.config.in_channels // (4 if name == "FluxPipeline" else 1)
+        self.shape = [self.channels, options.height // scale, options.width // scale]
+        self.schedule, self.prediction = schedule_of(pipe.scheduler)
+        prompts = options.prompts or ([""] if name != "DiTPipeline" else range(self.network.config.num_embeds_ada_norm))
+        self.prompts = [str(prompt) for prompt in prompts]
+        encoded = [self.adapter.encode(pipe, prompt, options) for prompt in self.prompts]
+        rows = [positive for positive, _ in encoded] + [encoded[0][1]]  # the last is that of label -1
+        self.conditions = {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
+
+    def hello(self):
+        options = self.options
+        return {
+            "name": type(self.pipe).__name__,
+            "shape": self.shape,
+            "classes": len(self.prompts),
+            "prediction": self.prediction,
+            "schedule": self.schedule,
+            "weights": weights_hash(self.network),
+            "prompts": self.prompts,
+            "negative": options.negative,
+            "dtype": options.dtype,
+            "embedded_guidance": options.embedded_guidance,
+            "lora": options.lora,
+        }
+
+    def predict(self, x, level, labels):
+        device, dtype = self.network.device, self.network.dtype
+        rows = torch.full((len(x),), -1) if labels is None else torch.tensor(labels)
+        rows = torch.where(rows < 0, len(self.prompts), rows).to(device)
+        steps = self.schedule.get("alphas_cumprod")
+        time = level.t * FLOW_STEPS if steps is None else level.t * len(steps) - 1
+        times = torch.full((len(x),), time, dtype=torch.float32, device=device)
+        conditions = {key: values[rows] for key, values in self.conditions.items()}
+        with torch.no_grad():
+            states = torch.tensor(x).to(device, dtype)
+            output = self.adapter.predict(self.pipe, states, times, conditions, self.options)
+        return output[:, : self.channels].float().cpu().numpy()  # the others are variances
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="of the pipeline, or its name on the hub")
+    parser.add_argument("--prompt", dest="prompts", action="append", default=[], help="one class; may be repeated")
+    parser.add_argument("--prompts", dest="file", help="text file, a prompt for each line")
+    parser.add_argument("--negative", help="negative prompt, class -1 [as the pipeline without one]")
+    parser.add_argument(
+        "--lora", action="append", default=[], metavar="FILE[=SCALE]", help="LoRA in the weights; may be repeated [1]"
+    )
+    parser.add_argument("--height", type=int, help="of images, in pixels [the pipeline's]")
+    parser.add_argument("--width", type=int)
+    parser.add_argument("--embedded-guidance", type=float, default=3.5, help="that FLUX's network is told [3.5]")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
+    options = parser.parse_args(arguments)
+    if options.file:
+        with open(options.file, encoding="utf-8") as file:
+            options.prompts += file.read().splitlines()
+    return options
+
+
+def main(arguments):
+    from diffusers import DiffusionPipeline
+
+    options = parse(arguments)
+    pipe = DiffusionPipeline.from_pretrained(options.folder, torch_dtype=getattr(torch, options.dtype))
+    add_loras(pipe, options.lora)
+    worker = Worker(pipe.to(options.device), options)
+    serve(worker.hello(), worker.predict)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,80 @@
+#include <iostream>
+
+#include <fmt/format.h>
+
+#include "gas/cli/run.h"
+#include "gas/core/error.h"
+#include "gas/export/export_solver.h"
+
+namespace gas::cli {
+namespace {
+
+std::vector<OptionRow> ExportRows() {
+  return {
+      {.key = "export.solver",
+       .flag = "--solver",
+       .type = OptType::kText,
+       .def = "",
+       .help = "solver file to export",
+       .value = "FILE"},
+      {.key = "export.nfe",
+       .flag = "--nfe",
+       .type = OptType::kInt,
+       .def = "",
+       .min = 1,
+       .max = 10000,
+       .help = "network evaluations of the table to take [all tables of the file]"},
+      {.key = "export.to",
+       .flag = "--to",
+       .type = OptType::kChoice,
+       .def = DefaultOf(kExportTargetNames.NameOf(ExportTarget::kJson)),
+       .help = "where people sample",
+       .choices = kExportTargetNames.choices()},
+      {.key = "export.out",
+       .flag = "--out",
+       .type = OptType::kText,
+       .def = "",
+       .help = "folder to write, new or empty",
+       .value = "FOLDER"},
+      {.key = "export.approximate",
+       .flag = "--approximate",
+       .type = OptType::kFlag,
+       .def = "false",
+       .help = "write what the target can express, and say what is lost",
+       .only = "with --to sd.cpp"},
+  };
+}
+
+struct ExportSettings {
+  std::string solver, out;
+  ExportOptions options;
+};
+
+ExportSettings ReadExportSettings(const Options& o) {
+  ExportSettings s{.solver = o.Text("export.solver"), .out = o.Text("export.out")};
+  GAS_CHECK(!s.solver.empty() && !s.out.empty(), Errc::kBadOption,
+            "gas export: it needs --solver and --out, for example gas export --solver fit/solver.gas.json "
+            "--to diffusers --out scheduler");
+  s.options.nfe = o.OptionalInt("export.nfe");
+  s.options.target = o.Enum("export.to", kExportTargetNames);
+  if (!RunsTables(s.options.target)) s.options.approximate = o.Flag("export.approximate");
+  return s;
+}
+
+void RunExport(const ExportSettings& s) {
+  const ExportedSolver solver = ExportSolver(ReadSolverFile(s.solver), s.options);
+  WriteExport(s.out, solver);
+  for (const std::string& phrase : solver.lost) std::cerr << "gas export: lost " << phrase << '\n';
+  std::cout << fmt::format("{}: {} files for {}, README.md says how to use them\n", s.out,
+                           solver.files.size(), kExportTargetNames.NameOf(s.options.target));
+}
+
+}  // namespace
+
+Verb ExportVerb() {
+  return {"export", "Writes a solver as a folder for the program in which you sample.",
+          "gas export --solver fit/solver.gas.json --to diffusers --out scheduler", ExportRows(),
+          [](const Options& o) -> Work { return [s = ReadExportSettings(o)] { RunExport(s); }; }};
+}
+
+}  // namespace gas::cli
