@@ -8,6 +8,7 @@
 #include "gas/cli/grid_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
+#include "gas/cli/text_options.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
 #include "gas/solver/registry.h"
@@ -91,7 +92,7 @@ std::vector<OptionRow> TeacherSampleRows() {
 }
 
 std::vector<OptionRow> TeacherRows() {
-  return JoinedRows({TeacherSolverRows(), TeacherSampleRows(), RunRows()});
+  return JoinedRows({TeacherSolverRows(), PromptRows(), TextModelRows(), TeacherSampleRows(), RunRows()});
 }
 
 struct TeacherSettings {
@@ -114,6 +115,7 @@ TeacherSettings ReadTeacherSettings(const Options& o) {
                     .out = o.Text("teacher.out"),
                     .options = {.batch = o.Int("teacher.batch")}};
   s.options.shard_size = o.OptionalInt("teacher.shard");
+  ReadPrompts(o, s.model.options);
   s.model.guidance = o.RealIfGiven("model.guidance");
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   if (IsSolverFile(s.spec.solver)) {
@@ -137,6 +139,7 @@ void RunTeacherVerb(TeacherSettings s) {
   s.spec.guidance = model.guidance;
   s.spec.shape = model.shape;
   s.spec.classes = model.classes;
+  s.spec.texts = model.texts;
   Progress progress("teacher", "samples", static_cast<int64_t>(s.seeds.size()));
   s.options.progress = [&](int64_t done, int64_t) { progress.Update(done); };
   s.options.message = [](const std::string& text) { std::cerr << "gas teacher: " << text << '\n'; };

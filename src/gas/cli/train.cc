@@ -10,6 +10,7 @@
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text.h"
+#include "gas/cli/text_options.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/fit/fit_problem.h"
@@ -251,6 +252,7 @@ std::vector<OptionRow> TrainRunRows() {
 std::vector<OptionRow> TrainRows() {
   return JoinedRows(
       {TrainProblemRows(),
+       TextModelRows(),
        StudentRows(),
        TrainStartRows(),
        TrainLossRows(),

@@ -102,7 +102,8 @@ FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open,
                            .guidance = guidance[i],
                            .states = true,
                            .shape = model.shape,
-                           .classes = model.classes};
+                           .classes = model.classes,
+                           .texts = model.texts};
     sources.push_back(MadeNow(model, spec, table, seeds, sizes, make, [&](int64_t done) {
       if (progress) progress(i * count + done, count * scales);
     }));
