@@ -18,6 +18,7 @@ namespace {
 
 using testing::Close;
 using testing::Fixture;
+using testing::LevelAt;
 using testing::TempFolder;
 using testing::WithinTolerance;
 using Json = nlohmann::json;
@@ -27,10 +28,6 @@ constexpr const char* kNames[] = {"ldm_uncond", "ldm_class"};
 
 fs::path Checkpoint(const std::string& name) { return testing::FixtureFolder() / (name + ".ckpt"); }
 Json YamlOf(const std::string& name) { return ReadYaml(testing::FixtureFolder() / (name + "_model.yaml")); }
-
-NoiseLevel LevelAt(const Model& model, const Tensor& t) {
-  return {t, model.schedule->Alpha(t), model.schedule->Sigma(t)};
-}
 
 // A side of the fixture: "" of the unconditional model, ".cond" or ".uncond" of the one with classes.
 Condition ConditionOf(const Fixture& fixture, const std::string& side) {

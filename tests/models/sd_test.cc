@@ -20,6 +20,7 @@ namespace {
 using testing::Close;
 using testing::Fixture;
 using testing::FixtureFolder;
+using testing::LevelAt;
 using testing::SameBits;
 using testing::TempFolder;
 using testing::ThirdPartyFile;
@@ -43,10 +44,6 @@ Model OpenSd1(const std::string& path, double guidance = 1, const std::string& c
                    {.guidance = guidance, .config = config, .texts = {.tokenizer = SmallTokenizerFolder()}});
 }
 
-NoiseLevel LevelAt(const Model& model, const Tensor& t) {
-  return {t, model.schedule->Alpha(t), model.schedule->Sigma(t)};
-}
-
 // A side of the fixture, ".cond" or ".uncond".
 Tensor ContextOf(const Fixture& fixture, const std::string& side) {
   if (side == ".cond") return fixture.at("text_embeddings").index_select(0, fixture.at("cond_prompt_index"));
@@ -59,13 +56,13 @@ Condition Told(const Tensor& context) {
   return condition;
 }
 
-struct Evaluation {
+struct SdEvaluation {
   Tensor output, grad_x, grad_t, grad_context;  // of sum(w * output)
 };
 
 // The network at its own times [B], one sample after the other, since a denoiser is evaluated at one.
-Evaluation EvaluateAtTimes(const Model& model, const Fixture& fixture, const Tensor& x, const Tensor& times,
-                           const Tensor& context) {
+SdEvaluation EvaluateSdAtTimes(const Model& model, const Fixture& fixture, const Tensor& x,
+                               const Tensor& times, const Tensor& context) {
   std::vector<Tensor> outputs, grads_x, grads_t, grads_context;
   for (int64_t i = 0; i < x.size(0); ++i) {
     const Tensor row = x.slice(0, i, i + 1).clone().requires_grad_();
@@ -81,13 +78,13 @@ Evaluation EvaluateAtTimes(const Model& model, const Fixture& fixture, const Ten
   return {torch::cat(outputs), torch::cat(grads_x), torch::stack(grads_t), torch::cat(grads_context)};
 }
 
-void CheckNetwork(const Model& model, const Fixture& fixture) {
+void CheckSdNetwork(const Model& model, const Fixture& fixture) {
   int64_t cases = 0;
   for (; fixture.Has("unet" + std::to_string(cases) + ".t"); ++cases) {
     for (const std::string side : {".cond", ".uncond"}) {
       const std::string prefix = "unet" + std::to_string(cases);
-      const Evaluation found = EvaluateAtTimes(model, fixture, fixture.at("x"), fixture.at(prefix + ".t"),
-                                               ContextOf(fixture, side));
+      const SdEvaluation found = EvaluateSdAtTimes(model, fixture, fixture.at("x"), fixture.at(prefix + ".t"),
+                                                   ContextOf(fixture, side));
       for (const auto& [name, tensor] : {std::pair{".eps", found.output},
                                          {".grad_x", found.grad_x},
                                          {".grad_t", found.grad_t},
@@ -107,15 +104,15 @@ TEST(Sd, NetworksAndTheirGradientsAreTheReferences) {
   const Model model = OpenSd1(Sd1Folder());
   EXPECT_EQ(model.family, "sd");
   EXPECT_EQ(model.denoiser->prediction_type(), PredictionType::kNoise);
-  CheckNetwork(model, fixture);
+  CheckSdNetwork(model, fixture);
   // Tiny states, which show the epsilon of the normalisations.
-  const Evaluation tiny = EvaluateAtTimes(model, fixture, fixture.at("unet_small.x"), fixture.at("unet0.t"),
-                                          ContextOf(fixture, ".cond"));
+  const SdEvaluation tiny = EvaluateSdAtTimes(model, fixture, fixture.at("unet_small.x"),
+                                              fixture.at("unet0.t"), ContextOf(fixture, ".cond"));
   EXPECT_TRUE(WithinTolerance(fixture, "unet_small.eps", tiny.output));
 }
 
 // Guidance against the reference's own embedding of the empty prompt.
-std::shared_ptr<const Denoiser> Guided(const Model& model, const Fixture& fixture) {
+std::shared_ptr<const Denoiser> GuidedSd1(const Model& model, const Fixture& fixture) {
   const double scale = fixture.json().at("arguments").at("guidance_scale");
   return std::make_shared<GuidedDenoiser>(model.denoiser, Told(fixture.at("uncond")), scale);
 }
@@ -123,7 +120,7 @@ std::shared_ptr<const Denoiser> Guided(const Model& model, const Fixture& fixtur
 TEST(Sd, ContinuousTimesAndGuidanceAreTheReferences) {
   const Fixture fixture("sd1");
   const Model model = OpenSd1(Sd1Folder());
-  const auto guided = Guided(model, fixture);
+  const auto guided = GuidedSd1(model, fixture);
   int64_t cases = 0;
   for (; fixture.Has("model_fn" + std::to_string(cases) + ".t"); ++cases) {
     const std::string prefix = "model_fn" + std::to_string(cases);
@@ -167,7 +164,7 @@ TEST(Sd, TheTeachersSampleIsTheReferences) {
   SampleOptions options;
   options.on_state = [&](int64_t, const Tensor& x) { states.push_back(x.clone()); };
   const torch::NoGradGuard no_gradient;
-  const Tensor sample = RunTable(table, *Guided(model, fixture), fixture.at("sample.noise"),
+  const Tensor sample = RunTable(table, *GuidedSd1(model, fixture), fixture.at("sample.noise"),
                                  Told(ContextOf(fixture, ".cond")), options);
   EXPECT_TRUE(WithinTolerance(fixture, "sample.latents", sample));
   // The tolerance of the sample, which is that of the last state.

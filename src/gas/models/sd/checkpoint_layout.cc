@@ -91,12 +91,13 @@ compvis::Config XlConfigFromJson(const std::string& name, const json& yaml) {
   c.image_size = 128;  // not in the file
   ReadNeeded(what, params, "scale_factor", c.scale_factor);
   c.use_ema = false;
-  const json& denoiser = MappingAt(what, params, "denoiser_config");
-  const json scaling = denoiser.value("params", json::object()).value("scaling_config", json::object());
-  const std::string target = scaling.is_object() ? scaling.value("target", "") : "";
-  GAS_CHECK(target.ends_with(".EpsScaling") || target.ends_with(".VScaling"), Errc::kBadFile, what,
-            ".denoiser_config.params.scaling_config.target = ", Quoted(target),
-            ", must be EpsScaling or VScaling");
+  const std::string of_denoiser = what + ".denoiser_config", of_params = of_denoiser + ".params";
+  const json& denoiser = MappingAt(of_denoiser, MappingAt(what, params, "denoiser_config"), "params");
+  std::string target;
+  ReadNeeded(of_params + ".scaling_config", MappingAt(of_params, denoiser, "scaling_config"), "target",
+             target);
+  GAS_CHECK(target.ends_with(".EpsScaling") || target.ends_with(".VScaling"), Errc::kBadFile, of_params,
+            ".scaling_config.target = ", Quoted(target), ", must be EpsScaling or VScaling");
   if (target.ends_with(".VScaling")) c.prediction = PredictionType::kVelocity;
   c.linear_start = 0.00085;  // LegacyDDPMDiscretization's
   c.linear_end = 0.012;

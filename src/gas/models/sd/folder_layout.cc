@@ -137,12 +137,12 @@ class FolderLayout : public Layout {
     const std::string what = PathOf("unet", "config.json");
     ReadNeeded(what, unet, "addition_time_embed_dim", config_.size_channels);
     const int64_t pooled = config_.text.back().network.projected_width;
-    GAS_CHECK(config_.size_channels > 0 && config_.size_channels % 2 == 0 &&
-                  pooled + 6 * config_.size_channels == config_.parts.network.vector_dim,
-              Errc::kBadFile, what,
-              ".projection_class_embeddings_input_dim = ", config_.parts.network.vector_dim,
-              ", must be the pooled text's ", pooled,
-              " and six times addition_time_embed_dim = ", config_.size_channels, ", an even number");
+    GAS_CHECK(
+        config_.size_channels > 0 && config_.size_channels <= 1 << 16 && config_.size_channels % 2 == 0 &&
+            pooled + 6 * config_.size_channels == config_.parts.network.vector_dim,
+        Errc::kBadFile, what, ".projection_class_embeddings_input_dim = ", config_.parts.network.vector_dim,
+        ", must be the pooled text's ", pooled,
+        " and six times addition_time_embed_dim = ", config_.size_channels, ", an even number");
   }
 
   fs::path folder_;

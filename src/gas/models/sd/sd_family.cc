@@ -1,9 +1,12 @@
 #include "gas/models/sd/sd_family.h"
 
+#include <fmt/format.h>
+
 #include "gas/core/error.h"
 #include "gas/models/autoencoder/autoencoder_codec.h"
 #include "gas/models/openai_unet/unet_denoiser.h"
 #include "gas/models/sd/layout.h"
+#include "gas/models/sd/lora.h"
 #include "gas/models/sd/text_encoders.h"
 #include "gas/models/skeleton_of.h"
 #include "gas/nn/weights.h"
@@ -46,6 +49,19 @@ Networks NetworksOf(Layout& layout, const std::string& file, torch::Device devic
   }
   networks.unet->eval();
   return networks;
+}
+
+// Adds what was asked for to the weights. Returns the model's hash, which changes with it.
+std::string MergedSha256(const Networks& networks, const std::vector<LoraFile>& loras, std::string sha256) {
+  if (loras.empty()) return sha256;
+  LoraTargets targets;
+  targets.Add(*networks.unet);
+  for (size_t i = 0; i < networks.text.size(); ++i)
+    targets.Add(*networks.text[i], i, networks.text.size() == 1);
+  for (const LoraFile& lora : loras) {
+    sha256 = Sha256With(sha256, MergeLora(lora, targets) + fmt::format(":{}", lora.weight));
+  }
+  return sha256;
 }
 
 // What was asked for, or what the model was trained on.
@@ -95,7 +111,7 @@ Model OpenSd(const ModelFiles& files, const ModelOptions& options) {
   Model model;
   if (IsFolderLayout(files))
     model.name = std::filesystem::absolute(files.path()).parent_path().filename().string();
-  model.sha256 = layout->Sha256();
+  model.sha256 = MergedSha256(networks, options.texts.loras, layout->Sha256());
   model.schedule = layout->Schedule();
   const int64_t factor = c.parts.first_stage.factor();
   model.shape = {c.parts.channels, size.height / factor, size.width / factor};
