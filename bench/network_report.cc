@@ -19,9 +19,9 @@
 #include "gas/io/file.h"
 #include "gas/io/safetensors.h"
 #include "gas/models/autoencoder/autoencoder.h"
+#include "gas/models/compvis/config.h"
 #include "gas/models/edm/edm_family.h"
 #include "gas/models/edm/precond.h"
-#include "gas/models/ldm/ldm_config.h"
 #include "gas/models/model.h"
 #include "gas/models/openai_unet/unet.h"
 #include "gas/nn/state_dict.h"
@@ -86,8 +86,8 @@ void MakeEdm(const std::string& path) {
 }
 
 void MakeLdm(const std::string& path) {
-  const ldm::LdmConfig config =
-      ldm::LdmConfigFromJson("the configuration", nlohmann::json::parse(kLdmImageNet));
+  const compvis::Config config =
+      compvis::ConfigFromJson("the configuration", nlohmann::json::parse(kLdmImageNet));
   openai_unet::UNet unet(config.network);
   autoencoder::Autoencoder first_stage(config.first_stage);
   Randomise(unet);

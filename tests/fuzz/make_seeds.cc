@@ -126,6 +126,29 @@ void WriteEdmModels(const fs::path& folder) {
   }
 }
 
+// The configurations of a small diffusers folder, each a file.
+std::vector<std::string> SdConfigs() {
+  const Json unet = {{"in_channels", 4},
+                     {"out_channels", 4},
+                     {"layers_per_block", 1},
+                     {"block_out_channels", {32, 64}},
+                     {"down_block_types", {"CrossAttnDownBlock2D", "DownBlock2D"}},
+                     {"up_block_types", {"UpBlock2D", "CrossAttnUpBlock2D"}},
+                     {"cross_attention_dim", 8},
+                     {"attention_head_dim", {2, 4}},
+                     {"transformer_layers_per_block", {1, 2}},
+                     {"addition_embed_type", "text_time"},
+                     {"projection_class_embeddings_input_dim", 16},
+                     {"sample_size", 8}};
+  const Json vae = {{"in_channels", 3},      {"out_channels", 3}, {"latent_channels", 4},
+                    {"layers_per_block", 1}, {"sample_size", 32}, {"block_out_channels", {32, 64}}};
+  const Json text = {{"hidden_size", 8},         {"num_hidden_layers", 1},
+                     {"num_attention_heads", 2}, {"intermediate_size", 8},
+                     {"hidden_act", "gelu"},     {"architectures", {"CLIPTextModel"}}};
+  const Json scheduler = {{"beta_schedule", "scaled_linear"}, {"prediction_type", "v_prediction"}};
+  return {unet.dump(), vae.dump(), text.dump(), scheduler.dump()};
+}
+
 void WriteAll(const fs::path& folder) {
   Write(folder / "safetensors", testing::ValidSafetensors());
   Write(folder / "idx", testing::ValidIdx());
@@ -133,6 +156,9 @@ void WriteAll(const fs::path& folder) {
   Write(folder / "npz", testing::ValidNpz());
   Write(folder / "shard_index", ShardIndices());
   Write(folder / "adm_config", AdmConfigs());
+  Write(folder / "sd_config", SdConfigs());
+  Write(folder / "prompts", {"a cat\n\na dog\n", "{\"prompt\": \"a\", \"negative\": \"b\", \"seed\": 3}\n"});
+  Write(folder / "clip_tokenizer", {std::string("#version: 0.2\nt h\nth e</w>\n\0{\"the</w>\": 3}", 46)});
   Write(folder / "png", testing::ValidPng());
   Write(folder / "yaml", {"a: &x [1, 0x1f, 1e-4, true, ~, 'b']\nc: {d: *x, e: !!str 1}\n? f\n: |\n  g\n"});
   Write(folder / "pickle", testing::ValidPickles());

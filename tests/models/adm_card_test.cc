@@ -2,6 +2,7 @@
 // hostile files.
 #include "gas/io/file.h"
 #include "gas/models/adm/config.h"
+#include "gas/models/openai_unet/weights_config.h"
 #include "gas/schedule/alphas_cumprod.h"
 #include "models/adm_file.h"
 #include "support/expect.h"
@@ -170,15 +171,16 @@ std::map<std::string, std::vector<int64_t>> DeepNetwork(int64_t levels) {
 }
 
 TEST(AdmNames, LevelsAreNoMoreThanImagesCanBeHalved) {
-  EXPECT_EQ(adm::ConfigOfWeights(NamesAlone(DeepNetwork(3))).levels(), 3);
-  EXPECT_ERROR(adm::ConfigOfWeights(NamesAlone(DeepNetwork(70))), Errc::kBadFile,
+  EXPECT_EQ(openai_unet::ConfigOfWeights(NamesAlone(DeepNetwork(3))).levels(), 3);
+  EXPECT_ERROR(openai_unet::ConfigOfWeights(NamesAlone(DeepNetwork(70))), Errc::kBadFile,
                "its decoder has 70 levels, must be at most 30");
 }
 
 TEST(AdmNames, ShapesWithAnEmptyDimensionAreRefused) {
   auto shapes = DeepNetwork(1);
   shapes["out.2.weight"] = {int64_t{1} << 62, 0, 3, 3};
-  EXPECT_ERROR(adm::ConfigOfWeights(NamesAlone(shapes)), Errc::kBadFile, "tensor out.2.weight has shape");
+  EXPECT_ERROR(openai_unet::ConfigOfWeights(NamesAlone(shapes)), Errc::kBadFile,
+               "tensor out.2.weight has shape");
 }
 
 TEST_F(AdmCard, FilesOfOtherNetworksAreOfNoFamily) {

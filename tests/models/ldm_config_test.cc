@@ -1,6 +1,5 @@
 // Configurations of latent diffusion models as CompVis publishes them.
-#include "gas/models/ldm/ldm_config.h"
-
+#include "gas/models/compvis/config.h"
 #include "support/expect.h"
 
 namespace gas {
@@ -45,10 +44,10 @@ TEST(LdmConfig, ReadsThePublishedConfigurations) {
                      {"num_head_channels", 32}}}}},
                  {"cond_stage_config", "__is_unconditional__"}};
   const auto read = [&] {
-    return ldm::LdmConfigFromJson(
+    return compvis::ConfigFromJson(
         "x", {{"model", {{"target", "ldm.models.diffusion.ddpm.LatentDiffusion"}, {"params", params}}}});
   };
-  const ldm::LdmConfig lsun = read();
+  const compvis::Config lsun = read();
   EXPECT_TRUE(lsun.use_ema);
   EXPECT_EQ(lsun.embedded_classes, 0);
   EXPECT_EQ(lsun.network.num_head_channels, 32);
@@ -65,7 +64,7 @@ TEST(LdmConfig, ReadsThePublishedConfigurations) {
   params["cond_stage_config"] = {
       {"target", "ldm.modules.encoders.modules.ClassEmbedder"},
       {"params", {{"n_classes", 1001}, {"embed_dim", 512}, {"key", "class_label"}}}};
-  const ldm::LdmConfig cin = read();
+  const compvis::Config cin = read();
   EXPECT_EQ(cin.embedded_classes, 1001);
   EXPECT_EQ(cin.network.num_heads, 1);
   EXPECT_EQ(cin.network.context_dim, 512);

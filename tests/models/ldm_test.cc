@@ -18,6 +18,7 @@ namespace {
 
 using testing::Close;
 using testing::Fixture;
+using testing::LevelAt;
 using testing::TempFolder;
 using testing::WithinTolerance;
 using Json = nlohmann::json;
@@ -27,10 +28,6 @@ constexpr const char* kNames[] = {"ldm_uncond", "ldm_class"};
 
 fs::path Checkpoint(const std::string& name) { return testing::FixtureFolder() / (name + ".ckpt"); }
 Json YamlOf(const std::string& name) { return ReadYaml(testing::FixtureFolder() / (name + "_model.yaml")); }
-
-NoiseLevel LevelAt(const Model& model, const Tensor& t) {
-  return {t, model.schedule->Alpha(t), model.schedule->Sigma(t)};
-}
 
 // A side of the fixture: "" of the unconditional model, ".cond" or ".uncond" of the one with classes.
 Condition ConditionOf(const Fixture& fixture, const std::string& side) {
@@ -407,9 +404,10 @@ TEST_F(LdmFiles, WhatDoesNotFitTheConfigurationIsToldWithIt) {
   refused("/cond_stage_config/params/embed_dim", 25,
           "embed_dim = 25, must be the network's context_dim = 24");
   refused("/cond_stage_config/target", "ldm.modules.encoders.modules.BERTEmbedder",
-          "must be __is_unconditional__ or a ClassEmbedder");
+          "must be __is_unconditional__, a ClassEmbedder, FrozenCLIPEmbedder or");
   refused("/cond_stage_config", "__is_unconditional__", "context_dim = 24, must be none");
-  refused("/cond_stage_config", "__is_first_stage__", "must be __is_unconditional__ or a ClassEmbedder");
+  refused("/cond_stage_config", "__is_first_stage__",
+          "must be __is_unconditional__, a ClassEmbedder, FrozenCLIPEmbedder or");
   refused("/conditioning_key", "concat", "conditioning_key = \"concat\", must be crossattn");
   refused("/channels", 4, "channels = 4, but in_channels and out_channels of the network and embed_dim");
   refused("/image_size", 15, "image_size = 15, must be a multiple of 4");
@@ -453,13 +451,19 @@ TEST_F(LdmFiles, WhatTrainedTheFirstStageIsCountedAndPassedOver) {
 
 TEST_F(LdmFiles, ModelsOfTextsAreNotClaimed) {
   auto tensors = StateDictOf("ldm_class");
-  for (const char* name : {"cond_stage_model.transformer.text_model.final_layer_norm.weight",
-                           "conditioner.embedders.0.transformer.text_model.x"}) {
+  const auto refused = [&](const char* name, const char* message) {
     auto with_text = tensors;
     with_text[name] = torch::zeros({1});
-    EXPECT_ERROR(OpenModel(Write(with_text, YamlOf("ldm_class"))), Errc::kBadFile,
-                 "not a model that this program knows");
-  }
+    EXPECT_ERROR(OpenModel(Write(with_text, YamlOf("ldm_class"))), Errc::kBadFile, message);
+  };
+  refused("cond_stage_model.transformer.text_model.final_layer_norm.weight",
+          "token_embedding.weight is missing");
+  refused("conditioner.embedders.0.transformer.text_model.x",
+          "its text encoders are none of Stable Diffusion 1, 2 or XL base");
+  Json yaml = YamlOf("ldm_class");
+  Change(yaml, "/cond_stage_config", {{"target", "ldm.modules.encoders.modules.FrozenCLIPEmbedder"}});
+  EXPECT_ERROR(OpenModel(Write(tensors, yaml)), Errc::kBadFile,
+               "a model that is conditioned on texts, whose encoder is not in ");
 }
 
 TEST_F(LdmFiles, TruncatedCheckpointsAreRefused) {

@@ -50,6 +50,10 @@ openai_unet::UNetConfig LdmConfigOf(const nlohmann::json& fixture) {
           .context_dim = c.value("ctx", 0)};
 }
 
+NoiseLevel LevelAt(const Model& model, const Tensor& t) {
+  return {t, model.schedule->Alpha(t), model.schedule->Sigma(t)};
+}
+
 ::testing::AssertionResult WithinTolerance(const Fixture& fixture, const std::string& name,
                                            const Tensor& actual) {
   if (name.ends_with(".f64")) return Close(actual, fixture.at(name), kWideTolerance, 0);

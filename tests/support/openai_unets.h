@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "gas/models/model.h"
 #include "gas/models/openai_unet/unet.h"
 #include "support/fixtures.h"
 
@@ -20,6 +21,9 @@ std::filesystem::path WeightFile(const std::string& name);
 openai_unet::UNetConfig AdmConfigOf(const nlohmann::json& fixture, const std::string& kind);
 // Of ldm_uncond.json and ldm_class.json.
 openai_unet::UNetConfig LdmConfigOf(const nlohmann::json& fixture);
+
+// The time of the model's schedule with its alpha and sigma.
+NoiseLevel LevelAt(const Model& model, const Tensor& t);
 
 // Whether |actual - fixture tensor| is within the fixture's tolerance for it; for tensors ".f64" within 1e-7
 // of the largest value, see the comment in the source.

@@ -52,6 +52,18 @@ TEST_F(SolverChoice, WhatNobodyAsksForIsAsTheFileSays) {
   EXPECT_EQ(solver.t_eps, 0.01);
 }
 
+TEST_F(SolverChoice, StatesOfAnotherShapeAreToldAndServed) {
+  file_.state_shape = {4, 64, 64};
+  model_.shape = {4, 64, 96};
+  const ResolvedSolver other = Written().On(model_);
+  ASSERT_EQ(other.differences.size(), 1u);
+  EXPECT_THAT(other.differences[0],
+              ::testing::HasSubstr("made on states of shape [4, 64, 64], not [4, 64, 96]"));
+  model_.shape = file_.state_shape;
+  EXPECT_TRUE(Written().On(model_).differences.empty());
+  EXPECT_EQ(NewSolverFile(model_).state_shape, model_.shape);
+}
+
 TEST_F(SolverChoice, AMethodTakesTheModelsEndTime) {
   const ChosenSolver chosen("ddim", "uniform", 4);
   EXPECT_EQ(chosen.Guidance({}), 1);

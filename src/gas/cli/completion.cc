@@ -29,7 +29,7 @@ Values ValuesOf(const OptionRow& row) {
   for (const Choice& choice : row.choices) values.words.emplace_back(choice.name);
   const std::string name = ValueName(row);
   if (name == "FOLDER") return {{}, Paths::kFolders};
-  if (name == "FILE" || name == "PATH") return {{}, Paths::kFiles};
+  if (name == "FILE" || name == "FILES" || name == "PATH") return {{}, Paths::kFiles};
   if (name == "DEVICE") return {{"cpu", "cuda"}, Paths::kNone};
   if (name == "LOSS") return {DistanceNames(), Paths::kNone};
   if (name == "MODEL") return {EmbeddedModelNames(), Paths::kFiles};

@@ -7,6 +7,7 @@
 #include "gas/cli/model_options.h"
 #include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
+#include "gas/cli/text_options.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/eval/evaluate.h"
@@ -90,7 +91,7 @@ std::vector<OptionRow> EvalMeasureRows() {
 }
 
 std::vector<OptionRow> EvalRows() {
-  return JoinedRows({EvalSolverRows(), EvalMeasureRows(), RunRowsWithAuto()});
+  return JoinedRows({EvalSolverRows(), TextModelRows(), EvalMeasureRows(), RunRowsWithAuto()});
 }
 
 std::vector<std::string> Split(const std::string& text) {

@@ -10,6 +10,7 @@
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text.h"
+#include "gas/cli/text_options.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/features/classifier.h"
@@ -170,7 +171,11 @@ std::vector<OptionRow> FitCoefficientRows() {
 }
 
 std::vector<OptionRow> FitRows() {
+  std::vector<OptionRow> prompts = PromptRows();
+  for (OptionRow& row : prompts) row.only = "with a model of texts and without --teacher";
   return JoinedRows({FitProblemRows(),
+                     prompts,
+                     TextModelRows(),
                      FitSolverRows(),
                      FitSearchRows(),
                      FitCoefficientRows(),
@@ -258,6 +263,7 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   model.t_eps = o.RealIfGiven("solver.t_eps");
   const std::vector<double> scales = guidance.empty() ? std::vector<double>{} : GuidanceScales(guidance);
   if (folder.empty()) {
+    ReadPrompts(o, model.options);
     MadeByTheRun made{.open_model = {}, .guidance = scales.empty() ? std::vector<double>{1} : scales};
     made.open_model = [model, batch, first = made.guidance[0]](double scale) {
       ModelRequest guided = model;

@@ -103,7 +103,8 @@ void InspectTeacher(const std::string& path) {
 void RunInspect(const std::string& name, const std::string& config, bool json) {
   GAS_CHECK(!name.empty(), Errc::kBadOption,
             "gas inspect: no file named, for example gas inspect runs/gs/solver.gas.json");
-  const bool folder = std::filesystem::is_directory(name);
+  const std::filesystem::path path = name;
+  const bool folder = std::filesystem::is_directory(path) && !std::filesystem::exists(path / kModelIndex);
   std::optional<ModelFiles> files;
   if (!folder) files.emplace(FindEmbeddedModel(name) ? EmbeddedFile(name).string() : name);
   const bool model = files && IsModel(*files);

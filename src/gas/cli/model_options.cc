@@ -4,6 +4,7 @@
 
 #include <torch/cuda.h>
 
+#include "gas/cli/text_options.h"
 #include "gas/core/error.h"
 
 namespace gas::cli {
@@ -123,6 +124,7 @@ Model ModelRequest::OpenAs(const TeacherData& data, const std::string& folder, d
   ModelOptions of_data = options;
   of_data.t_eps = end;
   of_data.guidance = spec.guidance;
+  FillFromRecord(spec.texts, of_data.texts);
   Model model = OpenModel(name, of_data);
   GAS_CHECK(spec.model_sha256 == model.sha256, Errc::kBadFile, folder, ": made with model ", spec.model,
             " of SHA-256 ", spec.model_sha256, ", not with ", model.name, " of ", model.sha256);
@@ -150,11 +152,14 @@ Dtype ReadDtype(const Options& options) {
 
 ModelRequest ReadModelRequest(const Options& options) {
   const Dtype dtype = ReadDtype(options);
-  return {.name = options.Text("model.name"),
-          .options = {.bfloat16 = dtype == Dtype::kBfloat16,
-                      .config = options.Text("model.config"),
-                      .device = ReadDevice(options)},
-          .dtype = dtype};
+  ModelRequest request{.name = options.Text("model.name"),
+                       .options = {.bfloat16 = dtype == Dtype::kBfloat16,
+                                   .config = options.Text("model.config"),
+                                   .device = ReadDevice(options)},
+                       .dtype = dtype};
+  ReadTextModel(options, request.options);
+  request.options.message = [](const std::string& text) { std::cerr << "gas: " << text << '\n'; };
+  return request;
 }
 
 torch::Device ReadDevice(const Options& options) {

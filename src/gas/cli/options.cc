@@ -126,6 +126,12 @@ const std::string& Options::Text(std::string_view key) const {
   return value.text;
 }
 
+std::optional<std::string> Options::TextIfGiven(std::string_view key) const {
+  const std::string& text = Text(key);
+  if (At(key).origin == kDefault) return std::nullopt;
+  return text;
+}
+
 bool Options::Flag(std::string_view key) const { return Text(key) == "true"; }
 
 int64_t Options::Int(std::string_view key) const {

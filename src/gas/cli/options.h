@@ -60,6 +60,7 @@ class Options {
 
   // Each notes that the run uses this option.
   const std::string& Text(std::string_view key) const;
+  std::optional<std::string> TextIfGiven(std::string_view key) const;  // also an empty one
   int64_t Int(std::string_view key) const;
   std::optional<int64_t> OptionalInt(std::string_view key) const;  // of a row whose default is ""
   double Real(std::string_view key) const;

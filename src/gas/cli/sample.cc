@@ -7,6 +7,7 @@
 #include "gas/cli/memory_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
+#include "gas/cli/text_options.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
@@ -121,6 +122,8 @@ std::vector<OptionRow> SampleFormatRows() {
 
 std::vector<OptionRow> SampleRows() {
   return JoinedRows({SampleSolverRows(),
+                     PromptRows(),
+                     TextModelRows(),
                      SampleSeedRows(),
                      SampleFormatRows(),
                      RunRowsWithAuto(),
@@ -163,6 +166,7 @@ SampleSettings ReadSampleSettings(const Options& o) {
                    .memory = ReadMemory(o)};
   s.out = o.Text("sample.out");
   if (s.out.empty()) s.out = DefaultOut(s.format);
+  ReadPrompts(o, s.model.options);
   s.model.guidance = o.RealIfGiven("model.guidance");
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   if (IsSolverFile(s.solver)) {

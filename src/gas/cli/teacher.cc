@@ -8,6 +8,7 @@
 #include "gas/cli/grid_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
+#include "gas/cli/text_options.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
 #include "gas/solver/registry.h"
@@ -91,7 +92,7 @@ std::vector<OptionRow> TeacherSampleRows() {
 }
 
 std::vector<OptionRow> TeacherRows() {
-  return JoinedRows({TeacherSolverRows(), TeacherSampleRows(), RunRows()});
+  return JoinedRows({TeacherSolverRows(), PromptRows(), TextModelRows(), TeacherSampleRows(), RunRows()});
 }
 
 struct TeacherSettings {
@@ -114,6 +115,7 @@ TeacherSettings ReadTeacherSettings(const Options& o) {
                     .out = o.Text("teacher.out"),
                     .options = {.batch = o.Int("teacher.batch")}};
   s.options.shard_size = o.OptionalInt("teacher.shard");
+  ReadPrompts(o, s.model.options);
   s.model.guidance = o.RealIfGiven("model.guidance");
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   if (IsSolverFile(s.spec.solver)) {

@@ -9,6 +9,7 @@
 #include "gas/cli/memory_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
+#include "gas/cli/text_options.h"
 #include "gas/cli/train_printer.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
@@ -251,6 +252,7 @@ std::vector<OptionRow> TrainRunRows() {
 std::vector<OptionRow> TrainRows() {
   return JoinedRows(
       {TrainProblemRows(),
+       TextModelRows(),
        StudentRows(),
        TrainStartRows(),
        TrainLossRows(),

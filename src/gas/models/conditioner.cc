@@ -4,12 +4,15 @@
 
 namespace gas {
 
+Condition Conditioner::Placeholder(int64_t batch) const { return Of(RequestsFor(SeedRange(0, batch))); }
+
 Condition ClassConditioner::Of(std::span<const Request> requests) const {
   std::vector<Seed> seeds;
   for (const Request& request : requests) {
     seeds.push_back(request.seed);
     GAS_CHECK(classes_ > 0 || !request.label, Errc::kBadOption, "class ", request.label.value_or(0),
               " is asked of a model without classes");
+    GAS_CHECK(!request.prompt, Errc::kBadOption, "a prompt is asked of a model that takes none");
   }
   if (classes_ == 0) return {};
   Tensor labels = LabelsFor(seeds, classes_);

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "gas/core/seeds.h"
@@ -15,6 +16,8 @@ namespace gas {
 struct Request {
   Seed seed = 0;                      // decides what is left open
   std::optional<int64_t> label = {};  // class, -1 for none; not given: drawn by the seed among all classes
+  // What the image shows; not given: the seed's line of the prompts that the model was opened with.
+  std::optional<std::string> prompt = {};
 };
 
 // Turns requests into conditions. Pure: a request always gives the same row.
@@ -23,6 +26,8 @@ class Conditioner {
   virtual ~Conditioner() = default;
   // One row for each request, on the CPU. Throws Error(kBadOption) for a request that the model cannot serve.
   virtual Condition Of(std::span<const Request> requests) const = 0;
+  // Rows to find out with what an evaluation costs: of the right shapes, and nothing that anybody asked for.
+  virtual Condition Placeholder(int64_t batch) const;
   // The unconditional side of guidance, one row on the CPU; nothing for a model without one.
   virtual std::optional<Condition> None() const = 0;
 };

@@ -9,6 +9,7 @@
 #include "gas/models/ldm/ldm_family.h"
 #include "gas/models/mixture/mixture_family.h"
 #include "gas/models/process/process_family.h"
+#include "gas/models/sd/sd_family.h"
 #include "gas/models/torchscript/torchscript_family.h"
 
 namespace gas {
@@ -16,14 +17,27 @@ namespace {
 
 constexpr ModelFamily kFamilies[] = {
     {"process", "exec:COMMAND", IsProcess, OpenProcess},
-    {"edm", "safetensors with metadata gas_model = edm-1, or NVIDIA's pickle with the entry ema",
-     edm::IsEdmFile, edm::OpenEdm, /*reads_config=*/false, edm::NewTrainableEdm, edm::TrainableEdmFrom},
+    {"edm",
+     "safetensors with metadata gas_model = edm-1, or NVIDIA's pickle with the entry ema",
+     edm::IsEdmFile,
+     edm::OpenEdm,
+     {},
+     edm::NewTrainableEdm,
+     edm::TrainableEdmFrom},
     {"torchscript", "a TorchScript archive, or JSON with the entry gas_network", IsTorchScript,
      OpenTorchScript},
     {"adm", "the state dict of a network of guided-diffusion or of the consistency models' EDM networks",
      adm::IsAdmFile, adm::OpenAdm},
-    {"ldm", "CompVis's checkpoint with tensors model.diffusion_model.* and no text encoder", ldm::IsLdm,
-     ldm::OpenLdm, /*reads_config=*/true},
+    {"ldm",
+     "CompVis's checkpoint with tensors model.diffusion_model.* and no text encoder",
+     ldm::IsLdm,
+     ldm::OpenLdm,
+     {.config = true}},
+    {"sd",
+     "a checkpoint of Stable Diffusion with its text encoder, or a folder of diffusers with model_index.json",
+     sd::IsSd,
+     sd::OpenSd,
+     {.config = true, .texts = true}},
     {"mixture", "JSON with the entry gas_mixture", IsMixture, OpenMixture},
 };
 

@@ -11,6 +11,12 @@
 
 namespace gas {
 
+// Which of ModelOptions a family reads beside those that all do.
+struct FamilyOptions {
+  bool config = false;  // ModelOptions::config
+  bool texts = false;   // ModelOptions::texts
+};
+
 struct ModelFamily {
   std::string_view name;
   std::string_view looks_for;  // what it recognises, for the message about a file that nobody knows
@@ -20,8 +26,7 @@ struct ModelFamily {
   // The model as it is, without guidance. Throws Error(kBadFile) for what is damaged, Error(kBadOption) for
   // options that it cannot follow, Error(kUnavailable) for a process that ends.
   Model (*open)(const ModelFiles& files, const ModelOptions& options);
-  // Whether it reads ModelOptions::config.
-  bool reads_config = false;
+  FamilyOptions reads = {};
   // Of families whose networks can be trained here (models/trainable_denoiser.h); null for others.
   std::unique_ptr<TrainableDenoiser> (*train_new)(const DenoiserShape& shape,
                                                   const DenoiserSizes& sizes) = nullptr;

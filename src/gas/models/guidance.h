@@ -3,15 +3,21 @@
 #define GAS_MODELS_GUIDANCE_H_
 
 #include <memory>
+#include <string_view>
 
 #include "gas/schedule/denoiser.h"
 
 namespace gas {
 
+// The entries of a condition whose names begin so are those of a sample's own unconditional side:
+// "negative.text" takes the place of "text".
+inline constexpr std::string_view kNegativePrefix = "negative.";
+
 // F_none + scale (F_condition - F_none), both found in one batch [none; condition].
 class GuidedDenoiser : public Denoiser {
  public:
-  // none: the unconditional side, one row, as a conditioner gives it.
+  // none: the unconditional side, one row, as a conditioner gives it, for all that a condition has no
+  // negative of.
   GuidedDenoiser(std::shared_ptr<const Denoiser> inner, Condition none, double scale)
       : inner_(std::move(inner)), none_(std::move(none)), scale_(scale) {}
 

@@ -3,6 +3,7 @@
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
 #include "gas/io/file.h"
+#include "gas/io/json.h"
 #include "gas/models/embedded.h"
 #include "gas/models/families.h"
 #include "gas/models/guidance.h"
@@ -21,6 +22,27 @@ void ApplyGuidance(Model& model, double guidance) {
   model.denoiser = std::make_shared<GuidedDenoiser>(model.denoiser, *none, guidance);
 }
 
+// Options that the family does not read must not be given.
+void CheckOptions(const std::string& name, const ModelFamily& family, const ModelOptions& options) {
+  GAS_CHECK(options.config.empty() || family.reads.config, Errc::kBadOption,
+            "model.config = ", options.config, ", must not be given for ", name, ", whose family ",
+            family.name, " has no file beside the weights");
+  const TextOptions& texts = options.texts;
+  const std::pair<const char*, bool> given[] = {{"model.prompt", !texts.prompts.empty()},
+                                                {"model.negative", texts.negative.has_value()},
+                                                {"model.tokenizer", !texts.tokenizer.empty()},
+                                                {"model.size", texts.size.has_value()},
+                                                {"model.lora", !texts.loras.empty()}};
+  for (const auto& [key, is_given] : given) {
+    GAS_CHECK(!is_given || family.reads.texts, Errc::kBadOption, key, " must not be given for ", name,
+              ", whose family ", family.name, " takes no texts");
+  }
+  const bool has_negative = texts.negative || texts.prompts.has_negatives();
+  GAS_CHECK(!has_negative || options.guidance != 1.0, Errc::kBadOption,
+            "model.negative = ", Quoted(texts.negative.value_or("")),
+            " needs a guidance other than 1, which uses no negative prompt");
+}
+
 }  // namespace
 
 Model OpenModel(const std::string& name, const ModelOptions& options) {
@@ -31,9 +53,7 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
             ".safetensors");
   const ModelFiles files(embedded ? EmbeddedFile(name).string() : name);
   const ModelFamily& family = FamilyOf(files);
-  GAS_CHECK(options.config.empty() || family.reads_config, Errc::kBadOption,
-            "model.config = ", options.config, ", must not be given for ", name, ", whose family ",
-            family.name, " has no file beside the weights");
+  CheckOptions(name, family, options);
   if (options.bfloat16) nn::CheckBfloat16(options.device);
   Model model = family.open(files, options);
   model.family = family.name;

@@ -3,6 +3,7 @@
 #define GAS_MODELS_MODEL_H_
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "gas/models/conditioner.h"
 #include "gas/models/encoder_features.h"
 #include "gas/models/image_codec.h"
+#include "gas/models/text_options.h"
 #include "gas/schedule/denoiser.h"
 #include "gas/schedule/noise_schedule.h"
 
@@ -25,6 +27,9 @@ struct ModelOptions {
   // The file that describes the network, of families whose weights come without a description; empty: found
   // beside the weights.
   std::string config = {};
+  TextOptions texts = {};  // of families that take texts
+  // Sentences for people, such as what of a prompt is not used.
+  std::function<void(const std::string&)> message = {};
   torch::Device device = torch::kCPU;
 };
 
@@ -39,6 +44,9 @@ struct ModelCard {
   bool has_gradient = true;              // of the denoiser, which the training of a solver needs
   std::string features;  // feature network made for its images: an embedded name or a path; empty: none
   std::map<std::string, std::string> metadata;
+  // What its samples depend on beside the weights and the state's shape (RecordOf, models/text_options.h);
+  // empty for models without texts.
+  std::map<std::string, std::string> texts;
   std::vector<std::string> unused;  // parts of the file that say nothing about sampling, for people
 };
 

@@ -58,6 +58,11 @@ ModelFiles::ModelFiles(const std::string& name) : name_(name) {
     return;
   }
   path_ = name;
+  if (std::filesystem::is_directory(path_)) {
+    GAS_CHECK(std::filesystem::exists(path_ / kModelIndex), Errc::kBadFile, name, ": a folder without ",
+              kModelIndex, ", which a model of diffusers has");
+    path_ /= kModelIndex;
+  }
   head_ = HeadOf(path_);
   if (LooksLikeSafetensors(head_)) tensors_ = std::make_shared<MappedSafetensors>(path_);
   if (LooksLikeJsonObject(head_)) {

@@ -19,10 +19,14 @@ namespace gas {
 // Before the command of a network in another process.
 inline constexpr std::string_view kProcessPrefix = "exec:";
 
+// What a folder of diffusers is known by.
+inline constexpr const char* kModelIndex = "model_index.json";
+
 class ModelFiles {
  public:
-  // name: a path, or "exec:COMMAND". Throws Error(kBadFile) if the file is missing, not regular, or begins
-  // like a safetensors file, a zip archive or a pickle and is damaged, or calls what must not be called.
+  // name: a path, of a file or of a folder with kModelIndex, or "exec:COMMAND". Throws Error(kBadFile) if the
+  // file is missing, not regular, or begins like a safetensors file, a zip archive or a pickle and is
+  // damaged, or calls what must not be called.
   explicit ModelFiles(const std::string& name);
 
   // What the user wrote.

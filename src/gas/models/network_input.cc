@@ -9,7 +9,7 @@ NetworkInput InputFor(const Model& model, int64_t batch) {
   const Tensor t = Scalar(0.5);
   return {.state = NoiseFor(seeds, model.shape).to(model.device),
           .at = {t, model.schedule->Alpha(t), model.schedule->Sigma(t)},
-          .condition = model.conditioner->Of(RequestsFor(seeds)).To(model.device)};
+          .condition = model.conditioner->Placeholder(batch).To(model.device)};
 }
 
 }  // namespace gas

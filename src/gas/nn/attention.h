@@ -6,10 +6,15 @@
 
 namespace gas::nn {
 
+// What a query may look at: all keys, or those at its own position and before it, as in texts.
+enum class Sees { kAll, kEarlier };
+
 // q [B,L,C], k and v [B,M,C], C divided among `heads` of D = C / heads channels each -> [B,L,C]. Every head
-// is softmax(q k^T / sqrt(D)) v (Vaswani et al. 2017). The weights are computed in float32 or wider. Without
-// a gradient to record they are formed for a part of the L rows at a time, so that memory stays bounded.
-Tensor MultiHeadAttention(const Tensor& q, const Tensor& k, const Tensor& v, int64_t heads);
+// is softmax(q k^T / sqrt(D)) v (Vaswani et al. 2017). The weights are computed in float32 or wider. Where
+// they are many they are formed for a part of the L rows at a time, and for a gradient once more, so that
+// memory grows with L + M, not with L M. Twice differentiable.
+Tensor MultiHeadAttention(const Tensor& q, const Tensor& k, const Tensor& v, int64_t heads,
+                          Sees sees = Sees::kAll);
 
 // How the 3C channels of a convolution that makes queries, keys and values are ordered, slowest first.
 enum class QkvOrder {

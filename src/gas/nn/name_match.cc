@@ -3,6 +3,18 @@
 #include "gas/core/error.h"
 
 namespace gas::nn {
+namespace {
+
+at::IntArrayRef WithoutLastOnes(at::IntArrayRef shape) {
+  while (shape.size() > 2 && shape.back() == 1) shape = shape.slice(0, shape.size() - 1);
+  return shape;
+}
+
+}  // namespace
+
+bool IsSameShape(at::IntArrayRef in_file, at::IntArrayRef in_network) {
+  return WithoutLastOnes(in_file) == WithoutLastOnes(in_network);
+}
 
 const Tensor* NetworkTensors::Find(const std::string& name) const {
   for (const auto* map : {&parameters, &buffers}) {
@@ -28,8 +40,8 @@ std::map<std::string, std::string> MatchNames(const NetworkTensors& network, con
     if (name.empty()) continue;
     const Tensor* target = network.Find(name);
     GAS_CHECK(target != nullptr, Errc::kBadFile, file, ": tensor ", tensor, " is unknown to the network");
-    GAS_CHECK(shape == target->sizes(), Errc::kBadFile, file, ": tensor ", tensor, " has shape ", shape,
-              ", the network needs ", target->sizes());
+    GAS_CHECK(IsSameShape(shape, target->sizes()), Errc::kBadFile, file, ": tensor ", tensor, " has shape ",
+              shape, ", the network needs ", target->sizes());
     GAS_CHECK(matched.emplace(name, tensor).second, Errc::kBadFile, file, ": tensors ", matched[name],
               " and ", tensor, " are both the network's ", name);
   }

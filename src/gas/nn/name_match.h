@@ -23,6 +23,10 @@ NetworkTensors TensorsOf(const torch::nn::Module& network);
 // Shapes of a file's tensors by their names there; the numbers belong to somebody else.
 using ShapesByName = std::map<std::string, at::IntArrayRef>;
 
+// Whether a tensor of a file can be the network's: their shapes agree, or one is a matrix and the other the
+// convolution of kernel 1 that computes the same.
+bool IsSameShape(at::IntArrayRef in_file, at::IntArrayRef in_network);
+
 // For each of the network's names the file's. rename: the network's name for a tensor of the file, "" for one
 // that the network does not need; null: the names agree. Throws Error(kBadFile) naming `file` and the tensor
 // that is missing, unknown, there twice under one name, or of another shape.

@@ -53,9 +53,13 @@ Tensor LayerNorm(const Tensor& x, const Tensor& weight, const Tensor& bias, doub
   return torch::layer_norm(x.to(type), {x.size(-1)}, weight, bias, eps);
 }
 
+Tensor Gelu(const Tensor& x) { return torch::gelu(x); }
+
+Tensor QuickGelu(const Tensor& x) { return x * torch::sigmoid(1.702 * x); }
+
 Tensor Geglu(const Tensor& x) {
   const auto halves = x.chunk(2, -1);
-  return halves[0] * torch::gelu(halves[1]);
+  return halves[0] * Gelu(halves[1]);
 }
 
 Tensor ResampleFilter(const std::vector<double>& taps) {

@@ -12,7 +12,8 @@ void LoadStateDict(torch::nn::Module& module, const std::map<std::string, Tensor
   for (const auto& [name, tensor] : tensors) shapes[name] = tensor.sizes();
   for (const auto& [name, in_file] : nn::MatchNames(targets, shapes, file, /*rename=*/nullptr)) {
     nn::CheckFiniteWeights(tensors.at(in_file), in_file, file);
-    Tensor(*targets.Find(name)).copy_(tensors.at(in_file));
+    const Tensor target = *targets.Find(name);
+    Tensor(target).copy_(tensors.at(in_file).reshape(target.sizes()));
   }
 }
 

@@ -11,9 +11,10 @@ ShapesByName ShapesOf(const TensorFile& file) {
   return shapes;
 }
 
-// A tensor of the file, copied to where and how it is needed.
-Tensor Taken(const TensorFile& file, const std::string& name, const WeightOptions& options) {
-  const Tensor view = file.View(name);
+// A tensor of the file, copied to where and how it is needed, in the network's shape.
+Tensor Taken(const TensorFile& file, const std::string& name, at::IntArrayRef shape,
+             const WeightOptions& options) {
+  const Tensor view = file.View(name).view(shape);
   CheckFiniteWeights(view, name, file.name());
   const auto layout = view.dim() == 4 ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::Contiguous;
   return view.to(torch::TensorOptions(options.device).dtype(options.dtype), /*non_blocking=*/false,
@@ -27,10 +28,12 @@ void LoadWeights(torch::nn::Module& network, const TensorFile& file, const Weigh
   NetworkTensors targets = TensorsOf(network);
   const auto in_file = MatchNames(targets, ShapesOf(file), file.name(), options.rename);
   for (auto& [name, parameter] : targets.parameters) {
-    parameter.set_data(Taken(file, in_file.at(name), options));
+    parameter.set_data(Taken(file, in_file.at(name), parameter.sizes().vec(), options));
     parameter.requires_grad_(false);
   }
-  for (auto& [name, buffer] : targets.buffers) buffer.set_data(Taken(file, in_file.at(name), options));
+  for (auto& [name, buffer] : targets.buffers) {
+    buffer.set_data(Taken(file, in_file.at(name), buffer.sizes().vec(), options));
+  }
 }
 
 int64_t ParameterCount(const torch::nn::Module& network) {

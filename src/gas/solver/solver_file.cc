@@ -177,6 +177,7 @@ SolverFile ParseSolverFile(const std::string& name, const std::string& text) {
     }
     file.model = json.value("model", "");
     file.model_sha256 = json.value("model_sha256", "");
+    if (json.contains("state_shape")) ReadField("state_shape", json["state_shape"], file.state_shape);
     for (const Json& item : json.at("tables")) {
       SolverEntry entry = EntryFromJson(item);
       const int64_t nfe = entry.table.nfe();
@@ -211,6 +212,7 @@ std::string FormatSolverFile(const SolverFile& file) {
                {"model_sha256", file.model_sha256},
                {"tables", Json::array()}};
   if (file.guidance_range) json["guidance_range"] = *file.guidance_range;
+  if (!file.state_shape.empty()) json["state_shape"] = file.state_shape;
   for (const auto& [nfe, entry] : file.entries) json["tables"].push_back(SolverEntryToJson(entry));
   return json.dump(1) + "\n";
 }

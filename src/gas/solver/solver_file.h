@@ -42,6 +42,7 @@ struct SolverFile {
   std::optional<std::pair<double, double>> guidance_range = {};
   std::string model;                       // name, for people
   std::string model_sha256;                // "" if unknown
+  std::vector<int64_t> state_shape = {};   // of the states it was made on; empty if unknown
   std::map<int64_t, SolverEntry> entries;  // by network evaluations
   std::string name = "solver file";        // for messages: the file's path
 

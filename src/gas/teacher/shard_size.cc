@@ -17,8 +17,7 @@ int64_t MeasuredShardSize(const Model& model, const StepTable& table) {
   const torch::NoGradGuard no_grad;
   const std::vector<Seed> seed = {0};
   const Tensor noise = NoiseFor(seed, model.shape).to(model.device);
-  const Request request{.seed = 0};
-  const Condition condition = model.conditioner ? model.conditioner->Of({&request, 1}) : Condition();
+  const Condition condition = model.conditioner ? model.conditioner->Placeholder(1) : Condition();
   const auto evaluation = [&] {
     const auto start = std::chrono::steady_clock::now();
     // To the CPU, so that it is awaited.

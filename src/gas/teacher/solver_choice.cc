@@ -24,6 +24,15 @@ class Comparison {
     differences_.push_back(text.str());
   }
 
+  // What the file serves all the same, and people should know.
+  template <class... Parts>
+  void Tell(const Parts&... parts) {
+    std::ostringstream text;
+    text << file_ << ": ";
+    (text << ... << parts);
+    differences_.push_back(text.str());
+  }
+
   const std::vector<std::string>& differences() const { return differences_; }
 
  private:
@@ -50,6 +59,10 @@ std::vector<std::string> Differences(const SolverFile& file, const SolverEntry& 
   compare.Check(difference <= kScheduleTolerance, Errc::kBadFile, "alpha and sigma of its table of ",
                 entry.table.nfe(), " evaluations differ by up to ", difference,
                 " from those of the model's schedule, must be at most ", kScheduleTolerance);
+  if (!file.state_shape.empty() && file.state_shape != model.shape) {
+    compare.Tell("made on states of shape ", at::IntArrayRef(file.state_shape), ", not ",
+                 at::IntArrayRef(model.shape), ", for which nobody has measured it");
+  }
   return compare.differences();
 }
 
@@ -98,6 +111,7 @@ SolverFile NewSolverFile(const Model& model) {
           .guidance = model.guidance,
           .model = model.name,
           .model_sha256 = model.sha256,
+          .state_shape = model.shape,
           .entries = {}};
 }
 

@@ -43,7 +43,8 @@ class ChosenSolver {
 
   // Weights, prediction type, guidance, end time and schedule of the model must be those for which the file
   // was made. What differs is an error that names both values, Error(kBadOption) for guidance and end time,
-  // which options ask for, Error(kBadFile) for the others; with kTell it is told in the result instead.
+  // which options ask for, Error(kBadFile) for the others; with kTell it is told in the result instead. That
+  // its states had another shape is always told, and never an error.
   ResolvedSolver On(const Model& model, OnDifference on_difference = OnDifference::kFail) const;
 
  private:

@@ -33,6 +33,7 @@ nlohmann::json TeacherSpec::ToJson() const {
   if (!table_sha256.empty()) json["table_sha256"] = table_sha256;
   if (!times.empty()) json["times"] = times;
   if (!network_times.empty()) json["network_times"] = network_times;
+  if (!texts.empty()) json["texts"] = texts;
   if (!imported.empty()) json["imported"] = imported;
   return json;
 }
@@ -53,6 +54,7 @@ TeacherSpec TeacherSpec::FromJson(const nlohmann::json& json) {
   spec.table_sha256 = json.value("table_sha256", "");
   spec.times = json.value("times", std::vector<double>());
   spec.network_times = json.value("network_times", std::vector<double>());
+  spec.texts = json.value("texts", std::map<std::string, std::string>());
   spec.imported = json.value("imported", "");
   return spec;
 }
@@ -64,6 +66,7 @@ void SetModel(TeacherSpec& spec, const Model& model) {
   spec.guidance = model.guidance;
   spec.shape = model.shape;
   spec.classes = model.classes;
+  spec.texts = model.texts;
 }
 
 void SetTable(TeacherSpec& spec, const StepTable& table) {

@@ -2,6 +2,7 @@
 #ifndef GAS_TEACHER_TEACHER_SPEC_H_
 #define GAS_TEACHER_TEACHER_SPEC_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -29,10 +30,11 @@ struct TeacherSpec {
   std::vector<int64_t> shape;  // of a sample, [C,H,W] for images
   int64_t classes = 0;         // labels are drawn per seed (core/seeds.h)
   // The entries below are empty in data of format 1, which did not keep them.
-  std::string dtype;                  // of the network's products: "float32", "bfloat16"
-  std::string table_sha256;           // of the solver's table (teacher/table_hash.h)
-  std::vector<double> times;          // [N+1] of the states and the sample, descending
-  std::vector<double> network_times;  // [N]   that the network saw
+  std::string dtype;                         // of the network's products: "float32", "bfloat16"
+  std::string table_sha256;                  // of the solver's table (teacher/table_hash.h)
+  std::vector<double> times;                 // [N+1] of the states and the sample, descending
+  std::vector<double> network_times;         // [N]   that the network saw
+  std::map<std::string, std::string> texts;  // ModelCard::texts
   std::string imported;  // SHA-256 of what they were imported from; "" for data that this program made
 
   nlohmann::json ToJson() const;

@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/models/adm/card.h"
+#include "gas/models/openai_unet/weights_config.h"
 
 namespace gas::adm {
 namespace {
@@ -67,9 +68,18 @@ void CheckImageSize(const std::string& file, const AdmConfig& config) {
 
 }  // namespace
 
+bool HasAdmNames(const TensorFile& weights) {
+  const auto& tensors = weights.tensors();
+  return std::ranges::all_of(
+      std::initializer_list<const char*>{"time_embed.0.weight", "input_blocks.0.0.weight",
+                                         "middle_block.1.qkv.weight", "output_blocks.0.0.in_layers.0.weight",
+                                         "out.2.weight"},
+      [&](const char* name) { return tensors.contains(name); });
+}
+
 AdmConfig ConfigOf(const TensorFile& weights, const std::filesystem::path& card) {
   AdmConfig config;
-  config.network = ConfigOfWeights(weights);
+  config.network = openai_unet::ConfigOfWeights(weights);
   config.edm = config.network.qkv_dims == 4;
   CheckChannels(weights.name(), config);
   const bool published = TakePublished(config);

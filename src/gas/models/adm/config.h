@@ -26,11 +26,6 @@ struct AdmConfig {
   bool predict_xstart = false;     // the network predicts the data
 };
 
-// The sizes that show in names and shapes. num_heads, num_head_channels and, for guided-diffusion's networks,
-// the order of attention's channels do not. Throws Error(kBadFile) naming the tensor that is missing or has
-// no such shape.
-openai_unet::UNetConfig ConfigOfWeights(const TensorFile& weights);
-
 // Whether a file has the names of such a network.
 bool HasAdmNames(const TensorFile& weights);
 

@@ -25,10 +25,16 @@ Kind KindOf(const std::string& what, const Json& first_stage) {
 // Values that would change the network are refused, wherever a configuration states another than the one that
 // is made here.
 void CheckVariants(const std::string& what, const Json& ddconfig, Kind kind) {
-  const std::pair<const char*, Json> made[] = {{"double_z", kind == Kind::kKl}, {"resamp_with_conv", true},
-                                               {"give_pre_end", false},         {"tanh_out", false},
-                                               {"use_linear_attn", false},      {"attn_type", "vanilla"}};
+  const std::pair<const char*, Json> made[] = {{"double_z", kind == Kind::kKl},
+                                               {"resamp_with_conv", true},
+                                               {"give_pre_end", false},
+                                               {"tanh_out", false},
+                                               {"use_linear_attn", false}};
   CheckFixed(what, ddconfig, made);
+  // The second computes the same with other kernels.
+  const Json attention = ddconfig.value("attn_type", Json("vanilla"));
+  GAS_CHECK(attention == "vanilla" || attention == "vanilla-xformers", Errc::kBadFile, what,
+            ".attn_type = ", Shown(attention), ", must be \"vanilla\" or \"vanilla-xformers\"");
 }
 
 }  // namespace

@@ -5,15 +5,19 @@
 #include "gas/io/json.h"
 #include "gas/io/yaml.h"
 #include "gas/models/autoencoder/autoencoder_codec.h"
+#include "gas/models/compvis/checkpoint.h"
+#include "gas/models/compvis/config.h"
+#include "gas/models/compvis/process.h"
 #include "gas/models/ldm/class_context.h"
-#include "gas/models/ldm/ldm_config.h"
-#include "gas/models/ldm/ldm_weights.h"
 #include "gas/models/openai_unet/unet_denoiser.h"
 #include "gas/models/skeleton_of.h"
 #include "gas/nn/weights.h"
 
 namespace gas::ldm {
 namespace {
+
+using compvis::CheckpointWeights;
+using compvis::Config;
 
 constexpr const char* kNetworkPart = "model.diffusion_model.";
 constexpr const char* kAveragesPart = "model_ema.diffusion_model";
@@ -38,7 +42,7 @@ struct Networks {
   std::shared_ptr<autoencoder::Autoencoder> first_stage;
 };
 
-std::shared_ptr<openai_unet::UNet> UNetOf(LdmWeights& weights, const LdmConfig& config,
+std::shared_ptr<openai_unet::UNet> UNetOf(CheckpointWeights& weights, const Config& config,
                                           const std::string& yaml, torch::Device device) {
   const auto unet = SkeletonOf<openai_unet::UNet>(yaml, config.network);
   if (config.use_ema && weights.HasPart(kAveragesPart)) {
@@ -50,7 +54,8 @@ std::shared_ptr<openai_unet::UNet> UNetOf(LdmWeights& weights, const LdmConfig& 
   return unet;
 }
 
-std::shared_ptr<ClassEmbedder> ClassesOf(LdmWeights& weights, const LdmConfig& config, torch::Device device) {
+std::shared_ptr<ClassEmbedder> ClassesOf(CheckpointWeights& weights, const Config& config,
+                                         torch::Device device) {
   if (config.embedded_classes == 0) return nullptr;
   const nn::SkeletonGuard skeleton;
   auto classes = std::make_shared<ClassEmbedder>(config.embedded_classes, config.network.context_dim);
@@ -58,7 +63,7 @@ std::shared_ptr<ClassEmbedder> ClassesOf(LdmWeights& weights, const LdmConfig& c
   return classes;
 }
 
-std::shared_ptr<autoencoder::Autoencoder> FirstStageOf(LdmWeights& weights, const LdmConfig& config,
+std::shared_ptr<autoencoder::Autoencoder> FirstStageOf(CheckpointWeights& weights, const Config& config,
                                                        const std::string& yaml, torch::Device device) {
   auto network = SkeletonOf<autoencoder::Autoencoder>(yaml, config.first_stage);
   weights.Load(*network, kFirstStagePart, device, FirstStageLeftOut());
@@ -66,7 +71,7 @@ std::shared_ptr<autoencoder::Autoencoder> FirstStageOf(LdmWeights& weights, cons
 }
 
 // What does not fit is told together with the configuration that it should fit.
-Networks NetworksOf(LdmWeights& weights, const LdmConfig& config, const std::string& yaml,
+Networks NetworksOf(CheckpointWeights& weights, const Config& config, const std::string& yaml,
                     torch::Device device) {
   try {
     return {UNetOf(weights, config, yaml, device), ClassesOf(weights, config, device),
@@ -76,41 +81,8 @@ Networks NetworksOf(LdmWeights& weights, const LdmConfig& config, const std::str
   }
 }
 
-// The tables of the checkpoint, or else the configuration's betas.
-SchedulePtr ScheduleOf(LdmWeights& weights, const LdmConfig& config, const std::string& file) {
-  std::optional<Tensor> table = weights.Table("alphas_cumprod");
-  if (!table) {
-    if (const auto betas = weights.Table("betas")) table = torch::cumprod(1 - *betas, 0);
-  }
-  try {
-    if (!table) {
-      GAS_CHECK(config.beta_schedule == "linear", Errc::kBadFile,
-                "no table alphas_cumprod, which beta_schedule = ", Quoted(config.beta_schedule), " needs");
-      table = ScaledLinearAlphasCumprod(config.linear_start, config.linear_end, config.timesteps);
-    }
-    GAS_CHECK(table->dim() == 1 && table->numel() == config.timesteps, Errc::kBadFile,
-              "its schedule has shape ", table->sizes(), ", must be [", config.timesteps, "]");
-    return DiscreteSchedule(*table);
-  } catch (const Error& e) {
-    Fail(Errc::kBadFile, file, ": ", e.what());
-  }
-}
-
-// Training with scale_by_std finds the scale and keeps it in the checkpoint.
-double ScaleOf(LdmWeights& weights, const LdmConfig& config, const std::string& file) {
-  const std::optional<Tensor> kept = weights.Table("scale_factor");
-  if (!kept) return config.scale_factor;
-  GAS_CHECK(kept->numel() == 1, Errc::kBadFile, file, ": scale_factor has shape ", kept->sizes(),
-            ", must be one number");
-  const double scale = kept->item<double>();
-  GAS_CHECK(std::isfinite(scale) && scale > 0, Errc::kBadFile, file, ": scale_factor = ", scale,
-            ", must be above 0");
-  return scale;
-}
-
 // Schedule, denoiser and encoder, and the conditioner of the classes.
-void SetNetwork(Model& model, const LdmConfig& config, const Networks& networks,
-                const ModelOptions& options) {
+void SetNetwork(Model& model, const Config& config, const Networks& networks, const ModelOptions& options) {
   const openai_unet::TrainingTimes times{.steps = config.timesteps};
   model.denoiser =
       std::make_shared<openai_unet::UNetDenoiser>(networks.unet, times, config.prediction, options.bfloat16);
@@ -130,23 +102,27 @@ void SetNetwork(Model& model, const LdmConfig& config, const Networks& networks,
 
 }  // namespace
 
-bool IsLdm(const ModelFiles& files) { return IsLdmCheckpoint(files); }
+bool IsLdm(const ModelFiles& files) {
+  return compvis::IsCheckpoint(files) && !compvis::HasTextEncoder(files);
+}
 
 Model OpenLdm(const ModelFiles& files, const ModelOptions& options) {
-  const std::filesystem::path yaml = FindLdmYaml(files.path(), options.config);
+  const std::filesystem::path yaml = compvis::FindYaml(files.path(), options.config);
   const nlohmann::json configuration = ReadYaml(yaml);
-  const LdmConfig config = LdmConfigFromJson(yaml.string(), configuration);
-  LdmWeights weights(files);
+  const Config config = compvis::ConfigFromJson(yaml.string(), configuration);
+  GAS_CHECK(config.text_stage.is_null(), Errc::kBadFile, yaml.string(),
+            ": a model that is conditioned on texts, whose encoder is not in ", files.name());
+  CheckpointWeights weights(files);
   GAS_CHECK(weights.HasPart(kFirstStagePart), Errc::kBadFile, files.name(), ": no tensors ", kFirstStagePart,
             "*, so that nothing could decode its latents");
   const Networks networks = NetworksOf(weights, config, yaml.string(), options.device);
 
   Model model;
   model.sha256 = Sha256With(files.Sha256(), configuration.dump());
-  model.schedule = ScheduleOf(weights, config, files.name());
+  model.schedule = compvis::ScheduleOf(weights, config, files.name());
   model.shape = {config.channels, config.image_size, config.image_size};
   SetNetwork(model, config, networks, options);
-  const double scale = ScaleOf(weights, config, files.name());
+  const double scale = compvis::ScaleOf(weights, config, files.name());
   model.codec = std::make_shared<autoencoder::AutoencoderCodec>(
       networks.first_stage, autoencoder::CodecOptions{.scale = scale, .bfloat16 = options.bfloat16});
   model.metadata = {{"configuration", yaml.string()}};

@@ -10,7 +10,7 @@ namespace gas::ldm {
 // Unconditional ones and those with class labels. With a text encoder they are another family's.
 bool IsLdm(const ModelFiles& files);
 // States are scaled latents, the codec is the first stage. Reads the YAML file that options.config names, or
-// that lies beside the checkpoint (FindLdmYaml). Throws Error(kBadFile).
+// that lies beside the checkpoint (compvis::FindYaml). Throws Error(kBadFile).
 Model OpenLdm(const ModelFiles& files, const ModelOptions& options);
 
 }  // namespace gas::ldm

@@ -45,6 +45,10 @@ bool UNetConfig::HasAttention(int64_t level) const {
   return std::ranges::find(attention_resolutions, int64_t{1} << level) != attention_resolutions.end();
 }
 
+int64_t UNetConfig::DepthOf(int64_t level) const {
+  return transformer_depth.size() == 1 ? transformer_depth[0] : transformer_depth[level];
+}
+
 int64_t UNetConfig::HeadsOf(int64_t channels) const {
   return num_head_channels > 0 ? channels / num_head_channels : num_heads;
 }
@@ -60,9 +64,16 @@ void Validate(const UNetConfig& c) {
   CheckRange("num_head_channels", c.num_head_channels, 0, 8192);
   CheckRange("num_heads", c.num_heads, 1, 8192);
   CheckRange("num_classes", c.num_classes, 0, 1 << 20);
-  CheckRange("transformer_depth", c.transformer_depth, 1, 64);
+  const auto depths = static_cast<int64_t>(c.transformer_depth.size());
+  GAS_CHECK(depths == 1 || depths == c.levels(), Errc::kBadOption, "network: transformer_depth has ", depths,
+            " numbers, must have 1 or one for each of the ", c.levels(), " levels");
+  // 0 where a level has none.
+  for (const int64_t depth : c.transformer_depth) CheckRange("transformer_depth", depth, 0, 64);
+  CheckRange("vector_dim", c.vector_dim, 0, 1 << 16);
   CheckRange("context_dim", c.context_dim, 0, 1 << 16);
   CheckRange("qkv_dims", c.qkv_dims, 3, 4);
+  GAS_CHECK(c.num_classes == 0 || c.vector_dim == 0, Errc::kBadOption,
+            "network: num_classes = ", c.num_classes, ", must be 0 beside vector_dim = ", c.vector_dim);
   CheckChannels(c);
   CheckHeads(c);
 }

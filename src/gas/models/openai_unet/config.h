@@ -26,12 +26,15 @@ struct UNetConfig {
   bool resblock_updown = false;          // residual blocks that resample; otherwise convolutions
   int64_t num_classes = 0;               // 0: no label embedding
   bool use_spatial_transformer = false;  // in place of attention, see nn/transformer.h
-  int64_t transformer_depth = 1;
-  int64_t context_dim = 0;  // of the transformers; 0: they have no context
+  std::vector<int64_t> transformer_depth = {1};  // blocks at each level, or one number for all
+  int64_t context_dim = 0;                       // of the transformers; 0: they have no context
+  int64_t vector_dim = 0;  // of a vector that is embedded and added to the time's; 0: none
 
   int64_t levels() const { return static_cast<int64_t>(channel_mult.size()); }
   int64_t ChannelsOf(int64_t level) const;
   bool HasAttention(int64_t level) const;
+  // Of the transformers at a level; the middle block's are those of the last level.
+  int64_t DepthOf(int64_t level) const;
   // Of attention over so many channels.
   int64_t HeadsOf(int64_t channels) const;
 };

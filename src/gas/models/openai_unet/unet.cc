@@ -47,6 +47,7 @@ UNet::UNet(const UNetConfig& config) : config_(config), embedding_(4 * config.mo
         register_module("label_emb", std::make_shared<torch::nn::Module>())
             ->register_parameter("weight", nn::Parameter(shape, [&] { return torch::randn(shape); }));
   }
+  if (config_.vector_dim > 0) AddVectorEmbedding();
   BuildEncoder();
   BuildDecoder();
   const int64_t channels = config_.ChannelsOf(0);
@@ -56,6 +57,17 @@ UNet::UNet(const UNetConfig& config) : config_(config), embedding_(4 * config.mo
   out_conv_ =
       out->register_module("2", std::make_shared<nn::Conv2dImpl>(nn::Conv2dOptions{
                                     .in = channels, .out = config_.out_channels, .init = nn::kTorchInit}));
+}
+
+void UNet::AddVectorEmbedding() {
+  const auto label_emb = register_module("label_emb", std::make_shared<torch::nn::Module>());
+  const auto layers = label_emb->register_module("0", std::make_shared<torch::nn::Module>());
+  const auto linear = [&](const char* name, int64_t in) {
+    return layers->register_module(
+        name, std::make_shared<nn::LinearImpl>(in, embedding_, /*with_bias=*/true, nn::kTorchInit));
+  };
+  vector0_ = linear("0", config_.vector_dim);
+  vector2_ = linear("2", embedding_);
 }
 
 UNet::Stage UNet::AddStage(torch::nn::Module& side, const std::string& name) {
@@ -74,15 +86,15 @@ void UNet::AddResBlock(Stage& stage, int64_t in, int64_t out, Resampling resampl
       [block](const Tensor& x, const Shared& shared) { return block->forward(x, shared.embedding); });
 }
 
-void UNet::AddAttention(Stage& stage, int64_t channels) const {
-  const int64_t heads = config_.HeadsOf(channels);
+void UNet::AddAttention(Stage& stage, int64_t level) const {
+  const int64_t channels = config_.ChannelsOf(level), heads = config_.HeadsOf(channels);
   if (config_.use_spatial_transformer) {
     const auto block =
         Append(*stage.module, std::make_shared<nn::SpatialTransformerImpl>(
                                   nn::TransformerOptions{.channels = channels,
                                                          .heads = heads,
                                                          .context_channels = config_.context_dim,
-                                                         .depth = config_.transformer_depth}));
+                                                         .depth = config_.DepthOf(level)}));
     stage.layers.push_back(
         [block](const Tensor& x, const Shared& shared) { return block->forward(x, shared.context); });
     return;
@@ -119,7 +131,7 @@ void UNet::BuildEncoder() {
       Stage& stage = add_stage();
       AddResBlock(stage, channels, config_.ChannelsOf(level));
       channels = config_.ChannelsOf(level);
-      if (config_.HasAttention(level)) AddAttention(stage, channels);
+      if (config_.HasAttention(level)) AddAttention(stage, level);
       skip_channels_.push_back(channels);
     }
     if (level + 1 == config_.levels()) break;
@@ -132,7 +144,7 @@ void UNet::BuildDecoder() {
   int64_t channels = config_.ChannelsOf(config_.levels() - 1);
   middle_ = AddStage(*this, "middle_block");
   AddResBlock(middle_, channels, channels);
-  AddAttention(middle_, channels);
+  AddAttention(middle_, config_.levels() - 1);
   AddResBlock(middle_, channels, channels);
   const auto side = register_module("output_blocks", std::make_shared<torch::nn::Module>());
   for (int64_t level = config_.levels() - 1; level >= 0; --level) {
@@ -141,7 +153,7 @@ void UNet::BuildDecoder() {
       AddResBlock(stage, channels + skip_channels_.back(), config_.ChannelsOf(level));
       skip_channels_.pop_back();
       channels = config_.ChannelsOf(level);
-      if (config_.HasAttention(level)) AddAttention(stage, channels);
+      if (config_.HasAttention(level)) AddAttention(stage, level);
       if (level > 0 && i == config_.num_res_blocks) AddResampling(stage, channels, Resampling::kUp);
       decoder_.push_back(std::move(stage));
     }
@@ -165,12 +177,21 @@ void UNet::Check(const Tensor& x, const Told& told) const {
                         context.size(2) == config_.context_dim),
             Errc::kBadOption, "network: context of shape ", context.sizes(), ", must be [", x.size(0),
             ", M, ", config_.context_dim, "]");
+  const bool has_vector = config_.vector_dim > 0;
+  GAS_CHECK(told.vector.defined() == has_vector, Errc::kBadOption, "network: a vector is ",
+            has_vector ? "missing" : "given to a network without one");
+  GAS_CHECK(!has_vector || told.vector.sizes() == at::IntArrayRef({x.size(0), config_.vector_dim}),
+            Errc::kBadOption, "network: vector of shape ", told.vector.sizes(), ", must be [", x.size(0),
+            ", ", config_.vector_dim, "]");
 }
 
 UNet::Shared UNet::SharedOf(const Tensor& x, const Told& told) {
   Check(x, told);
   const Tensor times = nn::TimestepEmbedding(told.timesteps.to(x.scalar_type()), config_.model_channels);
   Tensor embedding = time2_->forward(torch::silu(time0_->forward(times)));
+  if (told.vector.defined()) {
+    embedding = embedding + vector2_->forward(torch::silu(vector0_->forward(told.vector)));
+  }
   if (told.labels.defined()) {
     const Tensor rows = label_embedding_.index_select(0, told.labels.clamp_min(0));
     embedding = embedding + rows * (told.labels >= 0).unsqueeze(1).to(rows.scalar_type());

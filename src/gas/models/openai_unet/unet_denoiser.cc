@@ -7,10 +7,12 @@ namespace gas::openai_unet {
 Told ToldOf(const UNetConfig& config, const Tensor& timesteps, const Condition& condition) {
   Told told{.timesteps = timesteps};
   if (config.num_classes > 0) told.labels = condition.labels;
-  if (config.use_spatial_transformer && config.context_dim > 0) {
-    const auto text = condition.tensors.find("text");
-    if (text != condition.tensors.end()) told.context = text->second;
-  }
+  const auto tensor = [&](const char* name) {
+    const auto found = condition.tensors.find(name);
+    return found == condition.tensors.end() ? Tensor() : found->second;
+  };
+  if (config.use_spatial_transformer && config.context_dim > 0) told.context = tensor("text");
+  if (config.vector_dim > 0) told.vector = tensor("vector");
   return told;
 }
 

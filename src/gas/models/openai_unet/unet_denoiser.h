@@ -13,7 +13,8 @@
 
 namespace gas::openai_unet {
 
-// Of a condition what the network knows: labels if it has classes, "text" if it has a context.
+// Of a condition what the network knows: labels if it has classes, "text" if it has a context, "vector" if it
+// has one.
 Told ToldOf(const UNetConfig& config, const Tensor& timesteps, const Condition& condition);
 
 // Time (k + 1) / steps of the schedule is told as k * scale, and times between steps in proportion.

@@ -1,11 +1,12 @@
+#include "gas/io/yaml.h"
+
 #include <algorithm>
 
 #include "gas/core/error.h"
 #include "gas/io/json.h"
-#include "gas/io/yaml.h"
-#include "gas/models/ldm/ldm_config.h"
+#include "gas/models/compvis/config.h"
 
-namespace gas::ldm {
+namespace gas::compvis {
 namespace {
 
 namespace fs = std::filesystem;
@@ -25,11 +26,14 @@ fs::path FolderOf(const fs::path& file) {
   return file.has_parent_path() ? file.parent_path() : fs::path(".");
 }
 
-fs::path FindBeside(const fs::path& checkpoint) {
-  const fs::path folder = FolderOf(checkpoint);
+std::vector<std::string> NamesBeside(const fs::path& checkpoint) {
   const std::string stem = checkpoint.stem().string();
-  const std::string names[] = {stem + ".yaml", stem + "_model.yaml", "config.yaml"};
-  for (const std::string& name : names) {
+  return {stem + ".yaml", stem + "_model.yaml", "config.yaml"};
+}
+
+std::optional<fs::path> FindBeside(const fs::path& checkpoint) {
+  const fs::path folder = FolderOf(checkpoint);
+  for (const std::string& name : NamesBeside(checkpoint)) {
     if (fs::exists(folder / name)) return folder / name;
   }
   for (const fs::path& place : {folder, folder / ".." / "configs"}) {
@@ -38,8 +42,7 @@ fs::path FindBeside(const fs::path& checkpoint) {
               " files *-project.yaml in ", place.string(), ", name the model's with --model-config FILE");
     if (projects.size() == 1) return projects[0];
   }
-  Fail(Errc::kBadFile, checkpoint.string(), ": the YAML file of its network is missing, beside it neither ",
-       names[0], " nor ", names[1], ", ", names[2], " or *-project.yaml, name it with --model-config FILE");
+  return std::nullopt;
 }
 
 // The file that this one names at model.path; nothing if it names none.
@@ -51,10 +54,8 @@ std::optional<fs::path> NamedIn(const fs::path& path) {
   return FolderOf(path) / model["path"].get<std::string>();
 }
 
-}  // namespace
-
-fs::path FindLdmYaml(const fs::path& checkpoint, const std::string& asked) {
-  const fs::path path = asked.empty() ? FindBeside(checkpoint) : fs::path(asked);
+// What a file names in its place, or itself.
+fs::path Followed(const fs::path& path) {
   const std::optional<fs::path> named = NamedIn(path);
   if (!named) return path;
   GAS_CHECK(fs::is_regular_file(*named), Errc::kBadFile, path.string(), ": model.path names ",
@@ -62,4 +63,18 @@ fs::path FindLdmYaml(const fs::path& checkpoint, const std::string& asked) {
   return *named;
 }
 
-}  // namespace gas::ldm
+}  // namespace
+
+std::optional<fs::path> FindYamlIfAny(const fs::path& checkpoint, const std::string& asked) {
+  const std::optional<fs::path> path = asked.empty() ? FindBeside(checkpoint) : fs::path(asked);
+  return path ? Followed(*path) : path;
+}
+
+fs::path FindYaml(const fs::path& checkpoint, const std::string& asked) {
+  if (const std::optional<fs::path> found = FindYamlIfAny(checkpoint, asked)) return *found;
+  const std::vector<std::string> names = NamesBeside(checkpoint);
+  Fail(Errc::kBadFile, checkpoint.string(), ": the YAML file of its network is missing, beside it neither ",
+       names[0], " nor ", names[1], ", ", names[2], " or *-project.yaml, name it with --model-config FILE");
+}
+
+}  // namespace gas::compvis

@@ -1,4 +1,4 @@
-#include "gas/models/ldm/ldm_weights.h"
+#include "gas/models/compvis/checkpoint.h"
 
 #include <algorithm>
 
@@ -7,7 +7,7 @@
 #include "gas/io/torch_tensors.h"
 #include "gas/nn/weights.h"
 
-namespace gas::ldm {
+namespace gas::compvis {
 namespace {
 
 constexpr std::string_view kStateDict = "state_dict";
@@ -56,13 +56,14 @@ std::string PartOf(const std::string& name) {
 
 }  // namespace
 
-bool IsLdmCheckpoint(const ModelFiles& files) {
-  const std::vector<std::string> names = NamesOf(files);
-  return std::ranges::any_of(names, [](const std::string& name) { return name.starts_with(kNetwork); }) &&
-         std::ranges::none_of(names, IsOfTextEncoder);
+bool IsCheckpoint(const ModelFiles& files) {
+  return std::ranges::any_of(NamesOf(files),
+                             [](const std::string& name) { return name.starts_with(kNetwork); });
 }
 
-LdmWeights::LdmWeights(const ModelFiles& files) : files_(files) {
+bool HasTextEncoder(const ModelFiles& files) { return std::ranges::any_of(NamesOf(files), IsOfTextEncoder); }
+
+CheckpointWeights::CheckpointWeights(const ModelFiles& files) : files_(files) {
   if (TrainingDict(files) != nullptr) {
     tensors_ =
         std::make_shared<TorchTensors>(files.torch(), std::vector<std::string>{std::string(kStateDict)});
@@ -71,26 +72,26 @@ LdmWeights::LdmWeights(const ModelFiles& files) : files_(files) {
   }
 }
 
-std::optional<Tensor> LdmWeights::Table(const std::string& name) {
+std::optional<Tensor> CheckpointWeights::Table(const std::string& name) {
   if (!tensors_->tensors().contains(name)) return std::nullopt;
   used_.insert(name);
   return tensors_->View(name).to(torch::kFloat64, /*non_blocking=*/false, /*copy=*/true);
 }
 
-bool LdmWeights::HasPart(const std::string& prefix) const {
+bool CheckpointWeights::HasPart(const std::string& prefix) const {
   const auto first = tensors_->tensors().lower_bound(prefix);
   return first != tensors_->tensors().end() && first->first.starts_with(prefix);
 }
 
-void LdmWeights::LoadRenamed(torch::nn::Module& module, torch::Device device, const Rename& rename) {
+void CheckpointWeights::LoadRenamed(torch::nn::Module& module, torch::Device device, const Rename& rename) {
   nn::LoadWeights(module, *tensors_, {.rename = rename, .device = device});
   for (const auto& [name, info] : tensors_->tensors()) {
     if (!rename(name).empty()) used_.insert(name);
   }
 }
 
-void LdmWeights::Load(torch::nn::Module& module, const std::string& prefix, torch::Device device,
-                      const std::vector<std::string>& left_out) {
+void CheckpointWeights::Load(torch::nn::Module& module, const std::string& prefix, torch::Device device,
+                             const std::vector<std::string>& left_out) {
   LoadRenamed(module, device, [&](const std::string& in_file) {
     if (!in_file.starts_with(prefix)) return std::string();
     const std::string name = in_file.substr(prefix.size());
@@ -100,7 +101,7 @@ void LdmWeights::Load(torch::nn::Module& module, const std::string& prefix, torc
   });
 }
 
-void LdmWeights::LoadAverages(torch::nn::Module& unet, torch::Device device) {
+void CheckpointWeights::LoadAverages(torch::nn::Module& unet, torch::Device device) {
   std::map<std::string, std::string> names;  // the network's, by the file's
   const std::string module = WithoutDots("diffusion_model.");
   for (const auto& item : unet.named_parameters()) {
@@ -112,7 +113,13 @@ void LdmWeights::LoadAverages(torch::nn::Module& unet, torch::Device device) {
   });
 }
 
-std::vector<std::string> LdmWeights::Unused() const {
+void CheckpointWeights::MarkUsed(const std::string& prefix) {
+  for (const auto& [name, info] : tensors_->tensors()) {
+    if (name.starts_with(prefix)) used_.insert(name);
+  }
+}
+
+std::vector<std::string> CheckpointWeights::Unused() const {
   std::map<std::string, int64_t> parts;
   for (const auto& [name, info] : tensors_->tensors()) {
     if (!used_.contains(name)) ++parts[PartOf(name)];
@@ -130,4 +137,4 @@ std::vector<std::string> LdmWeights::Unused() const {
   return unused;
 }
 
-}  // namespace gas::ldm
+}  // namespace gas::compvis

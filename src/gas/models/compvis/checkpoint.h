@@ -1,6 +1,6 @@
 // Where the tensors of a latent diffusion checkpoint belong.
-#ifndef GAS_MODELS_LDM_LDM_WEIGHTS_H_
-#define GAS_MODELS_LDM_LDM_WEIGHTS_H_
+#ifndef GAS_MODELS_COMPVIS_CHECKPOINT_H_
+#define GAS_MODELS_COMPVIS_CHECKPOINT_H_
 
 #include <memory>
 #include <optional>
@@ -12,21 +12,23 @@
 #include "gas/io/tensor_file.h"
 #include "gas/models/model_files.h"
 
-namespace gas::ldm {
+namespace gas::compvis {
 
-// Whether the files are a checkpoint with a U-Net at model.diffusion_model and no encoder of texts. Reads
-// names alone.
-bool IsLdmCheckpoint(const ModelFiles& files);
+// Whether the files are a checkpoint with a U-Net at model.diffusion_model, and whether it has an encoder of
+// texts beside that. Read names alone.
+bool IsCheckpoint(const ModelFiles& files);
+bool HasTextEncoder(const ModelFiles& files);
 
 // The state dict of a checkpoint, whose tensors are named as the reference's modules, and what of it is used.
-class LdmWeights {
+class CheckpointWeights {
  public:
-  // files: for which IsLdmCheckpoint is true; must outlive this. Throws Error(kBadFile).
-  explicit LdmWeights(const ModelFiles& files);
+  // files: for which IsCheckpoint is true; must outlive this. Throws Error(kBadFile).
+  explicit CheckpointWeights(const ModelFiles& files);
 
   // A small tensor in float64; nothing if there is none of this name.
   std::optional<Tensor> Table(const std::string& name);
   bool HasPart(const std::string& prefix) const;
+  const TensorFile& tensors() const { return *tensors_; }
 
   // Gives `module`, which may be a skeleton, the tensors whose names begin with `prefix`, in float32, frozen.
   // Of the prefix's other tensors those under the parts `left_out` are passed over. Throws Error(kBadFile) as
@@ -36,6 +38,9 @@ class LdmWeights {
   // The same from the averages that training kept of model.diffusion_model (the reference's LitEma):
   // model_ema. and a parameter's name with the dots removed.
   void LoadAverages(torch::nn::Module& unet, torch::Device device);
+
+  // Says that all tensors whose names begin so were used.
+  void MarkUsed(const std::string& prefix);
 
   // Parts of which nothing was used, with their number of tensors, and the checkpoint's other entries.
   std::vector<std::string> Unused() const;
@@ -49,6 +54,6 @@ class LdmWeights {
   std::set<std::string> used_;
 };
 
-}  // namespace gas::ldm
+}  // namespace gas::compvis
 
-#endif  // GAS_MODELS_LDM_LDM_WEIGHTS_H_
+#endif  // GAS_MODELS_COMPVIS_CHECKPOINT_H_

@@ -1,11 +1,11 @@
-#include "gas/models/ldm/ldm_config.h"
+#include "gas/models/compvis/config.h"
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
 #include "gas/io/json.h"
 #include "gas/io/json_mapping.h"
 
-namespace gas::ldm {
+namespace gas::compvis {
 namespace {
 
 using Json = nlohmann::json;
@@ -20,8 +20,7 @@ std::string TargetOf(const std::string& what, const Json& object) {
 
 // Values of a network that would make it another than is made here.
 void CheckVariants(const std::string& what, const Json& params) {
-  const std::pair<const char*, Json> made[] = {
-      {"dims", 2}, {"conv_resample", true}, {"num_classes", nullptr}, {"n_embed", nullptr}};
+  const std::pair<const char*, Json> made[] = {{"dims", 2}, {"conv_resample", true}, {"n_embed", nullptr}};
   CheckFixed(what, params, made);
 }
 
@@ -39,17 +38,50 @@ void ReadHeads(const std::string& what, const Json& params, openai_unet::UNetCon
   if (heads != -1) c.num_heads = heads;
 }
 
-openai_unet::UNetConfig NetworkOf(const std::string& what, const Json& unet) {
+// One number, or one for each level.
+void ReadDepth(const std::string& what, const Json& params, std::vector<int64_t>& depth) {
+  const auto found = params.find("transformer_depth");
+  if (found != params.end() && found->is_array())
+    return ReadOptional(what, params, "transformer_depth", depth);
+  ReadOptional(what, params, "transformer_depth", depth[0]);
+}
+
+// num_classes "sequential" stands for a vector of adm_in_channels numbers; classes are none here.
+int64_t VectorWidth(const std::string& what, const Json& params) {
+  const Json classes = params.value("num_classes", Json());
+  if (classes.is_null()) return 0;
+  GAS_CHECK(classes == "sequential", Errc::kBadFile, what, ".num_classes = ", Shown(classes),
+            ", must be none or sequential");
+  int64_t width = 0;
+  ReadNeeded(what, params, "adm_in_channels", width);
+  return width;
+}
+
+}  // namespace
+
+openai_unet::UNetConfig UNetFromJson(const std::string& what, const Json& unet) {
   const std::string target = TargetOf(what, unet), of_params = what + ".params";
   GAS_CHECK(target.ends_with(".UNetModel"), Errc::kBadFile, what, ".target = ", Quoted(target),
             ", must be a UNetModel");
   const Json& params = MappingAt(what, unet, "params");
   openai_unet::UNetConfig c;
   // Read elsewhere, or of no meaning for sampling.
-  std::vector<std::string> known = {
-      "image_size",    "dropout",           "use_checkpoint",         "use_fp16", "legacy",
-      "num_heads",     "num_head_channels", "num_heads_upsample",     "dims",     "num_classes",
-      "conv_resample", "n_embed",           "use_new_attention_order"};
+  std::vector<std::string> known = {"image_size",
+                                    "dropout",
+                                    "use_checkpoint",
+                                    "use_fp16",
+                                    "legacy",
+                                    "num_heads",
+                                    "num_head_channels",
+                                    "num_heads_upsample",
+                                    "dims",
+                                    "num_classes",
+                                    "conv_resample",
+                                    "n_embed",
+                                    "use_new_attention_order",
+                                    "use_linear_in_transformer",
+                                    "adm_in_channels",
+                                    "spatial_transformer_attn_type"};
   const auto field = [&](const char* key, auto& value) {
     known.emplace_back(key);
     ReadOptional(of_params, params, key, value);
@@ -63,13 +95,15 @@ openai_unet::UNetConfig NetworkOf(const std::string& what, const Json& unet) {
   field("use_scale_shift_norm", c.use_scale_shift_norm);
   field("resblock_updown", c.resblock_updown);
   field("use_spatial_transformer", c.use_spatial_transformer);
-  field("transformer_depth", c.transformer_depth);
+  known.emplace_back("transformer_depth");
+  ReadDepth(of_params, params, c.transformer_depth);
   field("context_dim", c.context_dim);
   for (const auto& [key, value] : params.items()) {
     GAS_CHECK(std::find(known.begin(), known.end(), key) != known.end(), Errc::kBadFile, of_params, ".", key,
               ": unknown key, did you mean ", NearestName(key, known), "?");
   }
   CheckVariants(of_params, params);
+  c.vector_dim = VectorWidth(of_params, params);
   ReadHeads(of_params, params, c);
   bool new_order = false;
   ReadOptional(of_params, params, "use_new_attention_order", new_order);
@@ -82,6 +116,8 @@ openai_unet::UNetConfig NetworkOf(const std::string& what, const Json& unet) {
   return c;
 }
 
+namespace {
+
 PredictionType PredictionOf(const std::string& what, const Json& params) {
   std::string name = "eps";
   ReadOptional(what, params, "parameterization", name);
@@ -89,6 +125,18 @@ PredictionType PredictionOf(const std::string& what, const Json& params) {
   if (name == "x0") return PredictionType::kData;
   if (name == "v") return PredictionType::kVelocity;
   Fail(Errc::kBadFile, what, ".parameterization = ", Quoted(name), ", must be eps, x0 or v");
+}
+
+bool IsTextEncoder(const std::string& target) {
+  return target.ends_with(".FrozenCLIPEmbedder") || target.ends_with(".FrozenOpenCLIPEmbedder");
+}
+
+void CheckConditionedByAttention(const std::string& what, const Json& params) {
+  std::string key = "crossattn";
+  ReadOptional(what, params, "conditioning_key", key);
+  GAS_CHECK(key == "crossattn", Errc::kBadFile, what, ".conditioning_key = ", Quoted(key),
+            key == "hybrid" ? ", of a network that fills in masked images, which cannot be sampled here"
+                            : ", must be crossattn");
 }
 
 // The number of classes that the condition's embedding has, and that it fits the network.
@@ -103,12 +151,11 @@ int64_t EmbeddedClassesOf(const std::string& what, const Json& params,
     return 0;
   }
   const std::string target = stage.is_object() ? TargetOf(of_stage, stage) : stage.dump();
-  GAS_CHECK(target.ends_with(".ClassEmbedder"), Errc::kBadFile, of_stage, " is ", Quoted(target),
-            ", must be __is_unconditional__ or a ClassEmbedder");
-  std::string key = "crossattn";
-  ReadOptional(what, params, "conditioning_key", key);
-  GAS_CHECK(key == "crossattn", Errc::kBadFile, what, ".conditioning_key = ", Quoted(key),
-            ", must be crossattn");
+  GAS_CHECK(IsTextEncoder(target) || target.ends_with(".ClassEmbedder"), Errc::kBadFile, of_stage, " is ",
+            Quoted(target),
+            ", must be __is_unconditional__, a ClassEmbedder, FrozenCLIPEmbedder or FrozenOpenCLIPEmbedder");
+  CheckConditionedByAttention(what, params);
+  if (IsTextEncoder(target)) return 0;
   int64_t classes = kImageNetClasses, width = 0;
   const Json& of = MappingAt(of_stage, stage, "params");
   ReadOptional(of_stage + ".params", of, "n_classes", classes);
@@ -120,7 +167,19 @@ int64_t EmbeddedClassesOf(const std::string& what, const Json& params,
   return classes;
 }
 
-void CheckNumbers(const std::string& what, const LdmConfig& c) {
+// cond_stage_config, if it is a text encoder's.
+Json TextStageOf(const std::string& what, const Json& params) {
+  const auto stage = params.find("cond_stage_config");
+  if (stage == params.end() || !stage->is_object()) return {};
+  return IsTextEncoder(TargetOf(what + ".cond_stage_config", *stage)) ? *stage : Json();
+}
+
+}  // namespace
+
+void CheckNumbers(const std::string& what, const Config& c) {
+  GAS_CHECK(c.network.in_channels != c.channels + kInpaintingChannels, Errc::kBadFile, what,
+            ": the network has ", c.network.in_channels, " input channels for latents of ", c.channels,
+            ": it fills in masked images, and cannot be sampled here");
   const int64_t channels[] = {c.network.in_channels, c.network.out_channels, c.first_stage.latent_channels};
   for (const int64_t other : channels) {
     GAS_CHECK(other == c.channels, Errc::kBadFile, what, ": channels = ", c.channels,
@@ -136,9 +195,7 @@ void CheckNumbers(const std::string& what, const LdmConfig& c) {
             ".scale_factor = ", c.scale_factor, ", must be above 0");
 }
 
-}  // namespace
-
-LdmConfig LdmConfigFromJson(const std::string& name, const Json& yaml) {
+Config ConfigFromJson(const std::string& name, const Json& yaml) {
   GAS_CHECK(yaml.is_object(), Errc::kBadFile, name, " is not a mapping");
   const Json& model = MappingAt(name, yaml, "model");
   const std::string target = TargetOf(name + ": model", model);
@@ -146,8 +203,8 @@ LdmConfig LdmConfigFromJson(const std::string& name, const Json& yaml) {
             ", must be a LatentDiffusion");
   const std::string what = name + ": model.params";
   const Json& params = MappingAt(name + ": model", model, "params");
-  LdmConfig c;
-  c.network = NetworkOf(what + ".unet_config", MappingAt(what, params, "unet_config"));
+  Config c;
+  c.network = UNetFromJson(what + ".unet_config", MappingAt(what, params, "unet_config"));
   c.first_stage = autoencoder::AutoencoderConfigFromJson(what + ".first_stage_config",
                                                          MappingAt(what, params, "first_stage_config"));
   ReadOptional(what, params, "channels", c.channels);
@@ -160,8 +217,9 @@ LdmConfig LdmConfigFromJson(const std::string& name, const Json& yaml) {
   ReadOptional(what, params, "linear_end", c.linear_end);
   c.prediction = PredictionOf(what, params);
   c.embedded_classes = EmbeddedClassesOf(what, params, c.network);
+  c.text_stage = TextStageOf(what, params);
   CheckNumbers(what, c);
   return c;
 }
 
-}  // namespace gas::ldm
+}  // namespace gas::compvis

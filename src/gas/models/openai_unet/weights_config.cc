@@ -1,28 +1,28 @@
 // The sizes of a U-Net from the names and shapes of its tensors.
+#include "gas/models/openai_unet/weights_config.h"
+
 #include <algorithm>
 
 #include "gas/core/error.h"
-#include "gas/models/adm/config.h"
 
-namespace gas::adm {
+namespace gas::openai_unet {
 namespace {
-
-using openai_unet::UNetConfig;
 
 // Images of 2^30 pixels a side are no images.
 constexpr int64_t kMostLevels = 30;
 
 class Shapes {
  public:
-  explicit Shapes(const TensorFile& file) : file_(file) {}
+  Shapes(const TensorFile& file, const std::string& prefix) : file_(file), prefix_(prefix) {}
 
-  bool Has(const std::string& tensor) const { return file_.tensors().contains(tensor); }
-  bool HasBelow(const std::string& prefix) const {
-    const auto found = file_.tensors().lower_bound(prefix);
-    return found != file_.tensors().end() && found->first.starts_with(prefix);
+  bool Has(const std::string& tensor) const { return file_.tensors().contains(prefix_ + tensor); }
+  bool HasBelow(const std::string& below) const {
+    const auto found = file_.tensors().lower_bound(prefix_ + below);
+    return found != file_.tensors().end() && found->first.starts_with(prefix_ + below);
   }
   // The shape of a tensor that has at least so many dimensions.
-  const std::vector<int64_t>& Of(const std::string& tensor, size_t least_dims) const {
+  const std::vector<int64_t>& Of(const std::string& name, size_t least_dims) const {
+    const std::string tensor = prefix_ + name;
     const auto found = file_.tensors().find(tensor);
     GAS_CHECK(found != file_.tensors().end(), Errc::kBadFile, file_.name(), ": tensor ", tensor,
               " is missing");
@@ -35,12 +35,13 @@ class Shapes {
 
  private:
   const TensorFile& file_;
+  std::string prefix_;
 };
 
-// Stages are numbered without gaps.
-int64_t CountStages(const Shapes& shapes, const std::string& side) {
+// Parts PREFIX.0, PREFIX.1, ... are numbered without gaps.
+int64_t CountParts(const Shapes& shapes, const std::string& prefix) {
   int64_t count = 0;
-  while (shapes.HasBelow(side + "." + std::to_string(count) + ".")) ++count;
+  while (shapes.HasBelow(prefix + "." + std::to_string(count) + ".")) ++count;
   return count;
 }
 
@@ -56,7 +57,7 @@ bool HasUpsampling(const Shapes& shapes, int64_t stage, bool* by_block) {
 
 // How many levels there are, and of how many residual blocks each.
 void ReadLevels(const Shapes& shapes, const std::string& file, UNetConfig& c) {
-  const int64_t stages = CountStages(shapes, "output_blocks");
+  const int64_t stages = CountParts(shapes, "output_blocks");
   int64_t levels = 1;
   for (int64_t stage = 0; stage < stages; ++stage) {
     levels += HasUpsampling(shapes, stage, &c.resblock_updown) ? 1 : 0;
@@ -74,32 +75,44 @@ std::string FirstBlockOf(const UNetConfig& c, int64_t level) {
   return "input_blocks." + std::to_string(1 + level * (c.num_res_blocks + 1)) + ".";
 }
 
-}  // namespace
-
-bool HasAdmNames(const TensorFile& weights) {
-  const auto& tensors = weights.tensors();
-  return std::ranges::all_of(
-      std::initializer_list<const char*>{"time_embed.0.weight", "input_blocks.0.0.weight",
-                                         "middle_block.1.qkv.weight", "output_blocks.0.0.in_layers.0.weight",
-                                         "out.2.weight"},
-      [&](const char* name) { return tensors.contains(name); });
+// Attention of either kind, and the depth of the transformers where it is of theirs.
+void ReadAttention(const Shapes& shapes, UNetConfig& c) {
+  const std::string middle = "middle_block.1.";
+  c.use_spatial_transformer = shapes.Has(middle + "proj_in.weight");
+  if (!c.use_spatial_transformer)
+    c.qkv_dims = static_cast<int64_t>(shapes.Of(middle + "qkv.weight", 3).size());
+  if (c.use_spatial_transformer) c.transformer_depth.assign(c.levels(), 0);
+  for (int64_t level = 0; level < c.levels(); ++level) {
+    const std::string block = FirstBlockOf(c, level) + "1.";
+    const int64_t depth = CountParts(shapes, block + "transformer_blocks");
+    if (depth > 0 || shapes.Has(block + "qkv.weight")) c.attention_resolutions.push_back(int64_t{1} << level);
+    if (c.use_spatial_transformer) c.transformer_depth[level] = depth;
+  }
+  if (!c.use_spatial_transformer) return;
+  // A last level without transformers still has them in the middle.
+  c.transformer_depth.back() = CountParts(shapes, middle + "transformer_blocks");
+  // Keys come from the context, or from the tokens themselves, whose channels are the queries'.
+  const std::string attention = middle + "transformer_blocks.0.attn2.";
+  const int64_t context = shapes.Of(attention + "to_k.weight", 2)[1];
+  c.context_dim = context == shapes.Of(attention + "to_q.weight", 2)[1] ? 0 : context;
 }
 
-UNetConfig ConfigOfWeights(const TensorFile& weights) {
-  const Shapes shapes(weights);
+}  // namespace
+
+UNetConfig ConfigOfWeights(const TensorFile& weights, const std::string& prefix) {
+  const Shapes shapes(weights, prefix);
   UNetConfig c;
   c.model_channels = shapes.Of("time_embed.0.weight", 2)[1];
   c.in_channels = shapes.Of("input_blocks.0.0.weight", 4)[1];
   c.out_channels = shapes.Of("out.2.weight", 4)[0];
   c.num_classes = shapes.Has("label_emb.weight") ? shapes.Of("label_emb.weight", 2)[0] : 0;
-  c.qkv_dims = static_cast<int64_t>(shapes.Of("middle_block.1.qkv.weight", 3).size());
+  c.vector_dim = shapes.Has("label_emb.0.0.weight") ? shapes.Of("label_emb.0.0.weight", 2)[1] : 0;
   ReadLevels(shapes, weights.name(), c);
   for (int64_t level = 0; level < c.levels(); ++level) {
-    const std::string block = FirstBlockOf(c, level);
-    const int64_t channels = shapes.Of(block + "0.out_layers.3.weight", 4)[0];
+    const int64_t channels = shapes.Of(FirstBlockOf(c, level) + "0.out_layers.3.weight", 4)[0];
     c.channel_mult[level] = static_cast<double>(channels) / static_cast<double>(c.model_channels);
-    if (shapes.Has(block + "1.qkv.weight")) c.attention_resolutions.push_back(int64_t{1} << level);
   }
+  ReadAttention(shapes, c);
   const std::string first = FirstBlockOf(c, 0);
   const int64_t embedded = shapes.Of(first + "0.emb_layers.1.weight", 2)[0];
   const int64_t channels = shapes.Of(first + "0.out_layers.3.weight", 4)[0];
@@ -108,4 +121,4 @@ UNetConfig ConfigOfWeights(const TensorFile& weights) {
   return c;
 }
 
-}  // namespace gas::adm
+}  // namespace gas::openai_unet

@@ -1,0 +1,69 @@
+#include "gas/models/text_options.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "gas/core/error.h"
+
+namespace gas {
+namespace {
+
+constexpr const char *kPrompts = "prompts", *kNegative = "negative", *kSize = "size";
+
+template <class Number>
+std::optional<Number> NumberIn(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// What stands behind the last colon is a weight if it is a number; a path may have colons of its own.
+LoraFile ParseLora(std::string_view what, std::string_view text) {
+  LoraFile lora{.path = std::string(text)};
+  const size_t colon = text.rfind(':');
+  const auto weight = colon == text.npos ? std::nullopt : NumberIn<double>(text.substr(colon + 1));
+  if (weight) lora = {std::string(text.substr(0, colon)), *weight};
+  GAS_CHECK(!lora.path.empty() && std::isfinite(lora.weight) && std::abs(lora.weight) <= 100,
+            Errc::kBadOption, what, " = ", text,
+            ", must be FILE or FILE:WEIGHT with a weight in [-100, 100]");
+  return lora;
+}
+
+}  // namespace
+
+ImageSize ParseImageSize(std::string_view what, std::string_view text) {
+  const size_t x = text.find('x');
+  const auto width = NumberIn<int64_t>(text.substr(0, x));
+  const auto height = x == text.npos ? std::nullopt : NumberIn<int64_t>(text.substr(x + 1));
+  GAS_CHECK(width && height && *width >= 1 && *height >= 1, Errc::kBadOption, what, " = ", text,
+            ", must be width and height such as 768x512");
+  return {*width, *height};
+}
+
+std::vector<LoraFile> ParseLoras(std::string_view what, std::string_view text) {
+  std::vector<LoraFile> loras;
+  while (!text.empty()) {
+    const size_t comma = std::min(text.find(','), text.size());
+    loras.push_back(ParseLora(what, text.substr(0, comma)));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return loras;
+}
+
+std::map<std::string, std::string> RecordOf(const TextOptions& options) {
+  std::map<std::string, std::string> record;
+  if (!options.prompts.empty()) record[kPrompts] = options.prompts.sha256();
+  if (options.negative) record[kNegative] = *options.negative;
+  if (options.size) {
+    record[kSize] = std::to_string(options.size->width) + "x" + std::to_string(options.size->height);
+  }
+  return record;
+}
+
+void FillFromRecord(const std::map<std::string, std::string>& record, TextOptions& options) {
+  if (!options.negative && record.contains(kNegative)) options.negative = record.at(kNegative);
+  if (!options.size && record.contains(kSize)) options.size = ParseImageSize("size", record.at(kSize));
+}
+
+}  // namespace gas

@@ -1,0 +1,50 @@
+// What a model that draws images of texts is opened with.
+#ifndef GAS_MODELS_TEXT_OPTIONS_H_
+#define GAS_MODELS_TEXT_OPTIONS_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gas/models/prompts.h"
+
+namespace gas {
+
+// Of images, in pixels.
+struct ImageSize {
+  int64_t width = 0, height = 0;
+};
+
+// A low-rank change of a model's weights (Hu et al. 2021), and how much of it is added.
+struct LoraFile {
+  std::string path;
+  double weight = 1.0;
+};
+
+struct TextOptions {
+  PromptList prompts = {};                   // for requests without a prompt of their own
+  std::optional<std::string> negative = {};  // the unconditional side of guidance; none: the model's own
+  std::string tokenizer = {};                // file or folder; empty: found with the model
+  std::optional<ImageSize> size = {};        // of the images; none: what the model was trained on
+  std::vector<LoraFile> loras = {};          // added to the weights
+};
+
+// "768x512", width first. Throws Error(kBadOption), which begins with `what`.
+ImageSize ParseImageSize(std::string_view what, std::string_view text);
+
+// "a.safetensors:0.8,b.safetensors": files and their weights, 1 where none is said. Throws Error(kBadOption),
+// which begins with `what`.
+std::vector<LoraFile> ParseLoras(std::string_view what, std::string_view text);
+
+// What samples depend on, for the records of teacher data: "prompts", the SHA-256 of their list, "negative"
+// and "size", as far as they were asked for.
+std::map<std::string, std::string> RecordOf(const TextOptions& options);
+
+// The negative prompt and the size of a record, where `options` ask for none of their own.
+void FillFromRecord(const std::map<std::string, std::string>& record, TextOptions& options);
+
+}  // namespace gas
+
+#endif  // GAS_MODELS_TEXT_OPTIONS_H_
