@@ -91,6 +91,8 @@ TEST(CommandLine, DefaultsOfEveryVerbAreValidAndPlannedWithoutWork) {
     // What an import reads depends on the file, which has no default.
     if (verb.name == std::string_view("import")) {
       EXPECT_ERROR(verb.plan(Options(verb.rows)), Errc::kBadOption, "it needs a file and --out");
+    } else if (verb.name == std::string_view("export")) {
+      EXPECT_ERROR(verb.plan(Options(verb.rows)), Errc::kBadOption, "it needs --solver and --out");
     } else {
       EXPECT_NO_THROW(verb.plan(Options(verb.rows)));
     }

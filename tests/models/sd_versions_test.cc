@@ -162,8 +162,9 @@ std::string AllPrompts(const Fixture& fixture, const TempFolder& folder) {
 }
 
 Condition EncodedPrompts(const Model& model, const Fixture& fixture, const TempFolder& folder) {
+  const PromptList prompts = PromptList::Read(AllPrompts(fixture, folder));
   std::vector<Request> requests;
-  for (const PromptLine& line : PromptList::Read(AllPrompts(fixture, folder)).lines()) {
+  for (const PromptLine& line : prompts.lines()) {
     requests.push_back({.prompt = line.prompt});
   }
   return model.conditioner->Of(requests);

@@ -132,8 +132,7 @@ DemoSettings ReadDemoSettings(const Options& o) {
                  .training = o.Int("demo.training"),
                  .test = o.Int("demo.test"),
                  .gas = o.Flag("demo.gas"),
-                 .out = o.Text("demo.out"),
-                 .record = o.ToJson()};
+                 .out = o.Text("demo.out")};
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   s.model.guidance = o.Real("model.guidance");
   return s;
@@ -279,7 +278,10 @@ void RunDemo(const DemoSettings& s) {
 }
 
 Work PlanDemo(const Options& o) {
-  return [s = ReadDemoSettings(o)] { RunDemo(s); };
+  return [&o, s = ReadDemoSettings(o)]() mutable {
+    s.record = o.ToJson();
+    RunDemo(s);
+  };
 }
 
 }  // namespace
