@@ -88,7 +88,7 @@ TEST(ClipTokenizer, PromptsOfEveryVersionAreTheReferences) {
 // A vocabulary of bytes and ten merges.
 class SmallTokenizer : public ::testing::Test {
  protected:
-  ClipTokenizer Own() { return ClipTokenizer(FixtureFolder() / "clip_tokenizer_small"); }
+  ClipTokenizer Own() { return ClipTokenizer(testing::OwnFixture("clip_tokenizer_small")); }
   std::filesystem::path WriteMerges(const std::string& text) {
     const auto path = folder_.path() / "merges.txt";
     WriteFile(path, text);
@@ -135,7 +135,7 @@ TEST_F(SmallTokenizer, DamagedListsAreNamedWithTheirLine) {
 }
 
 TEST_F(SmallTokenizer, AVocabularyMustHaveWhatMergesGive) {
-  Json vocabulary = JsonOf(FixtureFolder() / "clip_tokenizer_small" / "vocab.json");
+  Json vocabulary = JsonOf(testing::OwnFixture("clip_tokenizer_small") / "vocab.json");
   const auto open = [&](const Json& json, const std::string& merges) {
     WriteMerges(merges);
     WriteFile(folder_.path() / "vocab.json", json.dump());

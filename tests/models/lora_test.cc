@@ -22,7 +22,7 @@ std::string LoraPath(const std::string& name) {
 Model OpenWithLoras(const std::vector<LoraFile>& loras) {
   return OpenModel(
       (FixtureFolder() / "sd1_diffusers").string(),
-      {.texts = {.tokenizer = (FixtureFolder() / "clip_tokenizer_small").string(), .loras = loras}});
+      {.texts = {.tokenizer = testing::OwnFixture("clip_tokenizer_small").string(), .loras = loras}});
 }
 
 // The network at the fixture's states and times with the context of sd1's prompts, and its gradient.
@@ -91,11 +91,16 @@ TEST(Lora, FilesThatDoNotFitAreRefused) {
   const TempFolder folder("lora");
   const std::string path = (folder.path() / "l.safetensors").string();
   const std::string layer = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q";
-  const auto whole = [&] { return ReadSafetensors(LoraPath("peft")).tensors; };
+  const auto open = [&] {
+    return OpenModel(testing::OwnFixture("sd1_diffusers").string(), {.texts = {.loras = {{path}}}});
+  };
+  const auto whole = [&] {
+    return ReadSafetensors(testing::OwnFixture("sd1_lora_peft.safetensors")).tensors;
+  };
   const auto refused = [&](const std::map<std::string, Tensor>& tensors, const std::string& message) {
     SCOPED_TRACE(message);
     WriteSafetensors(path, tensors, {});
-    EXPECT_ERROR(OpenWithLoras({{path}}), Errc::kBadFile, message);
+    EXPECT_ERROR(open(), Errc::kBadFile, message);
   };
   auto changed = whole();
   changed["unet.nowhere.lora_A.weight"] = torch::zeros({2, 2});
@@ -120,7 +125,7 @@ TEST(Lora, FilesThatDoNotFitAreRefused) {
   changed[layer + ".alpha"] = torch::zeros({2});
   refused(changed, ".alpha has shape [2], must be one number");
   WriteFile(path, std::string_view("{}"));
-  EXPECT_ERROR(OpenWithLoras({{path}}), Errc::kBadFile, "no file of tensors");
+  EXPECT_ERROR(open(), Errc::kBadFile, "no file of tensors");
 }
 
 }  // namespace

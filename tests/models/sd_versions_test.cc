@@ -154,6 +154,12 @@ void CheckRun(const Model& model, const Fixture& fixture, const std::string& run
   }
 }
 
+// The row of the empty prompt.
+int64_t EmptyPrompt(const Fixture& fixture) {
+  const Json& prompts = fixture.json().at("prompts");
+  return std::find(prompts.begin(), prompts.end(), Json("")) - prompts.begin();
+}
+
 std::string AllPrompts(const Fixture& fixture, const TempFolder& folder) {
   std::string lines;
   for (const Json& prompt : fixture.json().at("prompts")) lines += Json{{"prompt", prompt}}.dump() + "\n";
@@ -162,9 +168,9 @@ std::string AllPrompts(const Fixture& fixture, const TempFolder& folder) {
 }
 
 Condition EncodedPrompts(const Model& model, const Fixture& fixture, const TempFolder& folder) {
-  const PromptList prompts = PromptList::Read(AllPrompts(fixture, folder));
+  const PromptList list = PromptList::Read(AllPrompts(fixture, folder));
   std::vector<Request> requests;
-  for (const PromptLine& line : prompts.lines()) {
+  for (const PromptLine& line : list.lines()) {
     requests.push_back({.prompt = line.prompt});
   }
   return model.conditioner->Of(requests);
@@ -181,7 +187,8 @@ class Sd2 : public ::testing::Test {
   Condition Of(const std::string& side, const Fixture& fixture) const {
     const Tensor all = fixture.at("text_embeddings");
     return TextCondition(side == ".cond" ? all.index_select(0, fixture.at("cond_prompt_index"))
-                                         : all.slice(0, 2, 3).expand({fixture.at("x").size(0), -1, -1}));
+                                         : all.slice(0, EmptyPrompt(fixture), EmptyPrompt(fixture) + 1)
+                                               .expand({fixture.at("x").size(0), -1, -1}));
   }
   // A folder whose scheduler says that the network predicts noise.
   std::string BaseFolder() const {
@@ -193,7 +200,7 @@ class Sd2 : public ::testing::Test {
   }
   std::shared_ptr<const Denoiser> Guided(const Model& model, const Fixture& fixture) const {
     return std::make_shared<GuidedDenoiser>(
-        model.denoiser, TextCondition(fixture.at("text_embeddings").slice(0, 2, 3)),
+        model.denoiser, Of(".uncond", fixture).Rows(0, 1),
         fixture.json().at("arguments").at("guidance_scale").get<double>());
   }
 
@@ -347,7 +354,8 @@ TEST_F(SdXl, PromptsAndSizesBecomeTheReferencesConditions) {
   EXPECT_TRUE(WithinTolerance(fixture, "prompt_embeds", found.tensors.at("text")));
   EXPECT_TRUE(WithinTolerance(fixture, "pooled2", found.tensors.at("vector").slice(1, 0, pooled)));
   // Height, width, the corner, height, width, of the model's own size here.
-  const auto side = static_cast<double>(model.shape[1] * 2);
+  const size_t levels = fixture.json().at("arguments").at("config").at("vae_channels").size();
+  const auto side = static_cast<double>(model.shape[1] << (levels - 1));
   const int64_t channels = fixture.json().at("arguments").at("config").at("addition_time_embed_dim");
   const Tensor sizes =
       nn::TimestepEmbedding(torch::tensor({side, side, 0.0, 0.0, side, side}, torch::kFloat32), channels);

@@ -9,12 +9,22 @@
 
 namespace gas::testing {
 
-std::filesystem::path FixtureFolder() {
-  if (const char* folder = std::getenv("GAS_FIXTURES"); folder != nullptr && *folder != '\0') return folder;
+namespace {
+
+std::filesystem::path OwnFolder() {
   const char* source = std::getenv("GAS_SOURCE_DIR");
-  GAS_CHECK(source != nullptr, Errc::kBadOption, "neither GAS_FIXTURES nor GAS_SOURCE_DIR is set");
+  GAS_CHECK(source != nullptr, Errc::kBadOption, "GAS_SOURCE_DIR is not set");
   return std::filesystem::path(source) / "tests" / "fixtures";
 }
+
+}  // namespace
+
+std::filesystem::path FixtureFolder() {
+  if (const char* folder = std::getenv("GAS_FIXTURES"); folder != nullptr && *folder != '\0') return folder;
+  return OwnFolder();
+}
+
+std::filesystem::path OwnFixture(const std::string& name) { return OwnFolder() / name; }
 
 Fixture::Fixture(const std::string& name) {
   const std::filesystem::path base = FixtureFolder() / name;

@@ -17,6 +17,9 @@ namespace gas::testing {
 // The folder of all fixtures: $GAS_FIXTURES, else tests/fixtures of $GAS_SOURCE_DIR.
 std::filesystem::path FixtureFolder();
 
+// A fixture of tests/fixtures, whatever $GAS_FIXTURES says: for tests that know what is in it.
+std::filesystem::path OwnFixture(const std::string& name);
+
 class Fixture {
  public:
   // name "solvers/unipc". Throws gas::Error if a file is missing or not readable.

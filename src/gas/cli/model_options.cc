@@ -14,7 +14,7 @@ OptionRow ModelRow() {
           .flag = "--model",
           .type = OptType::kText,
           .def = "fashion",
-          .help = "embedded model (gas models), model file, or exec:COMMAND",
+          .help = "embedded model (gas models), model file or folder, or exec:COMMAND",
           .value = "MODEL"};
 }
 

@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kNetwork = "model.diffusion_model.";
+constexpr const char* kAverages = "model_ema.diffusion_model";
 constexpr const char* kFirstStage = "first_stage_model.";
 // What a first stage's training leaves, and what encoders hold that is no weight, or is not used.
 constexpr const char* kFirstStageLeftOut[] = {"loss.", "model_ema."};
@@ -85,6 +86,7 @@ compvis::Config XlConfigFromJson(const std::string& name, const json& yaml) {
   const json& params = MappingAt(name + ": model", MappingAt(name, yaml, "model"), "params");
   compvis::Config c;
   c.network = compvis::UNetFromJson(what + ".network_config", MappingAt(what, params, "network_config"));
+  c.network.use_spatial_transformer = true;  // generative-models has no other attention
   c.first_stage = autoencoder::AutoencoderConfigFromJson(what + ".first_stage_config",
                                                          MappingAt(what, params, "first_stage_config"));
   c.channels = c.first_stage.latent_channels;
@@ -164,6 +166,7 @@ class CheckpointLayout : public Layout {
   }
 
   void Load(openai_unet::UNet& network, torch::Device device) override {
+    if (config_.parts.use_ema && weights_.HasPart(kAverages)) return weights_.LoadAverages(network, device);
     weights_.Load(network, kNetwork, device);
   }
   void Load(autoencoder::Autoencoder& network, torch::Device device) override {

@@ -46,6 +46,26 @@ std::unique_ptr<ModelFiles> WeightsIn(const fs::path& folder, const std::string&
        " or ", names.back());
 }
 
+// Python writes numbers that are not finite by names that JSON does not have: null takes their places.
+std::string WithoutInfinities(std::string_view text) {
+  constexpr std::string_view kNames[] = {"-Infinity", "Infinity", "NaN"};
+  std::string plain;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size();) {
+    const auto name = std::ranges::find_if(
+        kNames, [&](std::string_view candidate) { return text.substr(i).starts_with(candidate); });
+    if (!quoted && name != std::end(kNames)) {
+      plain += "null";
+      i += name->size();
+      continue;
+    }
+    if (text[i] == '"') quoted = !quoted;
+    if (text[i] == '\\' && i + 1 < text.size()) plain += text[i++];
+    plain += text[i++];
+  }
+  return plain;
+}
+
 class FolderLayout : public Layout {
  public:
   explicit FolderLayout(const ModelFiles& files)
@@ -83,7 +103,13 @@ class FolderLayout : public Layout {
     LoadFrom(network, *text_[stage], device,
              [](const std::string& name) { return name == kPositionIds ? std::string() : name; });
   }
-  SchedulePtr Schedule() override { return DiscreteSchedule(compvis::PublishedTable(config_.parts)); }
+  SchedulePtr Schedule() override {
+    try {
+      return DiscreteSchedule(compvis::PublishedTable(config_.parts));
+    } catch (const Error& e) {  // impossible betas, which here came from a file
+      Fail(Errc::kBadFile, PathOf("scheduler", "scheduler_config.json"), ": ", e.what());
+    }
+  }
   double Scale() override { return config_.parts.scale_factor; }
   std::string Sha256() const override {
     std::string hash = Sha256With(unet_->Sha256(), vae_->Sha256());
@@ -107,7 +133,7 @@ class FolderLayout : public Layout {
   json ReadPart(const std::string& part, const char* file) {
     const fs::path path = folder_ / part / file;
     const Bytes bytes = ReadFile(path, ModelFiles::kMaxJsonBytes);
-    json content = ParseJson(path.string(), {bytes.data(), bytes.size()});
+    json content = ParseJson(path.string(), WithoutInfinities({bytes.data(), bytes.size()}));
     read_[part][file] = content;
     return content;
   }
