@@ -64,7 +64,8 @@ endfunction()
 # What other programs need to run a solver, as a source file: `gas export` works without looking for files.
 function(gas_embed_hosts target)
   set(folder ${PROJECT_SOURCE_DIR}/hosts)
-  file(GLOB files RELATIVE ${folder} CONFIGURE_DEPENDS ${folder}/python/*.py ${folder}/c/*.[ch] ${folder}/readme/*.md)
+  file(GLOB files RELATIVE ${folder} CONFIGURE_DEPENDS ${folder}/python/*.py ${folder}/c/*.[ch] ${folder}/readme/*.md
+       ${folder}/sd.cpp/*.patch)
   list(TRANSFORM files PREPEND ${folder}/ OUTPUT_VARIABLE paths)
   list(JOIN files "|" names)
   set(source ${PROJECT_BINARY_DIR}/embedded_hosts.cc)

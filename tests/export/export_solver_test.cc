@@ -56,6 +56,8 @@ TEST(ExportSolver, FoldersHaveWhatTheirTargetNeeds) {
                                                          "gas_comfyui.py", "solver.gas.json", "README.md"));
   EXPECT_THAT(names(ExportTarget::kC),
               ElementsAre("gas_table.h", "gas_table.c", "example.c", "solver.gas.json", "README.md"));
+  EXPECT_THAT(Names(ExportSolver(file, {.target = ExportTarget::kSdCpp, .approximate = true})),
+              ElementsAre("gas_solver.patch", "gas_table.h", "gas_table.c", "solver.gas.json", "README.md"));
   EXPECT_THAT(names(ExportTarget::kJson), ElementsAre("solver.gas.json", "README.md"));
 }
 

@@ -38,7 +38,10 @@ StepTable NoisyTable(const NoiseSchedule& schedule, Kind kind) {
   if (kind != Kind::kScalar) {
     const Tensor rotation =
         std::get<0>(torch::linalg_qr(torch::randn({kChannels, kChannels}, torch::kFloat64)));
-    table.basis = MakeSpectralBasis({kChannels, kHeight, kWidth}, 4, rotation);
+    // 1/5 and 4/8 are radii: each belongs to the band that begins there.
+    const Tensor edges = torch::tensor({0.0, 0.2, 0.5, std::sqrt(2.0)}, torch::kFloat64);
+    table.basis =
+        std::make_shared<SpectralBasis>(SpectralBasis{{kChannels, kHeight, kWidth}, rotation, edges});
   }
   const auto spread = [&](const Tensor& base) {
     if (kind != Kind::kSpectral && kind != Kind::kBoth) return noisy(base).tril();

@@ -183,6 +183,17 @@ def test_saved_and_loaded_scheduler_has_the_tables(kind, tmp_path, caplog):
     assert "not expected" not in caplog.text
 
 
+def test_saved_pipeline_keeps_the_solver(folder_of, tmp_path):
+    """The pipeline's folder has the tables; diffusers does not know the class, so the scheduler is given to it."""
+    pipe = opened(folder_of("sd1_diffusers"))
+    pipe.scheduler = GasScheduler.from_file(solver_for(pipe, (4, 8, 8), tmp_path), pipe.scheduler)
+    pipe.save_pretrained(tmp_path / "saved")
+    scheduler = GasScheduler.from_pretrained(tmp_path / "saved", subfolder="scheduler")
+    assert scheduler.solver.tables == pipe.scheduler.solver.tables
+    again = diffusers.DiffusionPipeline.from_pretrained(tmp_path / "saved", scheduler=scheduler)
+    assert type(again.scheduler) is GasScheduler
+
+
 def test_wrong_number_of_steps_names_those_that_are_there():
     with pytest.raises(gas_table.SolverError, match="no table for nfe = 5, it has 3, 4"):
         GasScheduler(solver=example()).set_timesteps(5)
