@@ -53,7 +53,7 @@ TEST(ClipTokenizer, CaptionsAndDifficultTextsAreOpenAis) {
 void CheckRows(const ClipTokenizer& tokenizer, const Fixture& fixture, const std::string& tensor,
                const PaddingOptions& options) {
   SCOPED_TRACE(tensor);
-  const Tensor ids = fixture.at(tensor);
+  const Tensor& ids = fixture.at(tensor);
   const Json& prompts = fixture.json().at("prompts");
   ASSERT_EQ(ids.size(0), static_cast<int64_t>(prompts.size()));
   for (int64_t i = 0; i < ids.size(0); ++i) {

@@ -51,7 +51,8 @@ std::vector<std::pair<std::string, Tensor>> LayersOf(const torch::nn::Module& ne
 
 std::map<std::string, Change> ChangesIn(const TensorFile& file) {
   std::map<std::string, Change> changes;
-  for (const auto& [name, info] : file.tensors()) {
+  for (const auto& entry : file.tensors()) {
+    const std::string& name = entry.first;
     const auto ending =
         std::ranges::find_if(kEndings, [&](const Ending& end) { return name.ends_with(end.text); });
     GAS_CHECK(ending != std::end(kEndings), Errc::kBadFile, file.name(), ": tensor ", name,
