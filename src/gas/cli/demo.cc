@@ -7,6 +7,7 @@
 #include "gas/cli/model_options.h"
 #include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
+#include "gas/cli/text_options.h"
 #include "gas/cli/train_printer.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
@@ -39,7 +40,7 @@ std::vector<OptionRow> DemoTrainingRows() {
       {.key = "demo.iterations",
        .flag = "--iterations",
        .type = OptType::kInt,
-       .def = "30",
+       .def = "20",
        .min = 1,
        .max = 1e6,
        .help = "training steps, from the fit on"},
@@ -66,14 +67,14 @@ std::vector<OptionRow> DemoDataRows() {
       {.key = "demo.training",
        .flag = "--training",
        .type = OptType::kInt,
-       .def = "96",
+       .def = "64",
        .min = 16,
        .max = 1e6,
        .help = "teacher samples to fit and train on"},
       {.key = "demo.test",
        .flag = "--test",
        .type = OptType::kInt,
-       .def = "96",
+       .def = "64",
        .min = 16,
        .max = 1e6,
        .help = "teacher samples, of other seeds, to measure on"},
@@ -93,7 +94,9 @@ std::vector<OptionRow> DemoDataRows() {
   };
 }
 
-std::vector<OptionRow> DemoRows() { return JoinedRows({DemoTrainingRows(), DemoDataRows(), RunRows()}); }
+std::vector<OptionRow> DemoRows() {
+  return JoinedRows({DemoTrainingRows(), DemoDataRows(), PromptRows(), TextModelRows(), RunRows()});
+}
 
 constexpr double kDemoAdversarialWeight = 0.01;
 constexpr Seed kTestSeed = 50000;     // apart from training seeds, as everywhere in this project
@@ -133,6 +136,7 @@ DemoSettings ReadDemoSettings(const Options& o) {
                  .test = o.Int("demo.test"),
                  .gas = o.Flag("demo.gas"),
                  .out = o.Text("demo.out")};
+  ReadPrompts(o, s.model.options);
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   s.model.guidance = o.Real("model.guidance");
   return s;
