@@ -8,6 +8,7 @@
 #include "gas/models/model.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
+#include "models/latent_checks.h"
 #include "support/bfloat16.h"
 #include "support/expect.h"
 #include "support/openai_unets.h"
@@ -74,23 +75,9 @@ void CheckNetwork(const Model& model, const Fixture& fixture, const std::string&
   EXPECT_GE(cases, 1);
 }
 
-// At one continuous time, with the guidance of the model.
+// With the guidance of the model.
 void CheckModelFunction(const Model& model, const Fixture& fixture, const std::string& side) {
-  int64_t cases = 0;
-  for (; fixture.Has("model_fn" + std::to_string(cases) + ".t"); ++cases) {
-    const std::string prefix = "model_fn" + std::to_string(cases);
-    SCOPED_TRACE(prefix);
-    const Tensor x = fixture.at("x").clone().requires_grad_();
-    const Tensor t = fixture.at(prefix + ".t").to(torch::kFloat64).clone().requires_grad_();
-    const Tensor output = model.denoiser->Predict(x, LevelAt(model, t), ConditionOf(fixture, side));
-    EXPECT_TRUE(WithinTolerance(fixture, prefix + ".eps", output.detach()));
-    (fixture.at("w") * output).sum().backward();
-    EXPECT_TRUE(WithinTolerance(fixture, prefix + ".grad_t", t.grad().to(torch::kFloat32)));
-    if (fixture.Has(prefix + ".grad_x")) {
-      EXPECT_TRUE(WithinTolerance(fixture, prefix + ".grad_x", x.grad()));
-    }
-  }
-  EXPECT_GE(cases, 1);
+  testing::CheckAtContinuousTimes(model, fixture, *model.denoiser, ConditionOf(fixture, side));
 }
 
 std::vector<std::string> SidesOf(const Fixture& fixture) {

@@ -10,6 +10,7 @@
 #include "gas/nn/weights.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
+#include "models/latent_checks.h"
 #include "support/expect.h"
 #include "support/openai_unets.h"
 #include "support/temp_folder.h"
@@ -121,36 +122,11 @@ std::shared_ptr<const Denoiser> GuidedSd1(const Model& model, const Fixture& fix
 TEST(Sd, ContinuousTimesAndGuidanceAreTheReferences) {
   const Fixture fixture("sd1");
   const Model model = OpenSd1(Sd1Folder());
-  const auto guided = GuidedSd1(model, fixture);
-  int64_t cases = 0;
-  for (; fixture.Has("model_fn" + std::to_string(cases) + ".t"); ++cases) {
-    const std::string prefix = "model_fn" + std::to_string(cases);
-    const Tensor x = fixture.at("x").clone().requires_grad_();
-    const Tensor t = fixture.at(prefix + ".t").to(torch::kFloat64).clone().requires_grad_();
-    const Tensor output = guided->Predict(x, LevelAt(model, t), Told(ContextOf(fixture, ".cond")));
-    EXPECT_TRUE(WithinTolerance(fixture, prefix + ".eps", output.detach()));
-    (fixture.at("w") * output).sum().backward();
-    EXPECT_TRUE(WithinTolerance(fixture, prefix + ".grad_t", t.grad().to(torch::kFloat32)));
-    if (fixture.Has(prefix + ".grad_x")) {
-      EXPECT_TRUE(WithinTolerance(fixture, prefix + ".grad_x", x.grad()));
-    }
-  }
-  EXPECT_GE(cases, 1);
+  testing::CheckAtContinuousTimes(model, fixture, *GuidedSd1(model, fixture),
+                                  Told(ContextOf(fixture, ".cond")));
 }
 
-TEST(Sd, ImagesAreTheReferences) {
-  const Fixture fixture("sd1");
-  const Model model = OpenSd1(Sd1Folder());
-  const Tensor z = fixture.at("z").clone().requires_grad_();
-  const Tensor image = model.codec->Decode(z);
-  EXPECT_TRUE(WithinTolerance(fixture, "image", image.detach()));
-  (fixture.at("v") * image).sum().backward();
-  EXPECT_TRUE(WithinTolerance(fixture, "grad_z", z.grad()));
-  const torch::NoGradGuard no_gradient;
-  EXPECT_TRUE(WithinTolerance(fixture, "image_small", model.codec->Decode(fixture.at("z_small"))));
-  const double scale = fixture.json().at("arguments").at("scale_factor");
-  EXPECT_TRUE(WithinTolerance(fixture, "enc_mean", model.codec->Encode(fixture.at("enc_image")) / scale));
-}
+TEST(Sd, ImagesAreTheReferences) { testing::CheckImages(OpenSd1(Sd1Folder()), Fixture("sd1")); }
 
 // iPNDM of order 2 on the noise levels of GITS, guided, state by state.
 TEST(Sd, TheTeachersSampleIsTheReferences) {

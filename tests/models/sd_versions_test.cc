@@ -11,6 +11,7 @@
 #include "gas/nn/ops.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
+#include "models/latent_checks.h"
 #include "support/expect.h"
 #include "support/openai_unets.h"
 #include "support/temp_folder.h"
@@ -121,18 +122,6 @@ void CheckGuidedNoise(const Model& model, const Fixture& fixture, const std::str
   EXPECT_GE(cases, 1);
 }
 
-void CheckVersionsImages(const Model& model, const Fixture& fixture) {
-  const Tensor z = fixture.at("z").clone().requires_grad_();
-  const Tensor image = model.codec->Decode(z);
-  EXPECT_TRUE(WithinTolerance(fixture, "image", image.detach()));
-  (fixture.at("v") * image).sum().backward();
-  EXPECT_TRUE(WithinTolerance(fixture, "grad_z", z.grad()));
-  const torch::NoGradGuard no_gradient;
-  EXPECT_TRUE(WithinTolerance(fixture, "image_small", model.codec->Decode(fixture.at("z_small"))));
-  const double scale = fixture.json().at("arguments").at("scale_factor");
-  EXPECT_TRUE(WithinTolerance(fixture, "enc_mean", model.codec->Encode(fixture.at("enc_image")) / scale));
-}
-
 // The states of a run of diffusers, at the times of its steps and then the schedule's end. A run that ends at
 // sigma 0, which no table here does, is compared up to its last step.
 void CheckRun(const Model& model, const Fixture& fixture, const std::string& run, const std::string& solver,
@@ -219,7 +208,7 @@ TEST_F(Sd2, NetworksAreTheReferences) {
     }
   }
   CheckAtTimes(model, fixture, "unet_small", "out", "", Of(".cond", fixture), 0.002 * fixture.at("x"));
-  CheckVersionsImages(model, fixture);
+  testing::CheckImages(model, fixture);
 }
 
 TEST_F(Sd2, VelocityAndNoiseAreReadAsTheReferencesDo) {
@@ -319,7 +308,7 @@ TEST_F(SdXl, NetworksAreTheReferences) {
     CheckAtTimes(model, fixture, prefix, "eps", ".uncond_zero", Zeros(fixture), fixture.at("x"));
   }
   CheckAtTimes(model, fixture, "unet_small", "eps", "", Conditional(fixture), 0.002 * fixture.at("x"));
-  CheckVersionsImages(model, fixture);
+  testing::CheckImages(model, fixture);
   CheckGuidedNoise(model, fixture, "", *Guided(model, fixture), WithZeros(fixture));
   CheckRun(model, fixture, "dpmpp2m", "dpmpp-2m", *Guided(model, fixture),
            WithZeros(fixture, "sample.add_time_ids"),

@@ -16,8 +16,6 @@
 #include "gas/io/png.h"
 #include "gas/io/run_folder.h"
 #include "gas/report/image_grid.h"
-#include "gas/solver/registry.h"
-#include "gas/teacher/shard_size.h"
 #include "gas/teacher/write_teacher_data.h"
 
 namespace gas::cli {
@@ -117,12 +115,6 @@ struct DemoSettings {
   int64_t held_out() const { return training / kHeldOutShare; }
   std::filesystem::path TeacherFolder() const { return out / "teacher"; }
   std::filesystem::path TestFolder() const { return out / "test"; }
-  // Opens the model of a folder of teacher data.
-  std::function<Model(const TeacherData&, const std::string&)> Opener() const {
-    return [request = model](const TeacherData& data, const std::string& folder) {
-      return request.OpenFor(data, folder);
-    };
-  }
 };
 
 DemoSettings ReadDemoSettings(const Options& o) {
@@ -149,9 +141,8 @@ void WriteTeacherFolder(const DemoSettings& s, const Model& model, const char* w
   TeacherSpec spec{.solver = kTeacherSolver, .grid = kTeacherGrid, .states = states, .dtype = s.dtype};
   SetModel(spec, model);
   Progress progress(what, "samples", static_cast<int64_t>(seeds.size()));
-  WriteTeacherData(folder, spec, model,
-                   MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, model.t_eps),
-                   seeds, {.progress = [&](int64_t done, int64_t) { progress.Update(done); }});
+  WriteTeacherData(folder, spec, model, TeacherTableOf(spec, model), seeds,
+                   {.progress = [&](int64_t done, int64_t) { progress.Update(done); }});
 }
 
 void MakeData(const DemoSettings& s, const Model& model) {
@@ -162,13 +153,13 @@ void MakeData(const DemoSettings& s, const Model& model) {
 }
 
 // The solver file of the default fit.
-std::filesystem::path Fit(const DemoSettings& s) {
+std::filesystem::path Fit(const DemoSettings& s, const Model& model) {
   Announce(fmt::format("2. fits of {} and {} evaluations, without gradients", s.nfe, s.nfe - 1));
   FitSolverOptions solver;
   solver.search_start = true;
   if (s.model.options.bfloat16) solver.step = kBfloat16Step;
   FitPrinter printer;
-  return RunFit({.trajectories = FromTeacherFolder{s.TeacherFolder(), s.Opener()},
+  return RunFit({.trajectories = FromTeacherFolder{s.TeacherFolder(), [&](auto&...) { return model; }},
                  .sizes = {.training = s.training - s.held_out(), .held_out = s.held_out()},
                  .nfe = {s.nfe, s.nfe - 1},
                  .solver = solver,
@@ -179,10 +170,10 @@ std::filesystem::path Fit(const DemoSettings& s) {
       .path;
 }
 
-TrainSolversOptions TrainingOf(const DemoSettings& s, const std::filesystem::path& from) {
+TrainSolversOptions TrainingOf(const DemoSettings& s, const Model& model, const std::filesystem::path& from) {
   return {.teacher = s.TeacherFolder(),
           .held_out = s.held_out(),
-          .open_model = [&s](const TeacherData& data) { return s.Opener()(data, s.TeacherFolder()); },
+          .open_model = [model](const TeacherData&) { return model; },
           .dtype = s.dtype,
           .nfe = {s.nfe},
           .init = from,
@@ -197,16 +188,16 @@ std::filesystem::path Train(const TrainSolversOptions& options) {
   return TrainSolvers(options, printer.Hooks()).file;
 }
 
-std::filesystem::path TrainGs(const DemoSettings& s, const std::filesystem::path& fit) {
+std::filesystem::path TrainGs(const DemoSettings& s, const Model& model, const std::filesystem::path& fit) {
   Announce(fmt::format("3. GS from the fit: {} iterations on {} samples", s.iterations, s.batch));
-  return Train(TrainingOf(s, fit));
+  return Train(TrainingOf(s, model, fit));
 }
 
 // Goes on from what the distance alone has reached, with heads on the model's own encoder as the
 // discriminator.
-std::filesystem::path TrainGas(const DemoSettings& s, const std::filesystem::path& gs) {
+std::filesystem::path TrainGas(const DemoSettings& s, const Model& model, const std::filesystem::path& gs) {
   Announce("   GAS from there: as many iterations with an adversary");
-  TrainSolversOptions options = TrainingOf(s, gs);
+  TrainSolversOptions options = TrainingOf(s, model, gs);
   options.trainer.lr /= 4;
   options.run.folder = s.out / "gas";
   options.adversary = AdversarySettings{.options = {.weight = kDemoAdversarialWeight}};
@@ -247,17 +238,16 @@ DemoResult Measure(const DemoSettings& s, const Model& model, const std::vector<
   return result;
 }
 
-void Write(const DemoSettings& s, const DemoResult& result, double seconds) {
+void Write(const DemoSettings& s, const DemoResult& result, const std::string& fit, const std::string& gs,
+           double seconds) {
   const std::filesystem::path picture = s.out / "demo.png";
   const int64_t side = result.picture.front().images.size(-1);
   WritePng(picture, LabelledGrid(result.picture, std::max<int64_t>(1, (kLeastPixels + side - 1) / side)));
   WriteFile(s.out / "quality.json", QualityToJson(result.rows).dump(1) + "\n");
   std::cout << fmt::format(
       "\n{} unseen seeds; distance: mean squared, to the teacher; perceptual: likewise, in features; "
-      "Fréchet: to "
-      "the data\n\n{}\npicture: {}\nsolvers: {}, {}\n{:.0f} s in all. Next: gas inspect {}\n",
-      s.test, QualityTable(result.rows), picture.string(), (s.out / "fit/solver.gas.json").string(),
-      (s.out / "gs/solver.gas.json").string(), seconds, (s.out / "fit/solver.gas.json").string());
+      "Fréchet: to the data\n\n{}\npicture: {}\nsolvers: {}, {}\n{:.0f} s in all. Next: gas inspect {}\n",
+      s.test, QualityTable(result.rows), picture.string(), fit, gs, seconds, fit);
 }
 
 void RunDemo(const DemoSettings& s) {
@@ -269,16 +259,16 @@ void RunDemo(const DemoSettings& s) {
   Progress whole("demo", "steps", 1);
 
   MakeData(s, model);
-  const std::filesystem::path fit = Fit(s);
-  const std::filesystem::path gs = TrainGs(s, fit);
+  const std::filesystem::path fit = Fit(s, model);
+  const std::filesystem::path gs = TrainGs(s, model, fit);
   std::vector<Compared> compared = {{"dpmpp-3m", "DPM++", s.nfe},
                                     {"unipc-3-bh2", "UniPC", s.nfe},
                                     {fit, "fit", s.nfe},
                                     {fit, "fit", s.nfe - 1},
                                     {gs, "GS", s.nfe}};
-  if (s.gas) compared.push_back({TrainGas(s, gs), "GAS", s.nfe});
+  if (s.gas) compared.push_back({TrainGas(s, model, gs), "GAS", s.nfe});
   const DemoResult result = Measure(s, model, compared);
-  Write(s, result, whole.seconds());
+  Write(s, result, fit, gs, whole.seconds());
 }
 
 Work PlanDemo(const Options& o) {

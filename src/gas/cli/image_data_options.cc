@@ -1,6 +1,6 @@
 #include "gas/cli/image_data_options.h"
 
-#include <sstream>
+#include "gas/core/split.h"
 
 namespace gas::cli {
 namespace {
@@ -58,13 +58,6 @@ std::vector<OptionRow> AugmentLookRows() {
   };
 }
 
-std::vector<std::string> Names(const std::string& text) {
-  std::vector<std::string> names;
-  std::istringstream in(text);
-  for (std::string name; std::getline(in, name, ',');) names.push_back(name);
-  return names;
-}
-
 }  // namespace
 
 std::vector<OptionRow> ImageDataRows() {
@@ -95,13 +88,13 @@ std::vector<OptionRow> ImageDataRows() {
 
 PretrainData ReadImageData(const Options& o) {
   return {.folder = o.Text("data.folder"),
-          .class_names = Names(o.Text("data.class_names")),
+          .class_names = SplitAt(o.Text("data.class_names"), ','),
           .resolution = o.Int("data.resolution"),
           .augment = {.shift = o.Real("augment.shift"),
                       .scale = o.Real("augment.scale"),
                       .rotate = o.Real("augment.rotate"),
                       .hue = o.Real("augment.hue")},
-          .flip_classes = Names(o.Text("augment.flip"))};
+          .flip_classes = SplitAt(o.Text("augment.flip"), ',')};
 }
 
 }  // namespace gas::cli

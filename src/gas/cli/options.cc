@@ -6,8 +6,8 @@
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
-#include "gas/io/file.h"
 #include "gas/io/json.h"
+#include "gas/io/json_file.h"
 
 namespace gas::cli {
 namespace {
@@ -101,8 +101,7 @@ void Options::Set(const std::string& key, const std::string& text, const std::st
 }
 
 void Options::ReadConfig(const std::string& path) {
-  const Bytes bytes = ReadFile(path, 1 << 20);
-  const nlohmann::json json = ParseJson(path, {bytes.data(), bytes.size()});
+  const nlohmann::json json = ReadJsonFile(path, 1 << 20);
   GAS_CHECK(json.is_object(), Errc::kBadFile, path, ": not a JSON object");
   const std::function<void(const nlohmann::json&, const std::string&)> visit =
       [&](const auto& node, const std::string& prefix) {

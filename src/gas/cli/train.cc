@@ -12,7 +12,6 @@
 #include "gas/cli/text_options.h"
 #include "gas/cli/train_printer.h"
 #include "gas/core/error.h"
-#include "gas/core/progress.h"
 #include "gas/fit/fit_problem.h"
 #include "gas/train/loss_text.h"
 #include "gas/train/train_solvers.h"

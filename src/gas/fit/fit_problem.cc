@@ -4,7 +4,6 @@
 
 #include "gas/core/error.h"
 #include "gas/core/seeds.h"
-#include "gas/solver/registry.h"
 #include "gas/teacher/solver_choice.h"
 
 namespace gas {
@@ -91,11 +90,10 @@ FitProblem MakeFitProblem(const std::function<Model(double guidance)>& open,
   std::vector<FitSources> sources;
   for (int64_t i = 0; i < scales; ++i) {
     const Model model = open(guidance[i]);
-    const StepTable table =
-        MakeSolverTable(kTeacherSolver, *model.schedule, kTeacherGrid, kTeacherNfe, model.t_eps);
     const std::vector<Seed> seeds = SeedRange(static_cast<Seed>(i * count), count);
     TeacherSpec spec{.solver = kTeacherSolver, .grid = kTeacherGrid, .states = true};
     SetModel(spec, model);
+    const StepTable table = TeacherTableOf(spec, model);
     sources.push_back(MadeNow(model, spec, table, seeds, sizes, make, [&](int64_t done) {
       if (progress) progress(i * count + done, count * scales);
     }));

@@ -7,6 +7,7 @@
 #include "gas/core/nearest.h"
 #include "gas/io/file.h"
 #include "gas/io/json.h"
+#include "gas/io/json_file.h"
 
 namespace gas {
 namespace {
@@ -46,8 +47,7 @@ SchedulePtr ScheduleFromText(const std::string& text, std::optional<double> t_ep
   const std::string names[] = {"edm", "ve", "flow", "cosine", "scaled-linear:0.00085,0.012"};
   GAS_CHECK(LooksLikeFile(text), Errc::kBadOption, "schedule ", Quoted(text), " is unknown, did you mean ",
             NearestName(text, names), "?");
-  const Bytes bytes = ReadFile(text, kMaxScheduleBytes);
-  return ScheduleFromJson(ParseJson(text, {bytes.data(), bytes.size()}));
+  return ScheduleFromJson(ReadJsonFile(text, kMaxScheduleBytes));
 }
 
 PredictionType UsualPrediction(const NoiseSchedule& schedule) {

@@ -68,6 +68,7 @@ BatchBytes LineThrough(int64_t bytes_of_one, int64_t count, int64_t bytes_of_cou
 }
 
 void MakeFirstEvaluation(const Model& model, Passes passes) {
+  if (model.device.is_cpu()) return;
   if (passes != Passes::kBackward) ForwardPeak(model, 1);
   if (passes != Passes::kForward && model.has_gradient) EvaluateWithGradients(model, 1, /*backward=*/true);
 }
@@ -101,7 +102,7 @@ NetworkMemory MeasureNetwork(const Model& model, Passes passes, int64_t largest_
 
 int64_t ActivationBytes(const Model& model) {
   const WholeBatchGuard whole;
-  if (!model.device.is_cpu()) MakeFirstEvaluation(model, Passes::kBackward);
+  MakeFirstEvaluation(model, Passes::kBackward);
   return EvaluateWithGradients(model, 1, /*backward=*/false).kept;
 }
 

@@ -30,7 +30,8 @@ struct NetworkMemory {
 
 enum class Passes { kForward, kBackward, kBoth };
 
-// An evaluation of one sample, for what libraries allocate at the first and keep: workspaces on a GPU.
+// On a GPU an evaluation of one sample, for what libraries allocate at the first and keep, their workspaces;
+// on a CPU nothing.
 void MakeFirstEvaluation(const Model& model, Passes passes);
 
 // Evaluates the network on one sample, and on a few (on a GPU on `largest_batch`, or what of it there is room

@@ -32,7 +32,7 @@ int64_t StatesOfSampler(const ModelMemory& model, int64_t batch) {
 }  // namespace
 
 ModelMemory MeasureModel(const Model& model, Passes passes, int64_t largest_batch) {
-  if (!model.device.is_cpu()) MakeFirstEvaluation(model, passes);
+  MakeFirstEvaluation(model, passes);
   ModelMemory memory{.device = model.device, .held = DataHeld(model.device)};
   memory.network = MeasureNetwork(model, passes, largest_batch);
   if (passes != Passes::kBackward) memory.decoder = MeasureDecoder(model);

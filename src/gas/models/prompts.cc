@@ -5,6 +5,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
+#include "gas/core/split.h"
 #include "gas/io/file.h"
 #include "gas/io/json.h"
 
@@ -15,18 +16,6 @@ using Json = nlohmann::json;
 
 constexpr uint64_t kMaxListBytes = uint64_t{1} << 28;
 constexpr size_t kMaxPromptBytes = 1 << 14;
-
-// Of a file that ends with an end of line, no empty one behind it.
-std::vector<std::string> LinesOf(const std::string& text) {
-  std::vector<std::string> lines;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    lines.push_back(text.substr(begin, end - begin));
-    if (lines.back().ends_with('\r')) lines.back().pop_back();
-    begin = end + 1;
-  }
-  return lines;
-}
 
 bool IsJsonLines(const std::vector<std::string>& lines) {
   const auto first = std::ranges::find_if(

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "gas/core/error.h"
+#include "gas/core/split.h"
 
 namespace gas {
 namespace {
@@ -43,11 +44,7 @@ ImageSize ParseImageSize(std::string_view what, std::string_view text) {
 
 std::vector<LoraFile> ParseLoras(std::string_view what, std::string_view text) {
   std::vector<LoraFile> loras;
-  while (!text.empty()) {
-    const size_t comma = std::min(text.find(','), text.size());
-    loras.push_back(ParseLora(what, text.substr(0, comma)));
-    text.remove_prefix(std::min(comma + 1, text.size()));
-  }
+  for (const std::string& lora : SplitAt(text, ',')) loras.push_back(ParseLora(what, lora));
   return loras;
 }
 

@@ -5,6 +5,7 @@
 #include "gas/core/error.h"
 #include "gas/io/file.h"
 #include "gas/io/json.h"
+#include "gas/io/json_file.h"
 #include "gas/teacher/shard.h"
 
 namespace gas {
@@ -44,8 +45,7 @@ void CheckNoSeedTwice(const std::filesystem::path& folder, const std::vector<Sha
 
 Manifest Manifest::Read(const std::filesystem::path& folder) {
   const std::string name = PathIn(folder).string();
-  const Bytes bytes = ReadFile(name, kMaxManifestBytes);
-  const Json json = ParseJson(name, {bytes.data(), bytes.size()});
+  const Json json = ReadJsonFile(name, kMaxManifestBytes);
   GAS_CHECK(json.is_object() && json.contains("gas_teacher"), Errc::kBadFile, name,
             ": no entry gas_teacher, so not the manifest of teacher data");
   try {

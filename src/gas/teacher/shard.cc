@@ -8,6 +8,7 @@
 #include "gas/core/error.h"
 #include "gas/io/file.h"
 #include "gas/io/json.h"
+#include "gas/io/json_file.h"
 #include "gas/io/safetensors.h"
 
 namespace gas {
@@ -39,8 +40,7 @@ std::optional<Seed> FirstSeedOf(const std::string& name) {
 }
 
 Shard ReadSidecar(const fs::path& path, Seed first) {
-  const Bytes bytes = ReadFile(path, kMaxSidecarBytes);
-  const Json json = ParseJson(path.string(), {bytes.data(), bytes.size()});
+  const Json json = ReadJsonFile(path, kMaxSidecarBytes);
   GAS_CHECK(json.is_object() && json.contains("seeds") && json["seeds"].is_string() &&
                 json.contains("sha256") && json["sha256"].is_string(),
             Errc::kBadFile, path.string(), ": is no sidecar of a shard; remove it and run gas teacher again");

@@ -16,18 +16,15 @@ class Comparison {
   template <class... Parts>
   void Check(bool same, Errc code, const Parts&... parts) {
     if (same) return;
-    std::ostringstream text;
-    text.precision(10);
-    text << file_ << ": ";
-    (text << ... << parts);
-    GAS_CHECK(on_difference_ == OnDifference::kTell, code, text.str());
-    differences_.push_back(text.str());
+    Tell(parts...);
+    GAS_CHECK(on_difference_ == OnDifference::kTell, code, differences_.back());
   }
 
   // What the file serves all the same, and people should know.
   template <class... Parts>
   void Tell(const Parts&... parts) {
     std::ostringstream text;
+    text.precision(10);
     text << file_ << ": ";
     (text << ... << parts);
     differences_.push_back(text.str());

@@ -5,8 +5,9 @@
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
-#include "gas/io/file.h"
+#include "gas/core/split.h"
 #include "gas/io/json.h"
+#include "gas/io/json_file.h"
 
 namespace gas::adm {
 namespace {
@@ -114,8 +115,7 @@ std::vector<int64_t> AttentionFactors(const std::string& what, const Json& value
   std::string text;
   ReadField(what, value, text);
   std::vector<int64_t> factors;
-  std::istringstream in(text);
-  for (std::string size; std::getline(in, size, ',');) {
+  for (const std::string& size : SplitAt(text, ',')) {
     const std::optional<Json> number = ParseJsonOrNone(size);
     GAS_CHECK(number && number->is_number_integer() && *number > 0, Errc::kBadFile, what, " = ", Shown(value),
               ", must be image sizes joined by commas");
@@ -169,8 +169,7 @@ Json SeenFlags(const AdmConfig& config) {
 }
 
 CardSays ReadCard(const std::filesystem::path& path, AdmConfig& config) {
-  const Bytes bytes = ReadFile(path, kMaxCardBytes);
-  const Json card = ParseJson(path.string(), {bytes.data(), bytes.size()});
+  const Json card = ReadJsonFile(path, kMaxCardBytes);
   GAS_CHECK(card.is_object(), Errc::kBadFile, path.string(), ": not a JSON object");
   const auto what = [&](const std::string& name) { return path.string() + ": " + name; };
   for (const auto& [name, value] : card.items()) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "gas/core/error.h"
+#include "gas/io/tensor_shapes.h"
 
 namespace gas::openai_unet {
 namespace {
@@ -11,42 +12,15 @@ namespace {
 // Images of 2^30 pixels a side are no images.
 constexpr int64_t kMostLevels = 30;
 
-class Shapes {
- public:
-  Shapes(const TensorFile& file, const std::string& prefix) : file_(file), prefix_(prefix) {}
-
-  bool Has(const std::string& tensor) const { return file_.tensors().contains(prefix_ + tensor); }
-  bool HasBelow(const std::string& below) const {
-    const auto found = file_.tensors().lower_bound(prefix_ + below);
-    return found != file_.tensors().end() && found->first.starts_with(prefix_ + below);
-  }
-  // The shape of a tensor that has at least so many dimensions.
-  const std::vector<int64_t>& Of(const std::string& name, size_t least_dims) const {
-    const std::string tensor = prefix_ + name;
-    const auto found = file_.tensors().find(tensor);
-    GAS_CHECK(found != file_.tensors().end(), Errc::kBadFile, file_.name(), ": tensor ", tensor,
-              " is missing");
-    const std::vector<int64_t>& shape = found->second.shape;
-    const bool empty = std::ranges::any_of(shape, [](int64_t size) { return size <= 0; });
-    GAS_CHECK(shape.size() >= least_dims && !empty, Errc::kBadFile, file_.name(), ": tensor ", tensor,
-              " has shape ", at::IntArrayRef(shape), ", must have ", least_dims, " dimensions, none empty");
-    return shape;
-  }
-
- private:
-  const TensorFile& file_;
-  std::string prefix_;
-};
-
 // Parts PREFIX.0, PREFIX.1, ... are numbered without gaps.
-int64_t CountParts(const Shapes& shapes, const std::string& prefix) {
+int64_t CountParts(const TensorShapes& shapes, const std::string& prefix) {
   int64_t count = 0;
   while (shapes.HasBelow(prefix + "." + std::to_string(count) + ".")) ++count;
   return count;
 }
 
 // Whether a stage of the decoder ends with what doubles its images: a second residual block or a convolution.
-bool HasUpsampling(const Shapes& shapes, int64_t stage, bool* by_block) {
+bool HasUpsampling(const TensorShapes& shapes, int64_t stage, bool* by_block) {
   const std::string prefix = "output_blocks." + std::to_string(stage) + ".";
   for (const char* layer : {"1.", "2."}) {
     if (shapes.Has(prefix + layer + "in_layers.0.weight")) return *by_block = true;
@@ -56,7 +30,7 @@ bool HasUpsampling(const Shapes& shapes, int64_t stage, bool* by_block) {
 }
 
 // How many levels there are, and of how many residual blocks each.
-void ReadLevels(const Shapes& shapes, const std::string& file, UNetConfig& c) {
+void ReadLevels(const TensorShapes& shapes, const std::string& file, UNetConfig& c) {
   const int64_t stages = CountParts(shapes, "output_blocks");
   int64_t levels = 1;
   for (int64_t stage = 0; stage < stages; ++stage) {
@@ -76,11 +50,11 @@ std::string FirstBlockOf(const UNetConfig& c, int64_t level) {
 }
 
 // Attention of either kind, and the depth of the transformers where it is of theirs.
-void ReadAttention(const Shapes& shapes, UNetConfig& c) {
+void ReadAttention(const TensorShapes& shapes, UNetConfig& c) {
   const std::string middle = "middle_block.1.";
   c.use_spatial_transformer = shapes.Has(middle + "proj_in.weight");
   if (!c.use_spatial_transformer)
-    c.qkv_dims = static_cast<int64_t>(shapes.Of(middle + "qkv.weight", 3).size());
+    c.qkv_dims = static_cast<int64_t>(shapes.OfAtLeast(middle + "qkv.weight", 3).size());
   if (c.use_spatial_transformer) c.transformer_depth.assign(c.levels(), 0);
   for (int64_t level = 0; level < c.levels(); ++level) {
     const std::string block = FirstBlockOf(c, level) + "1.";
@@ -93,29 +67,29 @@ void ReadAttention(const Shapes& shapes, UNetConfig& c) {
   c.transformer_depth.back() = CountParts(shapes, middle + "transformer_blocks");
   // Keys come from the context, or from the tokens themselves, whose channels are the queries'.
   const std::string attention = middle + "transformer_blocks.0.attn2.";
-  const int64_t context = shapes.Of(attention + "to_k.weight", 2)[1];
-  c.context_dim = context == shapes.Of(attention + "to_q.weight", 2)[1] ? 0 : context;
+  const int64_t context = shapes.OfAtLeast(attention + "to_k.weight", 2)[1];
+  c.context_dim = context == shapes.OfAtLeast(attention + "to_q.weight", 2)[1] ? 0 : context;
 }
 
 }  // namespace
 
 UNetConfig ConfigOfWeights(const TensorFile& weights, const std::string& prefix) {
-  const Shapes shapes(weights, prefix);
+  const TensorShapes shapes(weights, prefix);
   UNetConfig c;
-  c.model_channels = shapes.Of("time_embed.0.weight", 2)[1];
-  c.in_channels = shapes.Of("input_blocks.0.0.weight", 4)[1];
-  c.out_channels = shapes.Of("out.2.weight", 4)[0];
-  c.num_classes = shapes.Has("label_emb.weight") ? shapes.Of("label_emb.weight", 2)[0] : 0;
-  c.vector_dim = shapes.Has("label_emb.0.0.weight") ? shapes.Of("label_emb.0.0.weight", 2)[1] : 0;
+  c.model_channels = shapes.OfAtLeast("time_embed.0.weight", 2)[1];
+  c.in_channels = shapes.OfAtLeast("input_blocks.0.0.weight", 4)[1];
+  c.out_channels = shapes.OfAtLeast("out.2.weight", 4)[0];
+  c.num_classes = shapes.Has("label_emb.weight") ? shapes.OfAtLeast("label_emb.weight", 2)[0] : 0;
+  c.vector_dim = shapes.Has("label_emb.0.0.weight") ? shapes.OfAtLeast("label_emb.0.0.weight", 2)[1] : 0;
   ReadLevels(shapes, weights.name(), c);
   for (int64_t level = 0; level < c.levels(); ++level) {
-    const int64_t channels = shapes.Of(FirstBlockOf(c, level) + "0.out_layers.3.weight", 4)[0];
+    const int64_t channels = shapes.OfAtLeast(FirstBlockOf(c, level) + "0.out_layers.3.weight", 4)[0];
     c.channel_mult[level] = static_cast<double>(channels) / static_cast<double>(c.model_channels);
   }
   ReadAttention(shapes, c);
   const std::string first = FirstBlockOf(c, 0);
-  const int64_t embedded = shapes.Of(first + "0.emb_layers.1.weight", 2)[0];
-  const int64_t channels = shapes.Of(first + "0.out_layers.3.weight", 4)[0];
+  const int64_t embedded = shapes.OfAtLeast(first + "0.emb_layers.1.weight", 2)[0];
+  const int64_t channels = shapes.OfAtLeast(first + "0.out_layers.3.weight", 4)[0];
   c.use_scale_shift_norm =
       embedded % 2 == 0 && embedded / 2 == channels;  // twice as many, which may not overflow
   return c;

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "gas/core/error.h"
-#include "gas/io/file.h"
+#include "gas/io/json_file.h"
 #include "gas/io/json_mapping.h"
 #include "gas/io/yaml.h"
 #include "gas/models/autoencoder/weights_config.h"
@@ -130,9 +130,7 @@ void SetHeads(text::ClipTextConfig& network, const json& described, const fs::pa
   const fs::path config =
       version.is_string() ? folder / version.get<std::string>() / "config.json" : fs::path();
   if (!config.empty() && fs::is_regular_file(config)) {
-    const Bytes bytes = ReadFile(config, ModelFiles::kMaxJsonBytes);
-    network.heads =
-        ClipTextFromJson(config.string(), ParseJson(config.string(), {bytes.data(), bytes.size()})).heads;
+    network.heads = ClipTextFromJson(config.string(), ReadJsonFile(config, ModelFiles::kMaxJsonBytes)).heads;
   }
   GAS_CHECK(
       network.heads > 0, Errc::kBadFile, file, ": a text encoder of width ", network.width,

@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/io/json_mapping.h"
+#include "gas/io/tensor_shapes.h"
 
 namespace gas::sd {
 namespace {
@@ -43,21 +44,14 @@ text::ClipTextConfig ClipTextFromJson(const std::string& what, const nlohmann::j
 }
 
 text::ClipTextConfig ClipTextOfWeights(const TensorFile& file, const std::string& prefix) {
-  const auto shape = [&](const std::string& name) -> const std::vector<int64_t>& {
-    const auto found = file.tensors().find(prefix + name);
-    GAS_CHECK(found != file.tensors().end(), Errc::kBadFile, file.name(), ": tensor ", prefix + name,
-              " is missing");
-    GAS_CHECK(found->second.shape.size() == 2, Errc::kBadFile, file.name(), ": tensor ", prefix + name,
-              " has shape ", at::IntArrayRef(found->second.shape), ", must have 2 dimensions");
-    return found->second.shape;
-  };
+  const TensorShapes shapes(file, prefix);
   const std::string layers = "text_model.encoder.layers.";
   text::ClipTextConfig c{.layers = 0};
-  c.vocabulary = shape("text_model.embeddings.token_embedding.weight")[0];
-  c.width = shape("text_model.embeddings.token_embedding.weight")[1];
-  c.positions = shape("text_model.embeddings.position_embedding.weight")[0];
-  c.inner_width = shape(layers + "0.mlp.fc1.weight")[0];
-  while (file.tensors().contains(prefix + layers + std::to_string(c.layers) + ".mlp.fc1.weight")) ++c.layers;
+  c.vocabulary = shapes.OfMatrix("text_model.embeddings.token_embedding.weight")[0];
+  c.width = shapes.OfMatrix("text_model.embeddings.token_embedding.weight")[1];
+  c.positions = shapes.OfMatrix("text_model.embeddings.position_embedding.weight")[0];
+  c.inner_width = shapes.OfMatrix(layers + "0.mlp.fc1.weight")[0];
+  while (shapes.Has(layers + std::to_string(c.layers) + ".mlp.fc1.weight")) ++c.layers;
   c.heads = c.width % kHeadWidth == 0 ? c.width / kHeadWidth : 0;
   return c;
 }

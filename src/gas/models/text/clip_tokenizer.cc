@@ -4,9 +4,11 @@
 #include <array>
 
 #include "gas/core/error.h"
+#include "gas/core/split.h"
 #include "gas/io/file.h"
 #include "gas/io/inflate.h"
 #include "gas/io/json.h"
+#include "gas/io/json_file.h"
 #include "gas/io/layout.h"
 #include "gas/models/text/unicode.h"
 
@@ -58,17 +60,6 @@ std::string TextOf(const fs::path& path) {
   inflater.Read(text);
   inflater.Finish();
   return text;
-}
-
-std::vector<std::string> LinesOf(const std::string& text) {
-  std::vector<std::string> lines;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    lines.push_back(text.substr(begin, end - begin));
-    if (lines.back().ends_with('\r')) lines.back().pop_back();
-    begin = end + 1;
-  }
-  return lines;
 }
 
 // One space for each run of white space, none at the ends.
@@ -160,8 +151,7 @@ void ClipTokenizer::SetNumbers() {
 }
 
 void ClipTokenizer::ReadNumbers(const fs::path& path) {
-  const Bytes bytes = ReadFile(path, kMaxListBytes);
-  const nlohmann::json json = ParseJson(path.string(), {bytes.data(), bytes.size()});
+  const nlohmann::json json = ReadJsonFile(path, kMaxListBytes);
   GAS_CHECK(json.is_object() && json.size() <= kMaxTokens, Errc::kBadFile, path.string(),
             ": must be an object of at most ", kMaxTokens, " tokens");
   for (const auto& [word, number] : json.items()) {
