@@ -4,5 +4,5 @@
 if(NOT EXISTS /usr/include/c++/11/vector)
   message(FATAL_ERROR "clang needs Debian's package libstdc++-11-dev for LibTorch's headers")
 endif()
-add_compile_options(-nostdinc++ -isystem/usr/include/c++/11
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-nostdinc++> -isystem/usr/include/c++/11
                     -isystem/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}/c++/11)

@@ -78,8 +78,9 @@ endfunction()
 # Tests run side by side: a thread that waits must not spin on the core of another.
 set(GAS_TEST_THREADS "OMP_WAIT_POLICY=passive")
 
-# gas_test(folder/name LABELS fast|slow [TIMEOUT s]): tests/folder/name.cc as a test of its own. The files of a folder share
-# an executable, since LibTorch's headers and linking are most of what a test costs; each runs its own suites of it.
+# gas_test(folder/name LABELS fast|slow [TIMEOUT s]): the tests of tests/folder/name.cc. The files of a folder share an
+# executable, since LibTorch's headers and linking are most of what a test costs. Its fast files are one test of ctest,
+# folder/fast, since loading LibTorch is most of what such a file's tests take; each slow file is one, with its own name.
 function(gas_test path)
   cmake_parse_arguments(ARG "" "TIMEOUT" "LABELS" ${ARGN})
   if("slow" IN_LIST ARG_LABELS AND NOT GAS_SLOW_TESTS)
@@ -123,10 +124,19 @@ function(gas_test path)
   list(TRANSFORM suites REPLACE "(.+)" "\\1.*:*/\\1.*")
   list(JOIN suites ":" filter)
 
-  add_test(NAME ${path} COMMAND ${target} --gtest_filter=${filter})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
-  set_tests_properties(${path} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
-                       ENVIRONMENT "GAS_SOURCE_DIR=${PROJECT_SOURCE_DIR};${GAS_TEST_THREADS}")
+  if("fast" IN_LIST ARG_LABELS)
+    set(name ${folder}/fast)
+    set_property(TARGET ${target} APPEND PROPERTY GAS_FAST_SUITES ${filter})
+    set(filter "$<JOIN:$<TARGET_PROPERTY:${target},GAS_FAST_SUITES>,:>")
+  else()
+    set(name ${path})
+  endif()
+  if(NOT TEST ${name})
+    add_test(NAME ${name} COMMAND ${target} "--gtest_filter=${filter}")
+    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+                         ENVIRONMENT "GAS_SOURCE_DIR=${PROJECT_SOURCE_DIR};${GAS_TEST_THREADS}")
+  endif()
 endfunction()
