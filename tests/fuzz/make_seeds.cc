@@ -13,6 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
+using std::string_literals::operator""s;
 
 void Write(const fs::path& folder, const std::vector<std::string>& files) {
   MakeDirectory(folder);
@@ -158,7 +159,7 @@ void WriteAll(const fs::path& folder) {
   Write(folder / "adm_config", AdmConfigs());
   Write(folder / "sd_config", SdConfigs());
   Write(folder / "prompts", {"a cat\n\na dog\n", "{\"prompt\": \"a\", \"negative\": \"b\", \"seed\": 3}\n"});
-  Write(folder / "clip_tokenizer", {std::string("#version: 0.2\nt h\nth e</w>\n\0{\"the</w>\": 3}", 46)});
+  Write(folder / "clip_tokenizer", {"#version: 0.2\nt h\nth e</w>\n\0{\"the</w>\": 3}"s});
   Write(folder / "png", testing::ValidPng());
   Write(folder / "yaml", {"a: &x [1, 0x1f, 1e-4, true, ~, 'b']\nc: {d: *x, e: !!str 1}\n? f\n: |\n  g\n"});
   Write(folder / "pickle", testing::ValidPickles());
