@@ -87,5 +87,13 @@ else()
   endif()
 endif()
 
+# Newer ones run networks that PyTorch's AOTInductor has compiled.
+find_path(LibTorch_PACKAGE_LOADER torch/csrc/inductor/aoti_package/model_package_loader.h PATHS ${LibTorch_INCLUDE_DIR}
+          NO_DEFAULT_PATH)
+mark_as_advanced(LibTorch_PACKAGE_LOADER)
+if(TARGET LibTorch::LibTorch AND LibTorch_PACKAGE_LOADER)
+  target_compile_definitions(LibTorch::LibTorch INTERFACE GAS_LIBTORCH_RUNS_PACKAGES)
+endif()
+
 find_package_handle_standard_args(LibTorch REQUIRED_VARS LibTorch_LIBRARY LibTorch_INCLUDE_DIR
                                   VERSION_VAR LibTorch_VERSION)

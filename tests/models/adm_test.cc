@@ -6,6 +6,7 @@
 #include "gas/models/adm/adm_family.h"
 #include "gas/models/families.h"
 #include "gas/models/openai_unet/unet_denoiser.h"
+#include "gas/nn/weights.h"
 #include "gas/schedule/alphas_cumprod.h"
 #include "gas/solver/dpm_multistep.h"
 #include "gas/solver/edm_samplers.h"

@@ -212,7 +212,7 @@ TEST(ProcessDenoiser, RefusesWhatItCannotAnswer) {
   const Tensor x = torch::zeros({2, 1, 8, 8});
   const Tensor traced = x.clone().requires_grad_();
   const std::string no_gradient =
-      "the network of two-gaussians runs in another process and has no gradient; gas fit needs none";
+      "the network of two-gaussians gives no gradient, which training takes; gas fit needs none";
   EXPECT_ERROR(denoiser.Predict(traced, at, {}), Errc::kBadOption, no_gradient);
   const NoiseLevel trained{at.t.clone().requires_grad_(), at.alpha, at.sigma};
   EXPECT_ERROR(denoiser.Predict(x, trained, {}), Errc::kBadOption, no_gradient);

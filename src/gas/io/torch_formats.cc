@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kZipMagic = "PK\3\4";
 constexpr std::string_view kPickleEntry = "data.pkl", kStorageFolder = "data/",
-                           kScriptEntry = "constants.pkl";
+                           kScriptEntry = "constants.pkl", kCompiledFolder = "/data/aotinductor/";
 constexpr std::string_view kByteOrderEntry = "byteorder";
 
 // How pickles of these protocols begin.
@@ -130,6 +130,12 @@ bool LooksLikePickle(std::string_view head) {
 }
 
 bool IsTorchScriptArchive(std::span<const std::string> entries) { return AnyIsNamed(entries, kScriptEntry); }
+
+bool IsCompiledPackage(std::span<const std::string> entries) {
+  return std::any_of(entries.begin(), entries.end(), [](const std::string& entry) {
+    return entry.find(kCompiledFolder) != std::string::npos;
+  });
+}
 
 bool IsTorchArchive(std::span<const std::string> entries) {
   return AnyIsNamed(entries, kPickleEntry) && !IsTorchScriptArchive(entries);

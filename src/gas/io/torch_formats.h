@@ -26,6 +26,8 @@ bool LooksLikePickle(std::string_view head);
 // Whether a zip archive with these entries is one that torch.save wrote, or one of TorchScript.
 bool IsTorchArchive(std::span<const std::string> entries);
 bool IsTorchScriptArchive(std::span<const std::string> entries);
+// Whether it is a package of AOTInductor: FOLDER/data/aotinductor/MODEL/ has a compiled network.
+bool IsCompiledPackage(std::span<const std::string> entries);
 
 // What torch.save writes since PyTorch 1.6: FOLDER/data.pkl and FOLDER/data/KEY, stored, not compressed.
 // Throws Error(kBadFile) for a TorchScript archive, for compressed entries and for big-endian numbers too.

@@ -24,7 +24,7 @@ constexpr ModelFamily kFamilies[] = {
      {},
      edm::NewTrainableEdm,
      edm::TrainableEdmFrom},
-    {"torchscript", "a TorchScript archive, or JSON with the entry gas_network", IsTorchScript,
+    {"torchscript", "a TorchScript archive, a package of AOTInductor, or JSON with the entry gas_network", IsTorchScript,
      OpenTorchScript},
     {"adm", "the state dict of a network of guided-diffusion or of the consistency models' EDM networks",
      adm::IsAdmFile, adm::OpenAdm},

@@ -13,6 +13,7 @@
 #include "gas/io/json_lines.h"
 #include "gas/io/run_folder.h"
 #include "gas/io/temporary_files.h"
+#include "gas/models/no_gradient.h"
 #include "gas/solver/sampler.h"
 #include "gas/solver/solver_file.h"
 #include "gas/train/beside_network.h"
@@ -262,8 +263,7 @@ std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, con
 }  // namespace
 
 void CheckTrainable(const Model& model) {
-  GAS_CHECK(model.has_gradient, Errc::kBadOption, "the network of ", model.name,
-            " runs in another process and has no gradient; gas fit needs none");
+  GAS_CHECK(model.has_gradient, Errc::kBadOption, NoGradientText(model.name));
 }
 
 TrainingForecast ForecastTraining(const TrainSolversOptions& o) {

@@ -4,6 +4,7 @@
 #include "gas/io/json.h"
 #include "gas/io/layout.h"
 #include "gas/models/class_labels.h"
+#include "gas/models/no_gradient.h"
 
 namespace gas {
 namespace {
@@ -44,10 +45,7 @@ Tensor ProcessDenoiser::CheckedLabels(const Condition& condition, int64_t batch)
 }
 
 Tensor ProcessDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
-  for (const Tensor* input : {&x, &at.t, &at.alpha, &at.sigma}) {
-    GAS_CHECK(!input->requires_grad(), Errc::kBadOption, "the network of ", hello_.name,
-              " runs in another process and has no gradient; gas fit needs none");
-  }
+  CheckNoGradientAsked(hello_.name, x, at);
   GAS_CHECK(x.dim() == 4 && x.sizes().slice(1) == at::IntArrayRef(hello_.shape), Errc::kBadOption, name_,
             ": state of shape ", x.sizes(), ", must be [B, ", hello_.shape[0], ", ", hello_.shape[1], ", ",
             hello_.shape[2], "]");

@@ -29,9 +29,7 @@ class ProcessDenoiser : public Denoiser {
 
   PredictionType prediction_type() const override { return hello_.prediction; }
   // x [B,C,H,W] of any floating type and device; what goes through the pipe is float32. The output carries no
-  // gradient, so an x or level that asks for one is refused with Error(kBadOption), even where no gradient is
-  // recorded: the training of a solver, which passes through here without recording first, must fail now and
-  // not in its backward pass. Throws Error(kUnavailable) when the process has ended, Error(kBadFile) when it
+  // gradient: CheckNoGradientAsked. Throws Error(kUnavailable) when the process has ended, Error(kBadFile) when it
   // breaks the protocol. Entries that are not finite are the caller's to find.
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
 

@@ -6,6 +6,7 @@
 #include "gas/core/rows.h"
 #include "gas/models/batch_parallel.h"
 #include "gas/models/class_labels.h"
+#include "gas/models/no_gradient.h"
 
 namespace gas {
 namespace {
@@ -125,6 +126,7 @@ Tensor ModuleDenoiser::Evaluate(const Tensor& state, const Tensor& time, const T
 Tensor ModuleDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
   GAS_CHECK(x.dim() > 1 && x.sizes().slice(1) == at::IntArrayRef(card_.facts.shape), Errc::kBadOption, name_,
             ": states of shape ", x.sizes(), ", must be [B] and then ", at::IntArrayRef(card_.facts.shape));
+  if (!module_->has_gradient()) CheckNoGradientAsked(card_.facts.name, x, at);
   const Tensor state =
       (card_.state == StateConvention::kOverAlpha ? x * ToLike(1 / at.alpha, x) : x).contiguous();
   const Tensor labels = LabelsOf(condition.labels, x);

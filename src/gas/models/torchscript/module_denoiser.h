@@ -22,7 +22,8 @@ class ModuleDenoiser : public Denoiser {
 
   PredictionType prediction_type() const override { return card_.facts.prediction; }
   // Throws Error(kBadOption) for states of another shape, for a class that the network does not have and for
-  // none where it needs one; Error(kBadFile) for a network that fails, or whose output has another shape.
+  // none where it needs one, and for a gradient of a network that gives none; Error(kBadFile) for a network
+  // that fails, or whose output has another shape.
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
 
  private:

@@ -4,31 +4,10 @@
 #include <torch/script.h>
 
 #include "gas/core/error.h"
-#include "gas/io/json.h"
+#include "gas/models/torchscript/complaint.h"
 
 namespace gas {
 namespace {
-
-// What is at fault, out of a report with the program's lines: the last that begins like Python's errors, or
-// the first.
-std::string Complaint(std::string_view report) {
-  constexpr std::string_view kMark = "Error: ";
-  const size_t mark = report.rfind(kMark);
-  if (mark != std::string_view::npos) report.remove_prefix(mark + kMark.size());
-  return Quoted(report.substr(0, report.find('\n')));
-}
-
-// Calls f and turns what LibTorch throws into our error.
-template <class F>
-auto WithComplaints(const std::string& name, const char* what, const F& f) {
-  try {
-    return f();
-  } catch (const Error&) {
-    throw;
-  } catch (const std::exception& e) {
-    Fail(Errc::kBadFile, name, ": ", what, ": ", Complaint(e.what()));
-  }
-}
 
 class ScriptModule : public ExportedModule {
  public:

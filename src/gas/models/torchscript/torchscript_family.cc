@@ -7,6 +7,7 @@
 #include "gas/io/json.h"
 #include "gas/io/torch_formats.h"
 #include "gas/io/zip.h"
+#include "gas/models/torchscript/compiled_module.h"
 #include "gas/models/torchscript/module_card.h"
 #include "gas/models/torchscript/module_denoiser.h"
 #include "gas/models/torchscript/script_module.h"
@@ -46,7 +47,7 @@ Parts PartsOfModule(const fs::path& module) {
             ": has a card in itself and another beside it, ", beside.string(), "; remove one");
   if (inside) return {module, module.string() + ": " + std::string(kCardEntry), *inside};
   GAS_CHECK(fs::exists(beside), Errc::kBadFile, module.string(),
-            ": a TorchScript network needs a card that says what it predicts; write ", beside.string(),
+            ": an exported network needs a card that says what it predicts; write ", beside.string(),
             " (docs/bring-your-own-model.md)");
   return {module, beside.string(), TextOf(ReadFile(beside, kMaxCardBytes))};
 }
@@ -55,14 +56,29 @@ Parts PartsOfModule(const fs::path& module) {
 Parts PartsOfCard(const fs::path& card) {
   const std::string text = TextOf(ReadFile(card, kMaxCardBytes));
   const nlohmann::json json = ParseJson(card.string(), text);
-  if (!json.contains("file")) return {fs::path(card).replace_extension(".pt"), card.string(), text};
+  if (!json.contains("file")) {
+    const fs::path script = fs::path(card).replace_extension(".pt"),
+                   package = fs::path(card).replace_extension(".pt2");
+    return {fs::exists(package) && !fs::exists(script) ? package : script, card.string(), text};
+  }
   std::string file;
   ReadField(card.string() + ": \"file\"", json["file"], file);
   return {card.parent_path() / file, card.string(), text};
 }
 
+bool IsExportedArchive(const ModelFiles& files) {
+  return IsTorchScriptArchive(files.entries()) || IsCompiledPackage(files.entries());
+}
+
 Parts PartsOf(const ModelFiles& files) {
-  return IsTorchScriptArchive(files.entries()) ? PartsOfModule(files.path()) : PartsOfCard(files.path());
+  return IsExportedArchive(files) ? PartsOfModule(files.path()) : PartsOfCard(files.path());
+}
+
+std::shared_ptr<const ExportedModule> OpenModule(const fs::path& path, const ModelOptions& options) {
+  if (!IsCompiledPackage(ModelFiles(path.string()).entries())) return OpenScriptModule(path, options.device);
+  GAS_CHECK(!options.bfloat16, Errc::kBadOption, path.string(),
+            ": dtype bfloat16, must be float32 for a compiled network, whose types are fixed");
+  return OpenCompiledModule(path, options.device);
 }
 
 // Of images in another range than [-1, 1].
@@ -79,13 +95,13 @@ class RangeCodec : public ImageCodec {
 }  // namespace
 
 bool IsTorchScript(const ModelFiles& files) {
-  return IsTorchScriptArchive(files.entries()) || files.HasJsonEntry(kCardKey);
+  return IsExportedArchive(files) || files.HasJsonEntry(kCardKey);
 }
 
 Model OpenTorchScript(const ModelFiles& files, const ModelOptions& options) {
   const Parts parts = PartsOf(files);
   const ModuleCard card = ParseModuleCard(parts.card_name, parts.card);
-  const auto module = OpenScriptModule(parts.module, options.device);
+  const auto module = OpenModule(parts.module, options);
   Model model;
   model.name = card.facts.name;
   model.sha256 = Sha256With(Sha256OfFile(parts.module), parts.card);

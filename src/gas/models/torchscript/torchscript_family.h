@@ -7,7 +7,7 @@
 
 namespace gas {
 
-// A TorchScript archive, or a card that names one.
+// A TorchScript archive, a package of AOTInductor, or a card that names one.
 bool IsTorchScript(const ModelFiles& files);
 Model OpenTorchScript(const ModelFiles& files, const ModelOptions& options);
 
