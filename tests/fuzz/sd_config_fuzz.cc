@@ -12,7 +12,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                       });
   };
   read([](const char* name, const nlohmann::json& json) { gas::diffusers::UNetFromDiffusers(name, json); });
-  read([](const char* name, const nlohmann::json& json) { gas::diffusers::AutoencoderFromDiffusers(name, json); });
+  read([](const char* name, const nlohmann::json& json) {
+    gas::diffusers::AutoencoderFromDiffusers(name, json);
+  });
   read([](const char* name, const nlohmann::json& json) { gas::sd::ClipTextFromJson(name, json); });
   read([](const char* name, const nlohmann::json& json) {
     gas::compvis::Config config;

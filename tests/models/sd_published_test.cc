@@ -4,9 +4,9 @@
 
 #include "gas/models/autoencoder/autoencoder.h"
 #include "gas/models/autoencoder/weights_config.h"
+#include "gas/models/diffusers/config.h"
 #include "gas/models/openai_unet/unet.h"
 #include "gas/models/openai_unet/weights_config.h"
-#include "gas/models/diffusers/config.h"
 #include "gas/models/sd/text_stages.h"
 #include "gas/nn/skeleton.h"
 #include "gas/nn/weights.h"
