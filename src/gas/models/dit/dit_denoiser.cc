@@ -16,9 +16,10 @@ Tensor TimeToldAt(Kind kind, const Tensor& t) { return kind == Kind::kDit ? kDit
 
 // A clean state beside noise of standard deviation sigma is (1 - t) (x + sigma eps) at t = sigma / (1 +
 // sigma).
+// Its own time there is 1 - t too.
 EncoderInput StraightInputAt(double sigma) {
   const double t = sigma / (1 + sigma);
-  return {1 - t, TimeToldAt(Kind::kSit, Scalar(t)).item<double>()};
+  return {.scale = 1 - t, .timestep = 1 - t};
 }
 
 }  // namespace
