@@ -109,6 +109,33 @@ std::vector<std::string> AdmConfigs() {
   return {Json({{"tensors", shapes}, {"card", card}}).dump()};
 }
 
+// One block, and all that a card says.
+std::vector<std::string> DitConfigs() {
+  const Json shapes = {{"pos_embed", {1, 16, 48}},
+                       {"x_embedder.proj.weight", {48, 4, 2, 2}},
+                       {"t_embedder.mlp.0.weight", {48, 256}},
+                       {"y_embedder.embedding_table.weight", {11, 48}},
+                       {"blocks.0.attn.qkv.weight", {144, 48}},
+                       {"blocks.0.mlp.fc1.weight", {192, 48}},
+                       {"blocks.0.adaLN_modulation.1.weight", {288, 48}},
+                       {"final_layer.linear.weight", {32, 48}}};
+  const Json card = {{"model", "DiT"},
+                     {"num_heads", 4},
+                     {"num_classes", 10},
+                     {"scale_factor", 0.2},
+                     {"depth", 1},
+                     {"hidden_size", 48},
+                     {"patch_size", 2},
+                     {"input_size", 8},
+                     {"image_size", 64},
+                     {"mlp_ratio", 4.0},
+                     {"learn_sigma", true},
+                     {"in_channels", 4},
+                     {"path_type", "Linear"},
+                     {"prediction", "velocity"}};
+  return {Json({{"tensors", shapes}, {"card", card}}).dump()};
+}
+
 // The smallest networks of the two architectures.
 void WriteEdmModels(const fs::path& folder) {
   for (const char* type : {"SongUNet", "DhariwalUNet"}) {
@@ -157,6 +184,7 @@ void WriteAll(const fs::path& folder) {
   Write(folder / "npz", testing::ValidNpz());
   Write(folder / "shard_index", ShardIndices());
   Write(folder / "adm_config", AdmConfigs());
+  Write(folder / "dit_config", DitConfigs());
   Write(folder / "sd_config", SdConfigs());
   Write(folder / "prompts", {"a cat\n\na dog\n", "{\"prompt\": \"a\", \"negative\": \"b\", \"seed\": 3}\n"});
   Write(folder / "clip_tokenizer", {"#version: 0.2\nt h\nth e</w>\n\0{\"the</w>\": 3}"s});

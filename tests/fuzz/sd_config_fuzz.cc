@@ -1,6 +1,6 @@
 #include "fuzz/fuzz.h"
 #include "gas/io/json.h"
-#include "gas/models/sd/folder_config.h"
+#include "gas/models/diffusers/config.h"
 #include "gas/models/sd/text_stages.h"
 
 // A JSON object as each of the configurations of a diffusers folder.
@@ -11,12 +11,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                         parse(name, gas::ParseJson(name, {file.data(), file.size()}));
                                       });
   };
-  read([](const char* name, const nlohmann::json& json) { gas::sd::UNetFromDiffusers(name, json); });
-  read([](const char* name, const nlohmann::json& json) { gas::sd::AutoencoderFromDiffusers(name, json); });
+  read([](const char* name, const nlohmann::json& json) { gas::diffusers::UNetFromDiffusers(name, json); });
+  read([](const char* name, const nlohmann::json& json) {
+    gas::diffusers::AutoencoderFromDiffusers(name, json);
+  });
   read([](const char* name, const nlohmann::json& json) { gas::sd::ClipTextFromJson(name, json); });
   read([](const char* name, const nlohmann::json& json) {
     gas::compvis::Config config;
-    gas::sd::ReadDiffusersSchedule(name, json, config);
+    gas::diffusers::ReadDiffusersSchedule(name, json, config);
   });
   return 0;
 }

@@ -109,6 +109,22 @@ TEST(TimeGrid, EdmTakesAnotherRho) {
   EXPECT_ERROR(MakeGrid("edm-x", *schedule, 5, 0.002), Errc::kBadOption, "grid edm-x");
 }
 
+TEST(TimeGrid, ShiftedAsModelsOfRectifiedFlow) {
+  const SchedulePtr schedule = FlowSchedule();
+  const Tensor grid = MakeGrid("shift-3", *schedule, 5, 1e-3);
+  const auto before = [](double t) { return t / (3 - 2 * t); };
+  for (int64_t i = 0; i <= 5; ++i) {
+    const double u = before(0.999) + static_cast<double>(i) / 5 * (before(1e-3) - before(0.999));
+    EXPECT_NEAR(grid[i].item<double>(), 3 * u / (1 + 2 * u), 1e-12);
+  }
+  EXPECT_TRUE(torch::equal(MakeGrid("shift", *schedule, 5, 1e-3), grid));
+  EXPECT_TRUE(torch::allclose(MakeGrid("shift-1", *schedule, 5, 1e-3),
+                              MakeGrid("uniform", *schedule, 5, 1e-3), 0, 1e-12));
+  EXPECT_ERROR(MakeGrid("shift-0", *schedule, 5, 1e-3), Errc::kBadOption,
+               "the shift must be a number in [0.01, 1000]");
+  EXPECT_ERROR(MakeGrid("shift-x", *schedule, 5, 1e-3), Errc::kBadOption, "grid shift-x");
+}
+
 TEST(TimeGrid, ListsAreTakenAsTheyAre) {
   const SchedulePtr schedule = VpLinearSchedule();
   const Tensor grid = MakeGrid("1, 0.625,0.25 ,1e-3", *schedule, 3, 0.5);

@@ -11,9 +11,9 @@ using nlohmann::json;
 using openai_unet::UNetConfig;
 
 // Names and shapes of a network, as a file has them.
-class NamesOf : public TensorFile {
+class NamesOfUNet : public TensorFile {
  public:
-  explicit NamesOf(const UNetConfig& config) {
+  explicit NamesOfUNet(const UNetConfig& config) {
     name_ = "published.pt";
     const nn::SkeletonGuard skeleton;
     const openai_unet::UNet network(config);
@@ -39,7 +39,7 @@ UNetConfig PublishedConfig(int64_t channels, std::vector<double> mult, int64_t b
 // The model flags in the README of openai/guided-diffusion; attention is at image sizes 32, 16 and 8.
 TEST(AdmPublished, AreKnownByTheirSizes) {
   const auto flags = [](const UNetConfig& config) {
-    return adm::FlagsOf(adm::ConfigOf(NamesOf(config), "no such card"));
+    return adm::FlagsOf(adm::ConfigOf(NamesOfUNet(config), "no such card"));
   };
   const json of_64 = flags(PublishedConfig(192, {1, 2, 3, 4}, 3, {2, 4, 8}, 1000));
   EXPECT_EQ(of_64.at("image_size"), 64);

@@ -4,9 +4,9 @@
 
 #include "gas/models/autoencoder/autoencoder.h"
 #include "gas/models/autoencoder/weights_config.h"
+#include "gas/models/diffusers/config.h"
 #include "gas/models/openai_unet/unet.h"
 #include "gas/models/openai_unet/weights_config.h"
-#include "gas/models/sd/folder_config.h"
 #include "gas/models/sd/text_stages.h"
 #include "gas/nn/skeleton.h"
 #include "gas/nn/weights.h"
@@ -67,7 +67,7 @@ const Json kXl =
 TEST(SdPublished, UNetsHaveTheirNumbersOfParameters) {
   for (const auto& [json, count] :
        {std::pair<Json, int64_t>{kSd1, 859520964}, {kSd2, 865910724}, {kXl, 2567463684}}) {
-    const UNetConfig config = sd::UNetFromDiffusers("unet", json);
+    const UNetConfig config = diffusers::UNetFromDiffusers("unet", json);
     const auto network = SkeletonWith<UNet>(config);
     EXPECT_EQ(nn::ParameterCount(*network), count);
     // Single files come without a configuration: what shows in their shapes is the same network.
@@ -81,9 +81,9 @@ TEST(SdPublished, UNetsHaveTheirNumbersOfParameters) {
 }
 
 TEST(SdPublished, HeadsAreThoseOfTheirConfigurations) {
-  EXPECT_EQ(sd::UNetFromDiffusers("unet", kSd1).HeadsOf(1280), 8);
-  EXPECT_EQ(sd::UNetFromDiffusers("unet", kSd2).HeadsOf(1280), 20);
-  EXPECT_EQ(sd::UNetFromDiffusers("unet", kXl).HeadsOf(640), 10);
+  EXPECT_EQ(diffusers::UNetFromDiffusers("unet", kSd1).HeadsOf(1280), 8);
+  EXPECT_EQ(diffusers::UNetFromDiffusers("unet", kSd2).HeadsOf(1280), 20);
+  EXPECT_EQ(diffusers::UNetFromDiffusers("unet", kXl).HeadsOf(640), 10);
 }
 
 TEST(SdPublished, TextEncodersHaveTheirNumbersOfParameters) {
@@ -110,7 +110,7 @@ TEST(SdPublished, TheAutoencoderHasItsNumberOfParameters) {
   const Json json = {{"in_channels", 3},     {"out_channels", 3},
                      {"latent_channels", 4}, {"layers_per_block", 2},
                      {"sample_size", 512},   {"block_out_channels", {128, 256, 512, 512}}};
-  const auto network = SkeletonWith<Autoencoder>(sd::AutoencoderFromDiffusers("vae", json));
+  const auto network = SkeletonWith<Autoencoder>(diffusers::AutoencoderFromDiffusers("vae", json));
   EXPECT_EQ(nn::ParameterCount(*network), 83653863);
   const auto shown = autoencoder::KlConfigOfWeights(ShapesAlone(*network, "first."), "first.");
   EXPECT_EQ(shown.channel_mult, network->config().channel_mult);

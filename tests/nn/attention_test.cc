@@ -48,6 +48,24 @@ TEST(Attention, CausalQueriesSeeWhatIsBeforeThem) {
   EXPECT_TRUE(Close(causal[0][0], inputs[2][0][0], 1e-6, 0));  // the first sees itself alone
 }
 
+// Without a gradient LibTorch's fused kernels may take their place, for widths that they know (8) and others
+// (6).
+TEST(Attention, IsTheSameWithAndWithoutAGradient) {
+  for (const int64_t channels : {16, 12}) {
+    for (const bool earlier : {false, true}) {
+      const auto inputs = Inputs(33, 33, channels);
+      const auto attended = [&](const Tensor& q) {
+        return MultiHeadAttention(q, inputs[1], inputs[2], 2, earlier ? Sees::kEarlier : Sees::kAll);
+      };
+      const Tensor plain = attended(inputs[0]), traced = attended(inputs[0].clone().requires_grad_());
+      EXPECT_TRUE(Close(plain, traced, 1e-6, 0)) << channels;
+      const Tensor narrow = MultiHeadAttention(inputs[0].to(torch::kBFloat16), inputs[1].to(torch::kBFloat16),
+                                               inputs[2].to(torch::kBFloat16), 2);
+      EXPECT_EQ(narrow.scalar_type(), torch::kBFloat16);
+    }
+  }
+}
+
 // So many positions have more weights than are formed at once, 2^24.
 constexpr int64_t kMany = 4200;
 

@@ -44,6 +44,14 @@ std::vector<OptionRow> EvalSolverRows() {
        .only = "for solvers by name",
        .group = "Solver"},
       ForceRow(),
+      {.key = "solver.force_model",
+       .flag = "--force-model",
+       .type = OptType::kFlag,
+       .def = "false",
+       .help = "take solver files that were made for another model of the same architecture, and say so in "
+               "the table",
+       .only = "for a solver file",
+       .group = "Solver"},
       {.key = "eval.nfe",
        .flag = "--nfe",
        .type = OptType::kText,
@@ -120,7 +128,12 @@ EvalSettings ReadEvalSettings(const Options& o) {
             .batch = o.Int("eval.batch")};
   const auto& solvers = s.eval.solvers;
   if (!std::all_of(solvers.begin(), solvers.end(), IsSolverFile)) s.eval.grid = ReadGrid(o, "eval.grid");
-  if (std::any_of(solvers.begin(), solvers.end(), IsSolverFile)) s.eval.on_difference = ReadForce(o);
+  if (std::any_of(solvers.begin(), solvers.end(), IsSolverFile)) {
+    const bool another_model = o.Flag("solver.force_model");
+    s.eval.on_difference = ReadForce(o);
+    if (another_model && s.eval.on_difference == OnDifference::kFail)
+      s.eval.on_difference = OnDifference::kTellModel;
+  }
   const int64_t real = o.Int("eval.real");
   if (real > 0) s.eval.real = RealImages{.folder = o.Text("data.folder"), .count = real};
   return s;

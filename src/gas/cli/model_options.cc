@@ -23,7 +23,10 @@ OptionRow ConfigRow() {
           .flag = "--model-config",
           .type = OptType::kText,
           .def = "",
-          .help = "YAML file of a latent diffusion model's network [found beside its checkpoint]",
+          .help =
+              "file that describes the network: YAML of a latent diffusion model, JSON of a DiT [found "
+              "beside the "
+              "weights]",
           .value = "FILE"};
 }
 

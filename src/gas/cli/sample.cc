@@ -16,7 +16,8 @@
 #include "gas/io/safetensors.h"
 #include "gas/memory/run_memory.h"
 #include "gas/report/image_grid.h"
-#include "gas/teacher/sample_seeds.h"
+#include "gas/solver/late_start.h"
+#include "gas/teacher/image_start.h"
 
 namespace gas::cli {
 namespace {
@@ -87,6 +88,28 @@ std::vector<OptionRow> SampleSeedRows() {
   };
 }
 
+// What they begin from.
+std::vector<OptionRow> SampleImageRows() {
+  return {
+      {.key = "sample.image",
+       .flag = "--image",
+       .type = OptType::kText,
+       .def = "",
+       .help = "PNG image, of the model's size, that samples begin from with noise on it [noise alone]",
+       .value = "FILE",
+       .group = "Image to image"},
+      {.key = "sample.strength",
+       .flag = "--strength",
+       .type = OptType::kReal,
+       .def = "0.6",
+       .min = 0,
+       .max = 1,
+       .help = "share of the table's evaluations that are made of it, the last ones, above 0; 1 for all",
+       .only = "with --image",
+       .group = "Image to image"},
+  };
+}
+
 // How they are written.
 std::vector<OptionRow> SampleFormatRows() {
   return {
@@ -125,6 +148,7 @@ std::vector<OptionRow> SampleRows() {
                      PromptRows(),
                      TextModelRows(),
                      SampleSeedRows(),
+                     SampleImageRows(),
                      SampleFormatRows(),
                      RunRowsWithAuto(),
                      {MemoryRow("samples at once, at most --batch")}});
@@ -137,6 +161,9 @@ struct SampleSettings {
   int64_t nfe = 0;
   std::vector<Seed> seeds;
   std::optional<int64_t> label;  // of every sample, -1 for none; nothing: one drawn for each seed
+  std::filesystem::path image;   // that samples begin from; empty: from noise alone
+  double strength = 1;           // the share of the table that is run then
+  Tensor clean;                  // that image as a state, once the model is open
   std::filesystem::path out;
   SampleFormat format = SampleFormat::kPng;
   int64_t columns = 0, batch = 0;
@@ -174,6 +201,8 @@ SampleSettings ReadSampleSettings(const Options& o) {
   } else {
     s.grid = ReadGrid(o, "sample.grid");
   }
+  s.image = o.Text("sample.image");
+  if (!s.image.empty()) s.strength = o.Real("sample.strength");
   if (s.format == SampleFormat::kSafetensors) s.latents = o.Flag("sample.latents");
   if (s.format == SampleFormat::kGrid) s.columns = o.Int("sample.columns");
   return s;
@@ -205,7 +234,8 @@ void SampleAll(const SampleSettings& s, const Model& model, const StepTable& tab
   const std::vector<Request> requests = RequestsOf(s, model);
   Progress progress("sample", "images", static_cast<int64_t>(requests.size()));
   const SamplingOptions options{.batch = s.batch, .progress = [&](int64_t done) { progress.Update(done); }};
-  SampleRequests(model, table, requests, options, use);
+  if (!s.clean.defined()) return SampleRequests(model, table, requests, options, use);
+  SampleFromImage(model, table, s.clean, requests, options, use);
 }
 
 void WriteImages(const SampleSettings& s, const Model& model, const StepTable& table) {
@@ -279,8 +309,12 @@ void RunSample(SampleSettings s) {
   const ChosenSolver chosen(s.solver, s.grid, s.nfe);
   Model model = s.model.OpenFor(chosen);
   CheckShape(s, model);
-  const ResolvedSolver solver = chosen.On(model, s.on_difference);
+  ResolvedSolver solver = chosen.On(model, s.on_difference);
   TellDifferences("sample", solver);
+  if (!s.image.empty()) {
+    solver.table = FromNode(solver.table, FirstNodeOf(s.strength, solver.table.nfe()));
+    s.clean = StateOfImage(model, s.image);
+  }
   if (s.memory) s.batch = LargestBatch(s.LargestBatch(), 1, *s.memory, BytesOfBatch(s, model));
   model = InChosenDtype("sample", s.model, std::move(model), {solver}, s.LargestBatch());
   Write(s, model, solver);

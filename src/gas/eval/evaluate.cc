@@ -75,7 +75,9 @@ std::vector<ResolvedSolver> SolversOf(const EvalOptions& options, const Model& m
   for (const int64_t nfe : options.counts) {
     for (const std::string& solver : options.solvers) {
       resolved.push_back(ChosenSolver(solver, options.grid, nfe).On(model, options.on_difference));
-      if (IsSolverFile(solver)) resolved.back().label += " (" + solver + ")";
+      ResolvedSolver& last = resolved.back();
+      if (IsSolverFile(solver)) last.label += " (" + solver + ")";
+      if (!last.made_for.empty()) last.label += ", made for " + last.made_for;
     }
   }
   return resolved;

@@ -24,7 +24,7 @@ struct RealImages {
 struct EvalOptions {
   std::vector<std::string> solvers;                  // names, and solver files
   std::string grid;                                  // of the named ones; "": each one's own
-  OnDifference on_difference = OnDifference::kFail;  // of solver files; kTell: in the remarks
+  OnDifference on_difference = OnDifference::kFail;  // of solver files; what is told: in the remarks
   std::vector<int64_t> counts;                       // network evaluations per sample
   int64_t blocks = 1;                                // equal parts of the samples, to measure apart
   std::optional<RealImages> real = {};

@@ -12,6 +12,9 @@ namespace {
 constexpr int64_t kMaxSteps = 10'000;
 constexpr double kEdmRho = 7, kLeastRho = 1, kMostRho = 1000;
 constexpr std::string_view kEdmPrefix = "edm-";
+// The shift of Stable Diffusion 3 (Esser et al. 2024).
+constexpr double kFlowShift = 3, kLeastShift = 0.01, kMostShift = 1000;
+constexpr std::string_view kShiftPrefix = "shift-";
 // Published levels are rounded: their first time may lie this much beyond the start of the schedule.
 constexpr double kLevelSlack = 1e-3;
 constexpr std::string_view kLevelPrefix = "sigma:";
@@ -97,17 +100,29 @@ std::vector<std::string> GridNames() {
   return names;
 }
 
+// The number behind the prefix of a grid's name, which messages call `what`.
+double NumberBehind(std::string_view prefix, std::string_view name, const char* what, double least,
+                    double most) {
+  const std::string text(name.substr(prefix.size()));
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  GAS_CHECK(!text.empty() && *end == 0 && number >= least && number <= most, Errc::kBadOption, "grid ",
+            name.substr(0, 80), ": ", what, " must be a number in [", least, ", ", most, "]");
+  return number;
+}
+
 // The rho of "edm" or "edm-RHO"; nothing for another name.
 std::optional<double> EdmRhoOf(std::string_view name) {
   if (name == "edm") return kEdmRho;
   if (!name.starts_with(kEdmPrefix)) return {};
-  const std::string text(name.substr(kEdmPrefix.size()));
-  char* end = nullptr;
-  const double rho = std::strtod(text.c_str(), &end);
-  const bool number = !text.empty() && *end == 0;
-  GAS_CHECK(number && rho >= kLeastRho && rho <= kMostRho, Errc::kBadOption, "grid ", name.substr(0, 80),
-            ": rho must be a number in [", kLeastRho, ", ", kMostRho, "]");
-  return rho;
+  return NumberBehind(kEdmPrefix, name, "rho", kLeastRho, kMostRho);
+}
+
+// The shift of "shift" or "shift-S"; nothing for another name.
+std::optional<double> ShiftOf(std::string_view name) {
+  if (name == "shift") return kFlowShift;
+  if (!name.starts_with(kShiftPrefix)) return {};
+  return NumberBehind(kShiftPrefix, name, "the shift", kLeastShift, kMostShift);
 }
 
 void CheckSteps(int64_t steps) {
@@ -123,6 +138,8 @@ const std::vector<GridInfo>& ListGrids() {
       {"quadratic", "equal steps in sqrt(t)"},
       {"logsnr", "equal steps in log(alpha / sigma)"},
       {"edm", "equal steps in (sigma / alpha)^(1/7) (Karras et al. 2022); edm-RHO: with another rho than 7"},
+      {"shift",
+       "equal steps of rectified flow, shifted by 3 to high noise (Esser et al. 2024); shift-S: by S"},
       {"gits", "noise levels of GITS for 5 to 8 steps of Stable Diffusion (Chen et al. 2024)"},
       {"ays-sd15", "noise levels of Align Your Steps for Stable Diffusion 1.5 (Sabour et al. 2024)"},
       {"ays-sdxl", "the same for Stable Diffusion XL"},
@@ -149,6 +166,16 @@ Tensor EdmGrid(double rho, const NoiseSchedule& schedule, int64_t steps, double 
   const auto root = [&](double t) { return std::exp(-schedule.HalfLogSnr(t) / rho); };
   const Tensor roots = torch::linspace(root(t_from), root(t_to), steps + 1, torch::kFloat64);
   return WithEnds(schedule.TimeOfHalfLogSnr(-rho * torch::log(roots)), t_from, t_to);
+}
+
+Tensor ShiftedGrid(double shift, const NoiseSchedule& schedule, int64_t steps, double t_from, double t_to) {
+  const auto before_shift = [&](double t) {
+    const double share = 1 / (1 + std::exp(schedule.HalfLogSnr(t)));  // sigma / (alpha + sigma)
+    return share / (shift - (shift - 1) * share);
+  };
+  const Tensor u = torch::linspace(before_shift(t_from), before_shift(t_to), steps + 1, torch::kFloat64);
+  // sigma / alpha = shift u / (1 - u)
+  return WithEnds(schedule.TimeOfHalfLogSnr(torch::log((1 - u) / (shift * u))), t_from, t_to);
 }
 
 std::vector<double> GitsSigmas(int64_t steps) {
@@ -198,6 +225,8 @@ Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int
   if (name == "uniform") return PolynomialGrid(1, steps, t_from, t_to);
   if (name == "quadratic") return PolynomialGrid(2, steps, t_from, t_to);
   if (name == "logsnr") return LogSnrGrid(schedule, steps, t_from, t_to);
+  if (const std::optional<double> shift = ShiftOf(name))
+    return ShiftedGrid(*shift, schedule, steps, t_from, t_to);
   if (const std::optional<double> rho = EdmRhoOf(name)) return EdmGrid(*rho, schedule, steps, t_from, t_to);
   const bool of_levels = name == "gits" || FindAys(name) != nullptr || name.starts_with(kLevelPrefix);
   GAS_CHECK(!of_levels, Errc::kBadOption, "grid ", name.substr(0, 80),

@@ -25,6 +25,8 @@ const std::vector<GridInfo>& ListGrids();
 //   logsnr     equal steps in lambda
 //   edm        equal steps in (sigma / alpha)^(1/7) (Karras et al. 2022, eq. 5)
 //   edm-RHO    the same with another exponent 1/RHO, RHO in [1, 1000]
+//   shift-S    equal steps in u with sigma / alpha = S u / (1 - u), as models of rectified flow take them
+//              (Esser et al. 2024, eq. 23), S in [0.01, 1000]; "shift" is S = 3
 //   gits       the noise levels of GITS (Chen et al. 2024) for 5 to 8 steps; they bring their own ends
 //   ays-sd15, ays-sdxl, ays-svd   those of Align Your Steps (Sabour et al. 2024), which are of ten steps, for
 //              any number; they bring their own ends
@@ -45,6 +47,7 @@ Tensor MakeGridBetween(std::string_view name, const NoiseSchedule& schedule, int
 Tensor PolynomialGrid(double rho, int64_t steps, double t_from, double t_to);  // equal steps in t^(1/rho)
 Tensor LogSnrGrid(const NoiseSchedule& schedule, int64_t steps, double t_from, double t_to);
 Tensor EdmGrid(double rho, const NoiseSchedule& schedule, int64_t steps, double t_from, double t_to);
+Tensor ShiftedGrid(double shift, const NoiseSchedule& schedule, int64_t steps, double t_from, double t_to);
 
 // The noise levels sigma / alpha [steps + 1] of GITS for steps in [5, 8], for Stable Diffusion.
 std::vector<double> GitsSigmas(int64_t steps);

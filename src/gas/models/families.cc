@@ -4,6 +4,7 @@
 
 #include "gas/core/error.h"
 #include "gas/models/adm/adm_family.h"
+#include "gas/models/dit/dit_family.h"
 #include "gas/models/edm/edm_family.h"
 #include "gas/models/edm/edm_trainable.h"
 #include "gas/models/ldm/ldm_family.h"
@@ -28,6 +29,11 @@ constexpr ModelFamily kFamilies[] = {
      OpenTorchScript},
     {"adm", "the state dict of a network of guided-diffusion or of the consistency models' EDM networks",
      adm::IsAdmFile, adm::OpenAdm},
+    {"dit",
+     "the state dict of a DiT or a SiT, what its training saved, or a folder of diffusers with a DiTPipeline",
+     dit::IsDit,
+     dit::OpenDit,
+     {.config = true}},
     {"ldm",
      "CompVis's checkpoint with tensors model.diffusion_model.* and no text encoder",
      ldm::IsLdm,

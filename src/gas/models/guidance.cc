@@ -29,7 +29,9 @@ Tensor GuidedDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Cond
   const Condition both = Condition::Joined({sides.without, sides.with});
   const Tensor output = inner_->Predict(torch::cat({x, x}), at, both);
   const Tensor without = output.slice(0, 0, x.size(0)), with = output.slice(0, x.size(0));
-  return without + scale_ * (with - without);
+  const Tensor guided = without + scale_ * (with - without);
+  if (!channels_) return guided;
+  return torch::cat({guided.slice(1, 0, *channels_), with.slice(1, *channels_)}, 1);
 }
 
 }  // namespace gas

@@ -3,6 +3,7 @@
 #define GAS_MODELS_GUIDANCE_H_
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "gas/schedule/denoiser.h"
@@ -13,13 +14,15 @@ namespace gas {
 // "negative.text" takes the place of "text".
 inline constexpr std::string_view kNegativePrefix = "negative.";
 
-// F_none + scale (F_condition - F_none), both found in one batch [none; condition].
+// F_none + scale (F_condition - F_none), both found in one batch [none; condition]; in the channels that
+// guidance leaves alone F_condition.
 class GuidedDenoiser : public Denoiser {
  public:
   // none: the unconditional side, one row, as a conditioner gives it, for all that a condition has no
-  // negative of.
-  GuidedDenoiser(std::shared_ptr<const Denoiser> inner, Condition none, double scale)
-      : inner_(std::move(inner)), none_(std::move(none)), scale_(scale) {}
+  // negative of. channels: the first ones, which alone are guided; nothing for all of them.
+  GuidedDenoiser(std::shared_ptr<const Denoiser> inner, Condition none, double scale,
+                 std::optional<int64_t> channels = {})
+      : inner_(std::move(inner)), none_(std::move(none)), scale_(scale), channels_(channels) {}
 
   PredictionType prediction_type() const override { return inner_->prediction_type(); }
   // Throws Error(kBadOption) for an empty condition, which leaves nothing to guide to.
@@ -29,6 +32,7 @@ class GuidedDenoiser : public Denoiser {
   std::shared_ptr<const Denoiser> inner_;
   Condition none_;
   double scale_;
+  std::optional<int64_t> channels_;
 };
 
 }  // namespace gas

@@ -19,7 +19,7 @@ void ApplyGuidance(Model& model, double guidance) {
   const std::optional<Condition> none = model.conditioner->None();
   GAS_CHECK(none, Errc::kBadOption, "guidance = ", guidance, ", must be 1 for ", model.name,
             ", which has no unconditional side");
-  model.denoiser = std::make_shared<GuidedDenoiser>(model.denoiser, *none, guidance);
+  model.denoiser = std::make_shared<GuidedDenoiser>(model.denoiser, *none, guidance, model.guided_channels);
 }
 
 // Options that the family does not read must not be given.

@@ -37,11 +37,12 @@ struct ModelOptions {
 struct ModelCard {
   std::string name, family, sha256;
   SchedulePtr schedule;
-  std::vector<int64_t> shape;            // of a state, [C,H,W] or of any other rank
-  int64_t classes = 0;                   // 0: unconditional
-  std::vector<std::string> class_names;  // empty if unknown
-  int64_t parameters = 0;                // 0 for a network in another process
-  bool has_gradient = true;              // of the denoiser, which the training of a solver needs
+  std::vector<int64_t> shape;              // of a state, [C,H,W] or of any other rank
+  int64_t classes = 0;                     // 0: unconditional
+  std::vector<std::string> class_names;    // empty if unknown
+  int64_t parameters = 0;                  // 0 for a network in another process
+  std::optional<int64_t> guided_channels;  // the first ones, which alone are guided; nothing: all are
+  bool has_gradient = true;                // of the denoiser, which the training of a solver needs
   std::string features;  // feature network made for its images: an embedded name or a path; empty: none
   std::map<std::string, std::string> metadata;
   // What its samples depend on beside the weights and the state's shape (RecordOf, models/text_options.h);

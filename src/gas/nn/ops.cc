@@ -55,6 +55,8 @@ Tensor LayerNorm(const Tensor& x, const Tensor& weight, const Tensor& bias, doub
 
 Tensor Gelu(const Tensor& x) { return torch::gelu(x); }
 
+Tensor TanhGelu(const Tensor& x) { return torch::gelu(x, "tanh"); }
+
 Tensor QuickGelu(const Tensor& x) { return x * torch::sigmoid(1.702 * x); }
 
 Tensor Geglu(const Tensor& x) {

@@ -28,9 +28,10 @@ Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Te
 // float32 where x is narrower than the weights.
 Tensor LayerNorm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps);
 
-// The Gaussian error linear unit by the error function, and the approximation x sigmoid(1.702 x) (Hendrycks
-// and Gimpel 2016).
+// The Gaussian error linear unit by the error function, and its approximations by the hyperbolic tangent and
+// as x sigmoid(1.702 x) (Hendrycks and Gimpel 2016).
 Tensor Gelu(const Tensor& x);
+Tensor TanhGelu(const Tensor& x);
 Tensor QuickGelu(const Tensor& x);
 
 // [...,2C] -> [...,C]: the first half times GELU (by the error function) of the second (Shazeer 2020).

@@ -20,6 +20,13 @@ class Comparison {
     GAS_CHECK(on_difference_ == OnDifference::kTell, code, differences_.back());
   }
 
+  // The same of the weights.
+  template <class... Parts>
+  void CheckModel(bool same, const Parts&... parts) {
+    Check(same || on_difference_ == OnDifference::kTellModel, Errc::kBadFile, parts...);
+    if (!same && on_difference_ == OnDifference::kTellModel) Tell(parts...);
+  }
+
   // What the file serves all the same, and people should know.
   template <class... Parts>
   void Tell(const Parts&... parts) {
@@ -38,12 +45,15 @@ class Comparison {
   std::vector<std::string> differences_;
 };
 
+bool IsMadeFor(const SolverFile& file, const Model& model) {
+  return file.model_sha256.empty() || file.model_sha256 == model.sha256;
+}
+
 std::vector<std::string> Differences(const SolverFile& file, const SolverEntry& entry, const Model& model,
                                      OnDifference on_difference) {
   Comparison compare(file.name, on_difference);
-  compare.Check(file.model_sha256.empty() || file.model_sha256 == model.sha256, Errc::kBadFile,
-                "made for model ", file.model, " with SHA-256 ", file.model_sha256, ", not for ", model.name,
-                " with ", model.sha256);
+  compare.CheckModel(IsMadeFor(file, model), "made for model ", file.model, " with SHA-256 ",
+                     file.model_sha256, ", not for ", model.name, " with ", model.sha256);
   const PredictionType prediction = model.denoiser->prediction_type();
   compare.Check(file.prediction == prediction, Errc::kBadFile, "made for ",
                 kPredictionTypeNames.NameOf(file.prediction), " prediction, the model predicts ",
@@ -91,6 +101,7 @@ ResolvedSolver ChosenSolver::On(const Model& model, OnDifference on_difference) 
             .label = solver_ + "-" + std::to_string(nfe_),
             .t_eps = model.t_eps,
             .provenance = {},
+            .made_for = {},
             .differences = {}};
   }
   const SolverEntry& entry = file_->at(nfe_);
@@ -98,6 +109,7 @@ ResolvedSolver ChosenSolver::On(const Model& model, OnDifference on_difference) 
           .label = entry.table.method + "-" + std::to_string(nfe_),
           .t_eps = entry.t_eps,
           .provenance = entry.provenance,
+          .made_for = IsMadeFor(*file_, model) ? "" : file_->model,
           .differences = Differences(*file_, entry, model, on_difference)};
 }
 

@@ -20,6 +20,7 @@ struct ResolvedSolver {
   std::string label;  // "gs-4", "dpmpp-3m-4"
   double t_eps;
   nlohmann::json provenance;             // of a solver file
+  std::string made_for;                  // the other model that a file was made for; "": this one
   std::vector<std::string> differences;  // of the model from what the file was made for, a sentence each
 };
 
@@ -27,8 +28,9 @@ struct ResolvedSolver {
 // error names the nearest method.
 bool IsSolverFile(const std::string& solver);
 
-// What becomes of a solver file that was made for something else than the model at hand.
-enum class OnDifference { kFail, kTell };
+// What becomes of a solver file that was made for something else than the model at hand. kTellModel: it may
+// be another model, such as a fine-tune of the same architecture, and nothing else may differ.
+enum class OnDifference { kFail, kTellModel, kTell };
 
 // A solver that is read, but not yet tied to a model: the model is opened as its file says.
 class ChosenSolver {
@@ -43,8 +45,9 @@ class ChosenSolver {
 
   // Weights, prediction type, guidance, end time and schedule of the model must be those for which the file
   // was made. What differs is an error that names both values, Error(kBadOption) for guidance and end time,
-  // which options ask for, Error(kBadFile) for the others; with kTell it is told in the result instead. That
-  // its states had another shape is always told, and never an error.
+  // which options ask for, Error(kBadFile) for the others; with kTell it is told in the result instead, and
+  // with kTellModel that the weights differ is. That its states had another shape is always told, and never
+  // an error.
   ResolvedSolver On(const Model& model, OnDifference on_difference = OnDifference::kFail) const;
 
  private:

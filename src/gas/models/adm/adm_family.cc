@@ -12,8 +12,6 @@
 namespace gas::adm {
 namespace {
 
-using openai_unet::EncoderInput;
-using openai_unet::TrainingTimes;
 using openai_unet::UNet;
 using openai_unet::UNetDenoiser;
 using openai_unet::UNetEncoder;
@@ -39,9 +37,8 @@ void SetDiscrete(Model& model, const AdmConfig& config, const std::shared_ptr<UN
   const auto type = config.predict_xstart ? PredictionType::kData : PredictionType::kNoise;
   model.denoiser = std::make_shared<UNetDenoiser>(network, times, type, options.bfloat16);
   model.encoder = std::make_shared<UNetEncoder>(
-      network, model.shape, kDataStd, [schedule = model.schedule, times](double sigma) {
-        return openai_unet::DiscreteInputAt(*schedule, times, sigma);
-      });
+      network, model.shape, kDataStd,
+      [schedule = model.schedule, times](double sigma) { return DiscreteInputAt(*schedule, times, sigma); });
 }
 
 // The same of the EDM networks.

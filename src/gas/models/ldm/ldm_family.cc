@@ -83,13 +83,12 @@ Networks NetworksOf(CheckpointWeights& weights, const Config& config, const std:
 
 // Schedule, denoiser and encoder, and the conditioner of the classes.
 void SetNetwork(Model& model, const Config& config, const Networks& networks, const ModelOptions& options) {
-  const openai_unet::TrainingTimes times{.steps = config.timesteps};
+  const TrainingTimes times{.steps = config.timesteps};
   model.denoiser =
       std::make_shared<openai_unet::UNetDenoiser>(networks.unet, times, config.prediction, options.bfloat16);
   model.encoder = std::make_shared<openai_unet::UNetEncoder>(
-      networks.unet, model.shape, kDataStd, [schedule = model.schedule, times](double sigma) {
-        return openai_unet::DiscreteInputAt(*schedule, times, sigma);
-      });
+      networks.unet, model.shape, kDataStd,
+      [schedule = model.schedule, times](double sigma) { return DiscreteInputAt(*schedule, times, sigma); });
   model.parameters = nn::ParameterCount(*networks.unet);
   const bool has_none = networks.classes != nullptr && HasUnconditionalClass(config.embedded_classes);
   model.classes = config.embedded_classes - (has_none ? 1 : 0);

@@ -42,10 +42,4 @@ std::vector<Tensor> UNetEncoder::Maps(const Tensor& states, double sigma, const 
   return network_->EncoderFeatures(x, ToldOf(network_->config(), times, condition));
 }
 
-EncoderInput DiscreteInputAt(const NoiseSchedule& schedule, const TrainingTimes& times, double sigma) {
-  const double first = 1 / static_cast<double>(times.steps);
-  const double t = std::max(first, schedule.TimeOfHalfLogSnr(-std::log(sigma)));
-  return {schedule.Alpha(t), times.ToldAt(Scalar(t)).item<double>()};
-}
-
 }  // namespace gas::openai_unet

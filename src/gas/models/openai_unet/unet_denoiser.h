@@ -8,21 +8,14 @@
 
 #include "gas/models/encoder_features.h"
 #include "gas/models/openai_unet/unet.h"
+#include "gas/models/training_times.h"
 #include "gas/schedule/denoiser.h"
-#include "gas/schedule/noise_schedule.h"
 
 namespace gas::openai_unet {
 
 // Of a condition what the network knows: labels if it has classes, "text" if it has a context, "vector" if it
 // has one.
 Told ToldOf(const UNetConfig& config, const Tensor& timesteps, const Condition& condition);
-
-// Time (k + 1) / steps of the schedule is told as k * scale, and times between steps in proportion.
-struct TrainingTimes {
-  int64_t steps = 1000;
-  double scale = 1.0;
-  Tensor ToldAt(const Tensor& t) const { return (t * static_cast<double>(steps) - 1) * scale; }
-};
 
 // Of the network's channels those beyond the state's, learned variances, are not used.
 class UNetDenoiser : public Denoiser {
@@ -38,12 +31,6 @@ class UNetDenoiser : public Denoiser {
   TrainingTimes times_;
   PredictionType type_;
   bool bfloat16_;
-};
-
-// How a network is shown a clean state at a noise level.
-struct EncoderInput {
-  double scale;     // of the state
-  double timestep;  // that the network is told
 };
 
 class UNetEncoder : public EncoderFeatures {
@@ -62,10 +49,6 @@ class UNetEncoder : public EncoderFeatures {
   double data_std_;
   std::function<EncoderInput(double sigma)> input_at_;
 };
-
-// The input of a variance-preserving network: times at which sigma / alpha is `sigma`, at least the first
-// step's.
-EncoderInput DiscreteInputAt(const NoiseSchedule& schedule, const TrainingTimes& times, double sigma);
 
 }  // namespace gas::openai_unet
 

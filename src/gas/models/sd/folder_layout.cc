@@ -1,13 +1,11 @@
 // A folder of diffusers: a subfolder with a configuration for each network.
-#include <fmt/format.h>
-
 #include "gas/core/error.h"
-#include "gas/io/file.h"
 #include "gas/io/json_mapping.h"
 #include "gas/models/compvis/process.h"
-#include "gas/models/sd/folder_config.h"
+#include "gas/models/diffusers/config.h"
+#include "gas/models/diffusers/folder.h"
+#include "gas/models/diffusers/module_names.h"
 #include "gas/models/sd/layout.h"
-#include "gas/models/sd/module_names.h"
 #include "gas/models/sd/text_stages.h"
 #include "gas/nn/weights.h"
 
@@ -20,83 +18,37 @@ using nlohmann::json;
 constexpr const char* kXlPipeline = "StableDiffusionXLPipeline";
 constexpr std::string_view kPipelines[] = {"StableDiffusionPipeline", kXlPipeline};
 
-std::string ClassOf(const ModelFiles& files) {
-  if (!files.HasJsonEntry("_class_name")) return "";
-  const json& name = (*files.json())["_class_name"];
-  return name.is_string() ? name.get<std::string>() : "";
-}
-
-// The weights of a part, under the first of the names that diffusers gives them.
-std::unique_ptr<ModelFiles> WeightsIn(const fs::path& folder, const std::string& stem,
-                                      const std::string& pickled) {
-  std::vector<std::string> names;
-  for (const char* variant : {"", ".fp16", ".bf16"}) {
-    names.push_back(stem + variant + ".safetensors");
-    // Of several files the index.
-    names.push_back(fmt::format("{}.safetensors.index{}.json", stem, variant));
-  }
-  names.push_back(pickled);
-  for (const std::string& name : names) {
-    if (!fs::exists(folder / name)) continue;
-    auto files = std::make_unique<ModelFiles>((folder / name).string());
-    GAS_CHECK(files->tensors() != nullptr, Errc::kBadFile, (folder / name).string(), ": no file of tensors");
-    return files;
-  }
-  Fail(Errc::kBadFile, folder.string(), ": no weights there, neither ", names.front(), " nor ", names[1],
-       " or ", names.back());
-}
-
-// Python writes numbers that are not finite by names that JSON does not have: null takes their places.
-std::string WithoutInfinities(std::string_view text) {
-  constexpr std::string_view kNames[] = {"-Infinity", "Infinity", "NaN"};
-  std::string plain;
-  bool quoted = false;
-  for (size_t i = 0; i < text.size();) {
-    const auto name = std::ranges::find_if(
-        kNames, [&](std::string_view candidate) { return text.substr(i).starts_with(candidate); });
-    if (!quoted && name != std::end(kNames)) {
-      plain += "null";
-      i += name->size();
-      continue;
-    }
-    if (text[i] == '"') quoted = !quoted;
-    if (text[i] == '\\' && i + 1 < text.size()) plain += text[i++];
-    plain += text[i++];
-  }
-  return plain;
-}
-
 class FolderLayout : public Layout {
  public:
   explicit FolderLayout(const ModelFiles& files)
-      : folder_(files.path().parent_path()), class_(ClassOf(files)) {
+      : folder_(files.path().parent_path()), class_(diffusers::PipelineOf(files)) {
     described_by_ = files.path().string();
     index_ = *files.json();
     const json unet = ReadPart("unet", "config.json");
     compvis::Config& c = config_.parts;
-    c.network = UNetFromDiffusers(PathOf("unet", "config.json"), unet);
+    c.network = diffusers::UNetFromDiffusers(PathOf("unet", "config.json"), unet);
     const json vae = ReadPart("vae", "config.json");
     const std::string of_vae = PathOf("vae", "config.json");
-    c.first_stage = AutoencoderFromDiffusers(of_vae, vae);
+    c.first_stage = diffusers::AutoencoderFromDiffusers(of_vae, vae);
     c.channels = c.first_stage.latent_channels;
     c.scale_factor = 0.18215;  // of folders that were written before it stood in them
     ReadOptional(of_vae, vae, "scaling_factor", c.scale_factor);
     ReadNeeded(PathOf("unet", "config.json"), unet, "sample_size", c.image_size);
-    ReadDiffusersSchedule(PathOf("scheduler", "scheduler_config.json"),
-                          ReadPart("scheduler", "scheduler_config.json"), c);
+    diffusers::ReadDiffusersSchedule(PathOf("scheduler", "scheduler_config.json"),
+                                     ReadPart("scheduler", "scheduler_config.json"), c);
     compvis::CheckNumbers(described_by_, c);
     AddStage("text_encoder", "tokenizer");
     if (class_ == kXlPipeline) SetXl(unet);
-    unet_ = WeightsIn(folder_ / "unet", "diffusion_pytorch_model", "diffusion_pytorch_model.bin");
-    vae_ = WeightsIn(folder_ / "vae", "diffusion_pytorch_model", "diffusion_pytorch_model.bin");
+    unet_ = diffusers::WeightsIn(folder_ / "unet");
+    vae_ = diffusers::WeightsIn(folder_ / "vae");
   }
 
   void Load(openai_unet::UNet& network, torch::Device device) override {
-    const ModuleNames names = UNetNames(network.config());
+    const diffusers::ModuleNames names = diffusers::UNetNames(network.config());
     LoadFrom(network, *unet_, device, [&](const std::string& name) { return names.ToNetwork(name); });
   }
   void Load(autoencoder::Autoencoder& network, torch::Device device) override {
-    const ModuleNames names = AutoencoderNames(network.config());
+    const diffusers::ModuleNames names = diffusers::AutoencoderNames(network.config());
     LoadFrom(network, *vae_, device, [&](const std::string& name) { return names.ToNetwork(name); });
   }
   void Load(text::ClipText& network, size_t stage, torch::Device device) override {
@@ -131,9 +83,7 @@ class FolderLayout : public Layout {
   }
 
   json ReadPart(const std::string& part, const char* file) {
-    const fs::path path = folder_ / part / file;
-    const Bytes bytes = ReadFile(path, ModelFiles::kMaxJsonBytes);
-    json content = ParseJson(path.string(), WithoutInfinities({bytes.data(), bytes.size()}));
+    json content = diffusers::ReadConfiguration(folder_ / part / file);
     read_[part][file] = content;
     return content;
   }
@@ -152,7 +102,7 @@ class FolderLayout : public Layout {
     }
     stage.padding_in_prompts = true;
     config_.text.push_back(stage);
-    text_.push_back(WeightsIn(folder_ / encoder, "model", "pytorch_model.bin"));
+    text_.push_back(diffusers::WeightsIn(folder_ / encoder, "model", "pytorch_model.bin"));
   }
 
   void SetXl(const json& unet) {
@@ -182,11 +132,11 @@ class FolderLayout : public Layout {
 }  // namespace
 
 bool IsFolderLayout(const ModelFiles& files) {
-  return ClassOf(files).starts_with("StableDiffusion") && files.HasJsonEntry("unet");
+  return diffusers::PipelineOf(files).starts_with("StableDiffusion") && files.HasJsonEntry("unet");
 }
 
 std::unique_ptr<Layout> OpenFolderLayout(const ModelFiles& files) {
-  const std::string name = ClassOf(files);
+  const std::string name = diffusers::PipelineOf(files);
   const bool known = std::ranges::find(kPipelines, name) != std::end(kPipelines);
   GAS_CHECK(known, Errc::kBadFile, files.path().string(), ": _class_name = ", Quoted(name), ", must be ",
             kPipelines[0], " or ", kPipelines[1]);

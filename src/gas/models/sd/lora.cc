@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "gas/core/error.h"
+#include "gas/models/diffusers/module_names.h"
 #include "gas/models/model_files.h"
-#include "gas/models/sd/module_names.h"
 #include "gas/nn/name_match.h"
 
 namespace gas::sd {
@@ -98,7 +98,7 @@ void LoraTargets::AddName(const std::string& name, const Tensor& weight) {
 }
 
 void LoraTargets::Add(const openai_unet::UNet& network) {
-  const ModuleNames names = UNetNames(network.config());
+  const diffusers::ModuleNames names = diffusers::UNetNames(network.config());
   for (const auto& [layer, weight] : LayersOf(network)) {
     const std::string in_file = names.ToDiffusers(layer + ".weight");
     const std::string diffusers = in_file.substr(0, in_file.rfind('.'));

@@ -117,13 +117,12 @@ Model OpenSd(const ModelFiles& files, const ModelOptions& options) {
   model.shape = {c.parts.channels, size.height / factor, size.width / factor};
   model.parameters = networks.Parameters();
   model.texts = RecordOf(options.texts);
-  const openai_unet::TrainingTimes times{.steps = c.parts.timesteps};
+  const TrainingTimes times{.steps = c.parts.timesteps};
   model.denoiser =
       std::make_shared<openai_unet::UNetDenoiser>(networks.unet, times, c.parts.prediction, options.bfloat16);
   model.encoder = std::make_shared<openai_unet::UNetEncoder>(
-      networks.unet, model.shape, kDataStd, [schedule = model.schedule, times](double sigma) {
-        return openai_unet::DiscreteInputAt(*schedule, times, sigma);
-      });
+      networks.unet, model.shape, kDataStd,
+      [schedule = model.schedule, times](double sigma) { return DiscreteInputAt(*schedule, times, sigma); });
   model.conditioner = ConditionerOf(c, networks, size, options);
   model.codec = std::make_shared<autoencoder::AutoencoderCodec>(
       networks.first_stage,

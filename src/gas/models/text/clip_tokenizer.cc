@@ -10,6 +10,7 @@
 #include "gas/io/json.h"
 #include "gas/io/json_file.h"
 #include "gas/io/layout.h"
+#include "gas/models/text/prompt_cleaning.h"
 #include "gas/models/text/unicode.h"
 
 namespace gas::text {
@@ -203,7 +204,7 @@ void ClipTokenizer::AddWord(std::u32string_view word, std::vector<int64_t>& toke
 }
 
 std::vector<int64_t> ClipTokenizer::Encode(std::string_view text) const {
-  const std::u32string clean = LowerCase(Spaced(FromUtf8("a prompt", text)));
+  const std::u32string clean = LowerCase(Spaced(CleanedPrompt(FromUtf8("a prompt", text))));
   std::vector<int64_t> tokens;
   for (std::u32string_view rest = clean; !rest.empty();) {
     if (IsSpace(rest[0])) {

@@ -24,10 +24,9 @@ class ClipTokenizer {
   // must be kPublishedMerges merges. Throws Error(kBadFile), which names the file and the line.
   explicit ClipTokenizer(const std::filesystem::path& path);
 
-  // The tokens of a text, without start and end. Runs of white space are one space, letters become lower
-  // case, and the words "<|startoftext|>" and "<|endoftext|>" the tokens of that name; nothing else is
-  // cleaned up, as in Hugging Face's tokenizers without ftfy. Throws Error(kBadOption) for text that is not
-  // UTF-8.
+  // The tokens of a text, without start and end. It is cleaned (text/prompt_cleaning.h), runs of white space
+  // are one space, letters become lower case, and the words "<|startoftext|>" and "<|endoftext|>" the tokens
+  // of that name. Throws Error(kBadOption) for text that is not UTF-8.
   std::vector<int64_t> Encode(std::string_view text) const;
   // The text of tokens, as far as they tell it: for people.
   std::string Decode(std::span<const int64_t> tokens) const;

@@ -1,9 +1,9 @@
-#include "gas/models/sd/folder_config.h"
+#include "gas/models/diffusers/config.h"
 
 #include "gas/core/error.h"
 #include "gas/io/json_mapping.h"
 
-namespace gas::sd {
+namespace gas::diffusers {
 namespace {
 
 using Json = nlohmann::json;
@@ -180,4 +180,4 @@ void ReadDiffusersSchedule(const std::string& what, const Json& json, compvis::C
             ".prediction_type = ", Quoted(prediction), ", must be epsilon, v_prediction or sample");
 }
 
-}  // namespace gas::sd
+}  // namespace gas::diffusers

@@ -1,8 +1,8 @@
-#include "gas/models/sd/module_names.h"
+#include "gas/models/diffusers/module_names.h"
 
 #include <fmt/format.h>
 
-namespace gas::sd {
+namespace gas::diffusers {
 namespace {
 
 using Side = std::string ModuleName::*;
@@ -132,4 +132,4 @@ ModuleNames AutoencoderNames(const autoencoder::AutoencoderConfig& c) {
   return ModuleNames(std::move(names));
 }
 
-}  // namespace gas::sd
+}  // namespace gas::diffusers

@@ -1,6 +1,6 @@
 // The JSON files of a diffusers folder: what its networks are.
-#ifndef GAS_MODELS_SD_FOLDER_CONFIG_H_
-#define GAS_MODELS_SD_FOLDER_CONFIG_H_
+#ifndef GAS_MODELS_DIFFUSERS_CONFIG_H_
+#define GAS_MODELS_DIFFUSERS_CONFIG_H_
 
 #include <string>
 
@@ -10,7 +10,7 @@
 #include "gas/models/compvis/config.h"
 #include "gas/models/openai_unet/config.h"
 
-namespace gas::sd {
+namespace gas::diffusers {
 
 // unet/config.json of a UNet2DConditionModel. `what` names it in messages. Throws Error(kBadFile) for missing
 // and impossible values, and for variants that change the network and are not made here.
@@ -22,6 +22,6 @@ autoencoder::AutoencoderConfig AutoencoderFromDiffusers(const std::string& what,
 // scheduler/scheduler_config.json, whichever scheduler it is of, into timesteps, betas and prediction.
 void ReadDiffusersSchedule(const std::string& what, const nlohmann::json& json, compvis::Config& config);
 
-}  // namespace gas::sd
+}  // namespace gas::diffusers
 
-#endif  // GAS_MODELS_SD_FOLDER_CONFIG_H_
+#endif  // GAS_MODELS_DIFFUSERS_CONFIG_H_

@@ -1,7 +1,7 @@
 // The names that diffusers gives to the parts of networks, and those that CompVis gives to them, which the
 // networks here have.
-#ifndef GAS_MODELS_SD_MODULE_NAMES_H_
-#define GAS_MODELS_SD_MODULE_NAMES_H_
+#ifndef GAS_MODELS_DIFFUSERS_MODULE_NAMES_H_
+#define GAS_MODELS_DIFFUSERS_MODULE_NAMES_H_
 
 #include <string>
 #include <string_view>
@@ -10,7 +10,7 @@
 #include "gas/models/autoencoder/autoencoder_config.h"
 #include "gas/models/openai_unet/config.h"
 
-namespace gas::sd {
+namespace gas::diffusers {
 
 // A module in both ways; what lies inside it is named alike.
 struct ModuleName {
@@ -37,6 +37,6 @@ ModuleNames UNetNames(const openai_unet::UNetConfig& config);
 // lowest resolution up, the network's from the highest down.
 ModuleNames AutoencoderNames(const autoencoder::AutoencoderConfig& config);
 
-}  // namespace gas::sd
+}  // namespace gas::diffusers
 
-#endif  // GAS_MODELS_SD_MODULE_NAMES_H_
+#endif  // GAS_MODELS_DIFFUSERS_MODULE_NAMES_H_
