@@ -29,8 +29,8 @@ class ProcessDenoiser : public Denoiser {
 
   PredictionType prediction_type() const override { return hello_.prediction; }
   // x [B,C,H,W] of any floating type and device; what goes through the pipe is float32. The output carries no
-  // gradient: CheckNoGradientAsked. Throws Error(kUnavailable) when the process has ended, Error(kBadFile) when it
-  // breaks the protocol. Entries that are not finite are the caller's to find.
+  // gradient: CheckNoGradientAsked. Throws Error(kUnavailable) when the process has ended, Error(kBadFile)
+  // when it breaks the protocol. Entries that are not finite are the caller's to find.
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
 
   const NetworkFacts& hello() const { return hello_; }
