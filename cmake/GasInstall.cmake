@@ -47,5 +47,5 @@ configure_package_config_file(cmake/gasConfig.cmake.in ${PROJECT_BINARY_DIR}/gas
                               INSTALL_DESTINATION ${GAS_PACKAGE_FOLDER})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/gasConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/gasConfig.cmake ${PROJECT_BINARY_DIR}/gasConfigVersion.cmake
-              cmake/FindLibTorch.cmake
+              cmake/FindLibTorch.cmake cmake/Findutf8proc.cmake
         DESTINATION ${GAS_PACKAGE_FOLDER})

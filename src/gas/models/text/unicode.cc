@@ -1,6 +1,9 @@
 #include "gas/models/text/unicode.h"
 
-#include <algorithm>
+#include <utf8proc.h>
+
+#include <cstdlib>
+#include <memory>
 
 #include "gas/core/error.h"
 #include "gas/io/json.h"
@@ -11,35 +14,36 @@ namespace {
 constexpr char32_t kCapitalIWithDot = 0x130, kCombiningDot = 0x307;
 constexpr char32_t kCapitalSigma = 0x3A3, kFinalSigma = 0x3C2;
 
-// The run that could hold c: the first that does not end before it.
-template <class Run>
-const Run* RunAt(std::span<const Run> runs, char32_t c) {
-  const auto found = std::ranges::lower_bound(runs, c, {}, [](const Run& run) { return run.last; });
-  return found != runs.end() && found->first <= c ? &*found : nullptr;
-}
-
-char32_t LowerCaseOf(char32_t c) {
-  // Runs of every other code point lie inside one another's range: all that begin before c are asked.
-  for (const LowerCaseRun& run : LowerCaseRuns()) {
-    if (run.first > c) break;
-    if (c <= run.last && (c - run.first) % run.step == 0) {
-      return static_cast<char32_t>(static_cast<int64_t>(c) + run.delta);
-    }
-  }
-  return c;
-}
-
 }  // namespace
 
-bool IsLetter(char32_t c) { return RunAt(LetterRanges(), c) != nullptr; }
+bool IsLetter(char32_t c) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO: return true;
+    default: return false;
+  }
+}
 
-bool IsNumber(char32_t c) { return RunAt(NumberRanges(), c) != nullptr; }
+bool IsNumber(char32_t c) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO: return true;
+    default: return false;
+  }
+}
 
 bool IsSpace(char32_t c) {
-  constexpr CodePointRange kSpaces[] = {
-      {0x9, 0xD},       {0x20, 0x20},     {0x85, 0x85},     {0xA0, 0xA0},     {0x1680, 0x1680},
-      {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}};
-  return RunAt(std::span<const CodePointRange>(kSpaces), c) != nullptr;
+  if ((c >= 0x9 && c <= 0xD) || c == 0x85) return true;  // controls that are spaces
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
+    case UTF8PROC_CATEGORY_ZS:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP: return true;
+    default: return false;
+  }
 }
 
 std::u32string LowerCase(std::u32string_view text) {
@@ -51,10 +55,21 @@ std::u32string LowerCase(std::u32string_view text) {
     } else if (text[i] == kCapitalSigma && ends_word) {
       lower += kFinalSigma;
     } else {
-      lower += LowerCaseOf(text[i]);
+      lower += static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(text[i])));
     }
   }
   return lower;
+}
+
+std::u32string Composed(std::u32string_view text) {
+  const std::string bytes = ToUtf8(text);
+  utf8proc_uint8_t* made = nullptr;
+  const utf8proc_ssize_t size = utf8proc_map(
+      reinterpret_cast<const utf8proc_uint8_t*>(bytes.data()), static_cast<utf8proc_ssize_t>(bytes.size()),
+      &made, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(made, &std::free);
+  GAS_CHECK(size >= 0, Errc::kBadOption, "a prompt: ", utf8proc_errmsg(size));
+  return FromUtf8("a prompt", {reinterpret_cast<const char*>(made), static_cast<size_t>(size)});
 }
 
 std::u32string FromUtf8(std::string_view what, std::string_view text) {
