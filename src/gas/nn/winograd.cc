@@ -270,8 +270,8 @@ template <class Set, int kVectors, int kRows>
   }
 }
 
-// The block of each fills its registers. As members, because the types would lose their attributes as
-// arguments of templates.
+// The block of each leaves registers to the factors; of more rows, fewer images would fill it. As members,
+// because the types would lose their attributes as arguments of templates.
 struct Narrow {
   using Vector = float __attribute__((vector_size(16), aligned(4), may_alias));
 };
@@ -286,11 +286,11 @@ void MultiplyPlain(const Product& p) { MultiplyPanels<Narrow, 2, 4>(p); }
 
 #ifdef GAS_SIMD_TARGETS
 __attribute__((target("arch=x86-64-v3"))) void MultiplyAvx2(const Product& p) {
-  MultiplyPanels<Wide, 2, 6>(p);
+  MultiplyPanels<Wide, 2, 4>(p);
 }
 
 __attribute__((target("arch=x86-64-v4"))) void MultiplyAvx512(const Product& p) {
-  MultiplyPanels<Widest, 2, 12>(p);
+  MultiplyPanels<Widest, 2, 8>(p);
 }
 #endif
 
