@@ -2,6 +2,7 @@
 // folder.
 #include "gas/core/allocation_meter.h"
 #include "gas/models/edm/precond.h"
+#include "gas/nn/convolution_plan.h"
 #include "gas/nn/layers.h"
 #include "gas/nn/skeleton.h"
 #include "gas/nn/state_dict.h"
@@ -64,6 +65,39 @@ TEST(EdmNetworks, EveryNetworkAndCaseInBothPrecisions) {
     for (const auto& c : fixture.cases()) {
       CheckCase(fixture, *network, c, torch::kFloat64, "_f64", {1e-9, 1e-9, 1e-9, 1e-9},
                 torch::MemoryFormat::Contiguous);
+    }
+  }
+}
+
+// Every 3x3 convolution that can be is computed by Winograd's algorithm, whatever that takes.
+void ForceWinograd(edm::Precond& network, const Fixture& fixture) {
+  for (Tensor& parameter : network.parameters()) parameter.requires_grad_(false);
+  const nn::ConvolutionRecorder recorder;
+  {
+    const torch::NoGradGuard no_grad;
+    network.Denoise(fixture.at("x"), torch::tensor(0.9f), {});
+  }
+  const auto plan = nn::PlanConvolutions(recorder.uses(), {.mode = nn::ConvolutionMode::kWinograd,
+                                                           .input_gradients = true,
+                                                           .most_copies = 1e9,
+                                                           .least_channels = 1});
+  ASSERT_NE(nn::PlanText(plan).find_first_of("24"), std::string::npos);
+}
+
+TEST(EdmNetworks, EveryNetworkAndCaseByWinogradsAlgorithm) {
+  for (const std::string& name : testing::ReferenceNetworkNames()) {
+    SCOPED_TRACE(name);
+    const Fixture fixture("edm_networks/" + name);
+    const auto network = testing::ReferenceNetwork(fixture);
+    ForceWinograd(*network, fixture);
+    Tolerances tolerance = Float32Tolerances(fixture);
+    tolerance.output = std::max(tolerance.output, 2e-5);
+    tolerance.raw = std::max(tolerance.raw, 2e-5);
+    tolerance.grad_x = std::max(tolerance.grad_x, 5e-5);
+    for (const auto layout : {torch::MemoryFormat::Contiguous, torch::MemoryFormat::ChannelsLast}) {
+      for (const auto& c : fixture.cases()) {
+        CheckCase(fixture, *network, c, torch::kFloat32, "", tolerance, layout);
+      }
     }
   }
 }

@@ -1,5 +1,6 @@
 #include <iostream>
 
+#include "gas/cli/convolution_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/eval/speed.h"
@@ -30,6 +31,7 @@ std::vector<OptionRow> BenchRows() {
        .type = OptType::kFlag,
        .def = "false",
        .help = "print one JSON object"},
+      ConvolutionOrAutoRow(),
       DeviceRow(),
       ThreadsRow(),
   };
@@ -37,10 +39,11 @@ std::vector<OptionRow> BenchRows() {
 
 Work PlanBench(const Options& o) {
   const SpeedOptions options{.batch = o.Int("bench.batch"), .seconds = o.Real("bench.seconds")};
-  const ModelOptions model{.config = o.Text("model.config"), .device = ReadDevice(o)};
-  return [options, model, name = o.Text("model.name"), json = o.Flag("bench.json")] {
+  ModelRequest model{.options = {.config = o.Text("model.config"), .device = ReadDevice(o)}};
+  const nn::PlanOptions convolution = ReadConvolution(o, model);
+  return [options, model, convolution, name = o.Text("model.name"), json = o.Flag("bench.json")] {
     UseTf32(false);  // what is called float32 here is
-    const SpeedRecord record = MeasureSpeed(name, model, options);
+    const SpeedRecord record = MeasureSpeed(name, model.options, options, convolution);
     std::cout << (json ? SpeedToJson(record).dump(1) + "\n" : SpeedText(record));
   };
 }

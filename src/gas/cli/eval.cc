@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/convolution_option.h"
 #include "gas/cli/dtype.h"
 #include "gas/cli/grid_option.h"
 #include "gas/cli/model_options.h"
@@ -99,7 +100,8 @@ std::vector<OptionRow> EvalMeasureRows() {
 }
 
 std::vector<OptionRow> EvalRows() {
-  return JoinedRows({EvalSolverRows(), TextModelRows(), EvalMeasureRows(), RunRowsWithAuto()});
+  return JoinedRows(
+      {EvalSolverRows(), TextModelRows(), EvalMeasureRows(), RunRowsWithAuto(), {ConvolutionOrAutoRow()}});
 }
 
 std::vector<std::string> Split(const std::string& text) {
@@ -114,6 +116,7 @@ std::vector<std::string> Split(const std::string& text) {
 
 struct EvalSettings {
   ModelRequest model;
+  nn::PlanOptions convolution;
   std::string teacher;
   EvalOptions eval;
   bool json = false;
@@ -122,6 +125,7 @@ struct EvalSettings {
 EvalSettings ReadEvalSettings(const Options& o) {
   EvalSettings s{
       .model = ReadModelRequest(o), .teacher = o.Text("eval.teacher"), .json = o.Flag("eval.json")};
+  s.convolution = ReadConvolution(o, s.model);
   s.eval = {.solvers = Split(o.Text("eval.solvers")),
             .counts = o.IntList("eval.nfe"),
             .blocks = o.Int("eval.blocks"),
@@ -163,6 +167,7 @@ void RunEval(const EvalSettings& s) {
   const TeacherData data(s.teacher);
   Model model = s.model.OpenFor(data, s.teacher);
   const int64_t batch = std::min(s.eval.batch, data.size());
+  UseConvolutions("eval", model, s.model.options.bfloat16, s.convolution);
   model = InChosenDtype("eval", s.model, model, SolversOf(s.eval, model), batch);
   Progress progress("eval", "solvers", static_cast<int64_t>(s.eval.solvers.size() * s.eval.counts.size()));
   EvalOptions options = s.eval;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/convolution_option.h"
 #include "gas/cli/dtype.h"
 #include "gas/cli/grid_option.h"
 #include "gas/cli/memory_option.h"
@@ -151,6 +152,7 @@ std::vector<OptionRow> SampleRows() {
                      SampleImageRows(),
                      SampleFormatRows(),
                      RunRowsWithAuto(),
+                     {ConvolutionOrAutoRow()},
                      {MemoryRow("samples at once, at most --batch")}});
 }
 
@@ -165,6 +167,7 @@ struct SampleSettings {
   double strength = 1;           // the share of the table that is run then
   Tensor clean;                  // that image as a state, once the model is open
   std::filesystem::path out;
+  nn::PlanOptions convolution;
   SampleFormat format = SampleFormat::kPng;
   int64_t columns = 0, batch = 0;
   bool latents = false;
@@ -191,6 +194,7 @@ SampleSettings ReadSampleSettings(const Options& o) {
                    .format = o.Enum("sample.format", kSampleFormatNames),
                    .batch = o.Int("sample.batch"),
                    .memory = ReadMemory(o)};
+  s.convolution = ReadConvolution(o, s.model);
   s.out = o.Text("sample.out");
   if (s.out.empty()) s.out = DefaultOut(s.format);
   ReadPrompts(o, s.model.options);
@@ -299,6 +303,7 @@ std::function<int64_t(int64_t batch)> BytesOfBatch(const SampleSettings& s, cons
 
 Forecast ForecastSample(const SampleSettings& s) {
   const Model model = s.model.OpenFor(ChosenSolver(s.solver, s.grid, s.nfe));
+  UseConvolutions("sample", model, s.model.options.bfloat16, s.convolution);
   const auto bytes = BytesOfBatch(s, model);
   const int64_t asked = s.LargestBatch();
   const int64_t batch = s.memory ? LargestBatch(asked, 1, *s.memory, bytes) : asked;
@@ -309,6 +314,7 @@ void RunSample(SampleSettings s) {
   const ChosenSolver chosen(s.solver, s.grid, s.nfe);
   Model model = s.model.OpenFor(chosen);
   CheckShape(s, model);
+  UseConvolutions("sample", model, s.model.options.bfloat16, s.convolution);
   ResolvedSolver solver = chosen.On(model, s.on_difference);
   TellDifferences("sample", solver);
   if (!s.image.empty()) {

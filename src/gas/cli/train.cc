@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "gas/cli/adversary_options.h"
+#include "gas/cli/convolution_option.h"
 #include "gas/cli/dtype.h"
 #include "gas/cli/grid_option.h"
 #include "gas/cli/memory_option.h"
@@ -260,6 +261,7 @@ std::vector<OptionRow> TrainRows() {
        TrainRunRows(),
        AdversaryRows(),
        RunRows(),
+       {ConvolutionRow()},
        {MemoryRow("how many samples of the batch are computed at once and whose activations are kept")}});
 }
 
@@ -306,6 +308,7 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
       .held_out = held_out,
       .samples = o.Int("train.samples"),
       .dtype = o.Text("run.dtype"),
+      .convolution = o.Text("run.convolution"),
       .nfe = o.IntList("student.nfe"),
       .student = {.order = o.Int("student.order"),
                   .parametrization = o.Enum("student.parametrization", kParametrizationNames),
@@ -324,8 +327,11 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
   if (o.Enum("train.method", kTrainMethodNames) == TrainMethod::kGas) s.adversary = ReadAdversarySettings(o);
   ModelRequest request = ReadModelRequest(o);
   request.t_eps = o.RealIfGiven("solver.t_eps");
-  s.open_model = [request, teacher, batch = s.run.batch](const TeacherData& data) {
+  nn::PlanOptions convolution = ReadConvolution(o, request);
+  convolution.input_gradients = true;
+  s.open_model = [request, teacher, convolution, batch = s.run.batch](const TeacherData& data) {
     Model model = request.OpenForTraining(data, teacher);
+    UseConvolutions("train", model, request.options.bfloat16, convolution);
     WarnOfSlowBfloat16("train", request.dtype, model, batch);
     return model;
   };

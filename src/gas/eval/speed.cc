@@ -97,7 +97,7 @@ double SolverStepSeconds(const Model& model, const SpeedOptions& options) {
 }  // namespace
 
 SpeedRecord MeasureSpeed(const std::string& name, const ModelOptions& model_options,
-                         const SpeedOptions& options) {
+                         const SpeedOptions& options, const nn::PlanOptions& convolution) {
   ModelOptions of_dtype = model_options;
   SpeedRecord record{.batch = options.batch, .threads = torch::get_num_threads()};
   for (const bool bfloat16 : {false, true}) {
@@ -106,6 +106,7 @@ SpeedRecord MeasureSpeed(const std::string& name, const ModelOptions& model_opti
     GAS_CHECK(model.parameters > 0, Errc::kBadOption, "model.name = ", name,
               ", must be a network that runs in this program");
     record.model = model.name;
+    if (!bfloat16) record.convolutions = ChooseConvolutions(model, bfloat16, convolution);
     NetworkSpeed& speed = record.networks.emplace_back();
     speed.dtype = bfloat16 ? "bfloat16" : "float32";
     MeasurePeaks(speed, bfloat16 ? torch::kBFloat16 : torch::kFloat32, model.device, options.seconds);
@@ -120,6 +121,7 @@ nlohmann::json SpeedToJson(const SpeedRecord& record) {
                          {"batch", record.batch},
                          {"model", record.model},
                          {"solver_step_microseconds", record.solver_step_seconds * 1e6}};
+  if (!record.convolutions.empty()) json["convolutions"] = nn::PlanText(record.convolutions);
   for (const NetworkSpeed& speed : record.networks) {
     json[speed.dtype] = {{"convolution_gflops", speed.convolution_peak},
                          {"product_gflops", speed.product_peak},
@@ -141,6 +143,7 @@ std::string SpeedText(const SpeedRecord& record) {
         speed.dtype, speed.convolution_peak, speed.product_peak, speed.forward, of_peak(speed.forward),
         speed.images_per_second, speed.forward_backward, of_peak(speed.forward_backward));
   }
+  if (!record.convolutions.empty()) text += ChoiceTable(record.convolutions);
   return text + fmt::format("solver overhead per step (dpmpp-3m, batch {}): {:.0f} us\n", record.batch,
                             record.solver_step_seconds * 1e6);
 }

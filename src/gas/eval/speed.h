@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "gas/models/model.h"
+#include "gas/eval/convolution_choice.h"
 
 namespace gas {
 
@@ -30,15 +30,16 @@ struct SpeedRecord {
   std::string model;
   int64_t batch = 0;
   int threads = 0;
-  std::vector<NetworkSpeed> networks;  // float32, then bfloat16
-  double solver_step_seconds = 0;      // of dpmpp-3m with a network that costs nothing
+  std::vector<NetworkSpeed> networks;                // float32, then bfloat16
+  std::vector<nn::PlannedConvolution> convolutions;  // of the float32 network; empty: all direct
+  double solver_step_seconds = 0;                    // of dpmpp-3m with a network that costs nothing
 };
 
 // Medians of repeated runs, on random states. `name` is opened as `model_options` say, once for each type of
-// numbers. Throws Error(kBadOption) for a network in another process, whose operations cannot be counted, and
-// what OpenModel throws.
+// numbers, and its convolutions in float32 are computed as `convolution` says. Throws Error(kBadOption) for a
+// network in another process, whose operations cannot be counted, and what OpenModel throws.
 SpeedRecord MeasureSpeed(const std::string& name, const ModelOptions& model_options,
-                         const SpeedOptions& options);
+                         const SpeedOptions& options, const nn::PlanOptions& convolution = {});
 
 nlohmann::json SpeedToJson(const SpeedRecord& record);
 std::string SpeedText(const SpeedRecord& record);

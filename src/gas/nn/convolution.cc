@@ -112,6 +112,37 @@ variable_list WeightGradient::backward(AutogradContext* ctx, variable_list grads
   return result;
 }
 
+constexpr ConvolutionShape kFrozenShape = {.padding = 1};
+
+// A frozen convolution as a graph keeps it.
+struct KeptFrozen : torch::CustomClassHolder {
+  explicit KeptFrozen(FrozenPtr pointer) : frozen(std::move(pointer)) {}
+  FrozenPtr frozen;
+};
+
+// y = weight * x + bias by transformed weights, differentiable in x alone.
+struct FrozenForward : torch::autograd::Function<FrozenForward> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const FrozenPtr& frozen) {
+    ctx->save_for_backward({x, weight});
+    ctx->saved_data["frozen"] = torch::IValue::make_capsule(c10::make_intrusive<KeptFrozen>(frozen));
+    return frozen->Forward(x, bias);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const auto kept = ctx->saved_data["frozen"].toCapsule();
+    const FrozenConvolution& frozen = *static_cast<KeptFrozen&>(*kept).frozen;
+    variable_list result(4);
+    if (torch::GradMode::is_enabled() || !frozen.HasInputGradient() || !frozen.Takes(grads[0], saved[1])) {
+      result[0] = InputGradient::apply(grads[0], saved[1], saved[0].detach(), kFrozenShape);
+    } else {
+      result[0] = frozen.InputGradient(grads[0]);
+    }
+    return result;
+  }
+};
+
 }  // namespace
 
 Tensor Convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvolutionShape& s) {
@@ -121,6 +152,18 @@ Tensor Convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, co
     return Forward::apply(x, weight, bias.defined() ? bias : torch::empty({0}, x.options()), s);
   }
   return torch::conv2d(x, weight, bias, s.stride, s.padding, /*dilation=*/1, s.groups);
+}
+
+Tensor Convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, const FrozenPtr& frozen) {
+  const bool weights_differentiated =
+      torch::GradMode::is_enabled() && (weight.requires_grad() || (bias.defined() && bias.requires_grad()));
+  if (weights_differentiated || AutocastEnabled(x.device().type()) || !frozen->Takes(x, weight)) {
+    return Convolution(x, weight, bias, kFrozenShape);
+  }
+  if (torch::GradMode::is_enabled() && x.requires_grad()) {
+    return FrozenForward::apply(x, weight, bias.defined() ? bias : torch::empty({0}, x.options()), frozen);
+  }
+  return frozen->Forward(x, bias);
 }
 
 }  // namespace gas::nn

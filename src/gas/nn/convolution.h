@@ -2,7 +2,7 @@
 #ifndef GAS_NN_CONVOLUTION_H_
 #define GAS_NN_CONVOLUTION_H_
 
-#include "gas/core/torch.h"
+#include "gas/nn/frozen_convolution.h"
 
 namespace gas::nn {
 
@@ -18,6 +18,11 @@ struct ConvolutionShape {
 // gradient of weight) is one of the other two, for which there are direct kernels. Where nothing is
 // differentiated, or automatic casting is on, it is LibTorch's.
 Tensor Convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvolutionShape& shape);
+
+// The convolution of padding 1 and stride 1 for which `frozen` was made, by it where it is valid for x and
+// weight (FrozenConvolution::Takes) and neither weight nor bias is differentiated; otherwise, and for
+// gradients that are differentiated again, as above.
+Tensor Convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, const FrozenPtr& frozen);
 
 }  // namespace gas::nn
 

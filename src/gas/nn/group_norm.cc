@@ -4,14 +4,7 @@
 
 #include <ATen/Parallel.h>
 
-// Each kernel is compiled for several instruction sets and the best is chosen at load time. The
-// sanitizers' runtimes are not ready when such choices are made.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
-    !defined(GAS_NO_TARGET_CLONES)
-#define GAS_SIMD_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define GAS_SIMD_CLONES
-#endif
+#include "gas/nn/simd.h"
 
 namespace gas::nn {
 namespace {

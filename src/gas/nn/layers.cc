@@ -4,6 +4,7 @@
 
 #include "gas/core/error.h"
 #include "gas/nn/attention.h"
+#include "gas/nn/convolution_uses.h"
 #include "gas/nn/ops.h"
 #include "gas/nn/skeleton.h"
 
@@ -59,22 +60,33 @@ Tensor Conv2dImpl::Downsampled(const Tensor& x, int64_t padding) const {
   return IsBox(o_.resample_filter) ? DownsampleBox2x(x) : Downsample2x(x, resample_filter, padding);
 }
 
-Tensor Conv2dImpl::Fused(const Tensor& x) const {
+bool Conv2dImpl::CanFreeze() const {
+  const bool filtered = o_.fused_resample && (o_.up || o_.down);  // the filter changes the padding
+  return o_.kernel == 3 && o_.stride == 1 && !filtered;
+}
+
+Tensor Conv2dImpl::Convolved(const Tensor& x, int64_t padding) {
+  const Tensor y = frozen_ ? Conv2d(x, weight, bias, frozen_) : Conv2d(x, weight, bias, padding, o_.stride);
+  NoteConvolution(*this, y.size(2), y.size(3));
+  return y;
+}
+
+Tensor Conv2dImpl::Fused(const Tensor& x) {
   const int64_t weight_pad = o_.kernel / 2, filter_pad = (resample_filter.size(2) - 1) / 2;
   if (o_.up) {
     const Tensor wide = Upsampled(x, std::max<int64_t>(filter_pad - weight_pad, 0));
-    return Conv2d(wide, weight, bias, std::max<int64_t>(weight_pad - filter_pad, 0));
+    return Convolved(wide, std::max<int64_t>(weight_pad - filter_pad, 0));
   }
   // The bias passes the filter unchanged, because the filter sums to one and nothing is padded there.
-  return Downsampled(Conv2d(x, weight, bias, weight_pad + filter_pad), 0);
+  return Downsampled(Convolved(x, weight_pad + filter_pad), 0);
 }
 
 Tensor Conv2dImpl::forward(const Tensor& x) {
-  if (!o_.up && !o_.down) return Conv2d(x, weight, bias, o_.kernel / 2, o_.stride);
+  if (!o_.up && !o_.down) return Convolved(x, o_.kernel / 2);
   if (o_.fused_resample && weight.defined()) return Fused(x);
   const int64_t padding = (resample_filter.size(2) - 1) / 2;
   const Tensor resampled = o_.up ? Upsampled(x, padding) : Downsampled(x, padding);
-  return weight.defined() ? Conv2d(resampled, weight, bias, o_.kernel / 2) : resampled;
+  return weight.defined() ? Convolved(resampled, o_.kernel / 2) : resampled;
 }
 
 GroupNormImpl::GroupNormImpl(int64_t channels, double eps)

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "gas/core/torch.h"
+#include "gas/nn/frozen_convolution.h"
 
 namespace gas::nn {
 
@@ -41,11 +41,20 @@ struct Conv2dImpl : torch::nn::Module {
   Tensor forward(const Tensor& x);
   Tensor weight, bias, resample_filter;
 
+  // Whether what is convolved is convolved with 3x3 weights, stride 1 and padding 1.
+  bool CanFreeze() const;
+  // What stands in for the weight from now on, where that is frozen; null: nothing. Not while another thread
+  // evaluates the layer.
+  void Freeze(FrozenPtr frozen) { frozen_ = std::move(frozen); }
+  const FrozenPtr& frozen() const { return frozen_; }
+
  private:
-  Tensor Fused(const Tensor& x) const;
+  Tensor Convolved(const Tensor& x, int64_t padding);
+  Tensor Fused(const Tensor& x);
   Tensor Upsampled(const Tensor& x, int64_t padding) const;
   Tensor Downsampled(const Tensor& x, int64_t padding) const;
   Conv2dOptions o_;
+  FrozenPtr frozen_;
 };
 using Conv2dLayer = std::shared_ptr<Conv2dImpl>;
 

@@ -14,6 +14,11 @@ Tensor PerChannel(const Tensor& filter, int64_t channels, const Tensor& like, do
   return (filter.to(like.scalar_type()) * scale).expand({channels, 1, filter.size(2), filter.size(3)});
 }
 
+// Those of the direct algorithm, whichever is used.
+void CountConvolution(const Tensor& y, const Tensor& weight) {
+  CountFlops(2.0 * static_cast<double>(y.numel()) * static_cast<double>(weight[0].numel()));
+}
+
 }  // namespace
 
 Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding, int64_t stride,
@@ -23,7 +28,13 @@ Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t
   if (x.size(1) == 1 && x.is_contiguous(torch::MemoryFormat::ChannelsLast)) {
     y = y.contiguous(torch::MemoryFormat::ChannelsLast);
   }
-  CountFlops(2.0 * static_cast<double>(y.numel()) * static_cast<double>(weight[0].numel()));
+  CountConvolution(y, weight);
+  return y;
+}
+
+Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const FrozenPtr& frozen) {
+  const Tensor y = Convolution(x, weight, bias, frozen);
+  CountConvolution(y, weight);
   return y;
 }
 

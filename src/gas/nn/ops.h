@@ -6,13 +6,15 @@
 
 #include <vector>
 
-#include "gas/core/torch.h"
+#include "gas/nn/frozen_convolution.h"
 
 namespace gas::nn {
 
 // Convolution with weight [O,C/groups,k,k], bias [O] or undefined, stride 1 and one group unless said.
 Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding, int64_t stride = 1,
               int64_t groups = 1);
+// The convolution of padding 1 and stride 1 for which `frozen` was made (nn/convolution.h).
+Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const FrozenPtr& frozen);
 
 // Leaky ReLU of x + bias, bias [C]: v for v > 0, slope * v otherwise.
 Tensor BiasedLeakyRelu(const Tensor& x, const Tensor& bias, double slope);

@@ -110,6 +110,8 @@ TrainingRunOptions RunOptionsFor(const TrainSolversOptions& o, int64_t nfe, cons
                      {"train.held_out", o.held_out},
                      {"train.loss", o.loss},
                      {"run.dtype", o.dtype}};
+  // Runs from before there was a choice have no such entry.
+  if (o.convolution != "direct") run.fingerprint["run.convolution"] = o.convolution;
   if (!problem.distance.source().is_null()) run.fingerprint["train.loss_files"] = problem.distance.source();
   if (o.adversary) run.fingerprint["adversary.discriminator"] = o.adversary->discriminator;
   return run;

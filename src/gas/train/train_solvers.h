@@ -34,6 +34,8 @@ struct TrainSolversOptions {
   // Opens the model of the data, with their guidance. Where it ends the solvers will.
   std::function<Model(const TeacherData&)> open_model;
   std::string dtype = "float32";  // of the model's products
+  // The algorithm of its convolutions, by the name in nn/convolution_plan.h.
+  std::string convolution = "direct";
 
   std::vector<int64_t> nfe = {4};
   StudentConfig student;  // steps and t_eps are set for each number of evaluations
