@@ -1,6 +1,7 @@
 #include "gas/models/torchscript/compiled_module.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #ifdef GAS_LIBTORCH_RUNS_PACKAGES
 #include <ATen/Parallel.h>
@@ -68,6 +69,9 @@ namespace {
 class CompiledModule : public ExportedModule {
  public:
   CompiledModule(const std::filesystem::path& path, torch::Device device) : name_(path.string()) {
+    // A network that was compiled for one batch would read beyond a smaller one. The compiled code compares
+    // shapes and types where the environment says so.
+    ::setenv("AOTI_RUNTIME_CHECK_INPUTS", "1", /*overwrite=*/1);
     // As many evaluations at once as there are threads; all share the weights.
     package_ = WithComplaints(name_, "LibTorch cannot open it", [&] {
       return std::make_unique<torch::inductor::AOTIModelPackageLoader>(
@@ -96,14 +100,37 @@ class CompiledModule : public ExportedModule {
       GAS_ASSERT(given != inputs.end());  // the card was compared with the arguments
       in_order.push_back(given->second.contiguous());
     }
+    // Where a batch is dynamic it is compiled for two samples or more, so one is evaluated as two that are
+    // alike. A network that was compiled for one takes it as it is.
+    if (!IsOneSample(in_order)) return FirstOutput(in_order);
+    try {
+      return FirstOutput(in_order);
+    } catch (const Error&) {
+      return FirstOutput(Doubled(in_order)).slice(0, 0, 1);
+    }
+  }
+
+ private:
+  static bool IsOneSample(const std::vector<Tensor>& inputs) {
+    return std::all_of(inputs.begin(), inputs.end(),
+                       [](const Tensor& input) { return input.dim() == 0 || input.size(0) == 1; });
+  }
+
+  static std::vector<Tensor> Doubled(const std::vector<Tensor>& inputs) {
+    std::vector<Tensor> doubled;
+    for (const Tensor& input : inputs)
+      doubled.push_back(input.dim() == 0 ? input : torch::cat({input, input}));
+    return doubled;
+  }
+
+  Tensor FirstOutput(const std::vector<Tensor>& inputs) const {
     const torch::NoGradGuard no_grad;
     const std::vector<Tensor> outputs =
-        WithComplaints(name_, "its network fails", [&] { return package_->run(in_order); });
+        WithComplaints(name_, "its network fails", [&] { return package_->run(inputs); });
     GAS_CHECK(!outputs.empty(), Errc::kBadFile, name_, ": its network gives no tensor");
     return outputs[0];
   }
 
- private:
   std::string name_;
   std::unique_ptr<torch::inductor::AOTIModelPackageLoader> package_;
   std::vector<ModuleArgument> arguments_;
