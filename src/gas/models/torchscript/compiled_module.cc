@@ -1,6 +1,7 @@
 #include "gas/models/torchscript/compiled_module.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 
 #ifdef GAS_LIBTORCH_RUNS_PACKAGES
@@ -103,11 +104,14 @@ class CompiledModule : public ExportedModule {
     // Where a batch is dynamic it is compiled for two samples or more, so one is evaluated as two that are
     // alike. A network that was compiled for one takes it as it is.
     if (!IsOneSample(in_order)) return FirstOutput(in_order);
-    try {
-      return FirstOutput(in_order);
-    } catch (const Error&) {
-      return FirstOutput(Doubled(in_order)).slice(0, 0, 1);
+    if (may_take_one_) {
+      try {
+        return FirstOutput(in_order);
+      } catch (const Error&) {
+        may_take_one_ = false;
+      }
     }
+    return FirstOutput(Doubled(in_order)).slice(0, 0, 1);
   }
 
  private:
@@ -134,6 +138,7 @@ class CompiledModule : public ExportedModule {
   std::string name_;
   std::unique_ptr<torch::inductor::AOTIModelPackageLoader> package_;
   std::vector<ModuleArgument> arguments_;
+  mutable std::atomic<bool> may_take_one_ = true;  // until it has refused
 };
 
 }  // namespace
