@@ -1,24 +1,7 @@
 #include "fuzz/fuzz.h"
+#include "fuzz/names_and_shapes.h"
 #include "gas/io/json.h"
 #include "gas/models/dit/card.h"
-
-namespace {
-
-// Names and shapes alone, as the header of a file has them.
-class DitNames : public gas::TensorFile {
- public:
-  explicit DitNames(const nlohmann::json& shapes) {
-    name_ = "names";
-    for (const auto& [name, shape] : shapes.items()) {
-      gas::TensorInfo info{torch::kFloat32, {}};
-      for (const auto& size : shape) info.shape.push_back(gas::WholeNumber(name, size, 0, INT64_MAX));
-      tensors_[name] = std::move(info);
-    }
-  }
-  torch::Tensor View(const std::string&) const override { return {}; }
-};
-
-}  // namespace
 
 // {"tensors": {NAME: SHAPE}, "card": KEYS}: the network that names and shapes make, and what the card says of
 // it.
@@ -27,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       gas::testing::AsFile(data, size), [](const char* name, std::span<const char> file) {
         const auto json = gas::ParseJson(name, {file.data(), file.size()});
         if (!json.is_object() || !json.contains("tensors") || !json.contains("card")) return;
-        const DitNames names(json["tensors"]);
+        const gas::testing::NamesAndShapes names(json["tensors"]);
         const std::string card = json["card"].dump();
         const auto path = gas::testing::OnDisk(card, "card.json");
         if (!gas::dit::HasNames(names)) return;

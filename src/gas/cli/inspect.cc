@@ -38,12 +38,11 @@ void PrintTensors(const TensorFile& file) {
 // A file of tensors that is no model: a feature network, teacher data, anyone's weights. Throws
 // Error(kBadFile) for a file of anything else, listing what was looked for.
 void InspectWeights(const ModelFiles& files) {
-  std::shared_ptr<const TensorFile> of_torch;
-  if (files.torch()) of_torch = std::make_shared<TorchTensors>(files.torch());
-  const TensorFile* tensors = of_torch ? of_torch.get() : files.tensors();
+  std::shared_ptr<const TensorFile> tensors = files.tensors();
+  if (files.torch()) tensors = std::make_shared<TorchTensors>(files.torch());
   if (tensors == nullptr) FamilyOf(files);
   std::cout << fmt::format("{} {}: {} tensors, of no model that is known\n",
-                           of_torch ? "PyTorch's file" : "safetensors", files.name(),
+                           files.torch() ? "PyTorch's file" : "safetensors", files.name(),
                            tensors->tensors().size());
   for (const auto& [key, value] : tensors->metadata()) std::cout << fmt::format("  {}: {}\n", key, value);
   PrintTensors(*tensors);
@@ -83,7 +82,7 @@ void InspectModel(const std::string& name, const std::string& config, const Mode
     std::cout << fmt::format("  {}: {}\n", key, json ? ShortJson(*json) : value);
   }
   std::cout << "  peak memory: " << MemoryOf(model) << '\n';
-  if (const TensorFile* tensors = files.tensors()) PrintTensors(*tensors);
+  if (files.tensors() != nullptr) PrintTensors(*files.tensors());
 }
 
 // Whether some family knows the files. Says nothing about whether they are whole.

@@ -24,9 +24,8 @@ OptionRow ConfigRow() {
           .type = OptType::kText,
           .def = "",
           .help =
-              "file that describes the network: YAML of a latent diffusion model, JSON of a DiT [found "
-              "beside the "
-              "weights]",
+              "file that describes the network: YAML of a latent diffusion model, JSON of a DiT "
+              "[found beside the weights]",
           .value = "FILE"};
 }
 

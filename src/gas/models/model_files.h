@@ -40,7 +40,7 @@ class ModelFiles {
   static constexpr uint64_t kMaxJsonBytes = uint64_t{1} << 28;  // a larger JSON file is refused
   // The tensors of a file that holds nothing else: safetensors, the index of several such files, or PyTorch's
   // with a state dict. Null for others.
-  const TensorFile* tensors() const { return tensors_.get(); }
+  const std::shared_ptr<const TensorFile>& tensors() const { return tensors_; }
   // The values of a file of PyTorch's. Null for others, TorchScript archives among them.
   const std::shared_ptr<const TorchFile>& torch() const { return torch_; }
   // A JSON file's content; nothing for others, and for text that is not JSON.

@@ -105,8 +105,10 @@ Tensor AttentionByHeads(const Tensor& q, const Tensor& k, const Tensor& v, Sees 
     return x.transpose(1, 2).reshape({batch * heads, x.size(1), width});
   };
   CountFlops(4.0 * static_cast<double>(q.numel()) * static_cast<double>(k.size(1)));
-  if (const auto fused = FusedAttention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), sees))
-    return fused->transpose(1, 2).reshape({batch, length, heads * width});
+  if (!RecordsGradient(q, k, v)) {
+    const auto fused = FusedAttention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), sees);
+    if (fused) return fused->transpose(1, 2).reshape({batch, length, heads * width});
+  }
   return WeightedValues(by_head(q), by_head(k), by_head(v), sees)
       .reshape({batch, heads, length, width})
       .transpose(1, 2)

@@ -19,14 +19,10 @@ bool HasFusedKernel(const Tensor& q, const Tensor& k, const Tensor& v, Sees sees
          std::ranges::find(kTypes, type) != std::end(kTypes);
 }
 
-bool AsksForGradient(const Tensor& q, const Tensor& k, const Tensor& v) {
-  return torch::GradMode::is_enabled() && (q.requires_grad() || k.requires_grad() || v.requires_grad());
-}
-
 }  // namespace
 
 std::optional<Tensor> FusedAttention(const Tensor& q, const Tensor& k, const Tensor& v, Sees sees) {
-  if (AsksForGradient(q, k, v) || !HasFusedKernel(q, k, v, sees)) return std::nullopt;
+  if (!HasFusedKernel(q, k, v, sees)) return std::nullopt;
   return at::scaled_dot_product_attention(q, k, v, /*attn_mask=*/{}, /*dropout_p=*/0.0,
                                           /*is_causal=*/sees == Sees::kEarlier);
 }

@@ -9,9 +9,9 @@
 namespace gas::nn {
 
 // softmax(q k^T / sqrt(D)) v of q [B,heads,L,D], k and v [B,heads,M,D] -> [B,heads,L,D], a few weights at a
-// time, in float32 inside: scaled_dot_product_attention of LibTorch 2. Nothing before LibTorch 2, where a
-// gradient is recorded (these kernels have no second one), and for sizes or dtypes for which LibTorch would
-// form all weights at once.
+// time, in float32 inside: scaled_dot_product_attention of LibTorch 2. Nothing before LibTorch 2, and for
+// sizes or dtypes for which LibTorch would form all weights at once. Not for where a gradient is recorded:
+// these kernels have no second one.
 std::optional<Tensor> FusedAttention(const Tensor& q, const Tensor& k, const Tensor& v, Sees sees);
 
 }  // namespace gas::nn

@@ -38,7 +38,7 @@ OpenedAutoencoder OpenFolder(const fs::path& folder, torch::Device device) {
 
 // The state dict of a file, which may lie in what training saved around it.
 std::shared_ptr<const TensorFile> StateDictOf(const ModelFiles& files) {
-  if (files.tensors() != nullptr) return {std::shared_ptr<void>(), files.tensors()};  // which the files own
+  if (files.tensors() != nullptr) return files.tensors();
   GAS_CHECK(files.torch() != nullptr, Errc::kBadFile, files.name(), ": no file of tensors");
   return std::make_shared<TorchTensors>(files.torch(), std::vector<std::string>{kTrainingKey});
 }

@@ -68,7 +68,7 @@ CheckpointWeights::CheckpointWeights(const ModelFiles& files) : files_(files) {
     tensors_ =
         std::make_shared<TorchTensors>(files.torch(), std::vector<std::string>{std::string(kStateDict)});
   } else {
-    tensors_ = {std::shared_ptr<void>(), files.tensors()};  // which the files own
+    tensors_ = files.tensors();
   }
 }
 

@@ -51,9 +51,8 @@ Layout OpenDiffusersFolder(const ModelFiles& files) {
   GAS_CHECK(size > 0, Errc::kBadFile, what, ".sample_size = ", size, ", must be positive");
 
   Layout layout;
-  std::shared_ptr<ModelFiles> weights = diffusers::WeightsIn(folder / "transformer");
-  layout.weights = std::make_shared<DiffusersTensors>(*weights->tensors(), size);
-  layout.files = weights;
+  const auto weights = diffusers::WeightsIn(folder / "transformer");
+  layout.weights = std::make_shared<DiffusersTensors>(weights->tensors(), size);
   layout.config.network = NetworkOfWeights(*layout.weights);
   NetworkConfig& network = layout.config.network;
   ReadNeeded(what, config, "num_attention_heads", network.heads);

@@ -36,9 +36,10 @@ std::string RenamedBy(std::span<const Renaming> names, const std::string& name) 
 
 }  // namespace
 
-DiffusersTensors::DiffusersTensors(const TensorFile& file, int64_t input_size) : file_(file) {
-  name_ = file.name();
-  for (const auto& [name, info] : file.tensors()) {
+DiffusersTensors::DiffusersTensors(std::shared_ptr<const TensorFile> file, int64_t input_size)
+    : file_(std::move(file)) {
+  name_ = file_->name();
+  for (const auto& [name, info] : file_->tensors()) {
     if (!name.starts_with(kTheirBlocks)) {
       Add(RenamedBy(kOutside, name), {name});
       continue;
@@ -64,10 +65,10 @@ DiffusersTensors::DiffusersTensors(const TensorFile& file, int64_t input_size) :
 void DiffusersTensors::Add(const std::string& name, std::vector<std::string> in_file) {
   TensorInfo info{torch::kFloat32, {}};
   for (const std::string& part : in_file) {
-    const auto found = file_.tensors().find(part);
-    GAS_CHECK(found != file_.tensors().end(), Errc::kBadFile, name_, ": tensor ", part, " is missing");
+    const auto found = file_->tensors().find(part);
+    GAS_CHECK(found != file_->tensors().end(), Errc::kBadFile, name_, ": tensor ", part, " is missing");
     const bool first = info.shape.empty();
-    GAS_CHECK(first || found->second.shape == file_.tensors().at(in_file.front()).shape, Errc::kBadFile,
+    GAS_CHECK(first || found->second.shape == file_->tensors().at(in_file.front()).shape, Errc::kBadFile,
               name_, ": tensor ", part, " has shape ", at::IntArrayRef(found->second.shape),
               ", must have that of ", in_file.front());
     if (first) info = found->second;
@@ -94,9 +95,9 @@ Tensor DiffusersTensors::View(const std::string& tensor) const {
   if (tensor == "pos_embed" && positions_.defined()) return positions_;
   const auto found = places_.find(tensor);
   GAS_CHECK(found != places_.end(), Errc::kBadFile, name_, ": tensor ", tensor, " is missing");
-  if (found->second.size() == 1) return file_.View(found->second.front());
+  if (found->second.size() == 1) return file_->View(found->second.front());
   std::vector<Tensor> parts;
-  for (const std::string& part : found->second) parts.push_back(file_.View(part));
+  for (const std::string& part : found->second) parts.push_back(file_->View(part));
   return torch::cat(parts);
 }
 

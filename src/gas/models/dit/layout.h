@@ -14,7 +14,6 @@ namespace gas::dit {
 
 struct Layout {
   std::shared_ptr<const TensorFile> weights;  // by the original's names
-  std::shared_ptr<void> files;  // what the weights are read from, if it is not the model's files
   Config config;
   // The first channels of states, which alone are guided. The originals guide three of four, for the numbers
   // of their paper; diffusers' pipeline guides all.

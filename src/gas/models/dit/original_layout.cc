@@ -26,7 +26,7 @@ const PickleDict* SavedByTraining(const ModelFiles& files) {
 
 // The weights that are to be used; null for files without such.
 std::shared_ptr<const TensorFile> WeightsOf(const ModelFiles& files) {
-  if (files.tensors() != nullptr) return {std::shared_ptr<void>(), files.tensors()};  // which the files own
+  if (files.tensors() != nullptr) return files.tensors();
   if (SavedByTraining(files) == nullptr) return nullptr;
   return std::make_shared<TorchTensors>(files.torch(), std::vector<std::string>{kAveraged});
 }

@@ -74,8 +74,15 @@ Parts PartsOf(const ModelFiles& files) {
   return IsExportedArchive(files) ? PartsOfModule(files.path()) : PartsOfCard(files.path());
 }
 
-std::shared_ptr<const ExportedModule> OpenModule(const fs::path& path, const ModelOptions& options) {
-  if (!IsCompiledPackage(ModelFiles(path.string()).entries())) return OpenScriptModule(path, options.device);
+// files: those that the user named, which may be the module's own.
+bool IsCompiled(const ModelFiles& files, const fs::path& module) {
+  if (IsExportedArchive(files)) return IsCompiledPackage(files.entries());
+  return IsCompiledPackage(ModelFiles(module.string()).entries());
+}
+
+std::shared_ptr<const ExportedModule> OpenModule(const fs::path& path, bool compiled,
+                                                 const ModelOptions& options) {
+  if (!compiled) return OpenScriptModule(path, options.device);
   GAS_CHECK(!options.bfloat16, Errc::kBadOption, path.string(),
             ": dtype bfloat16, must be float32 for a compiled network, whose types are fixed");
   return OpenCompiledModule(path, options.device);
@@ -101,7 +108,7 @@ bool IsTorchScript(const ModelFiles& files) {
 Model OpenTorchScript(const ModelFiles& files, const ModelOptions& options) {
   const Parts parts = PartsOf(files);
   const ModuleCard card = ParseModuleCard(parts.card_name, parts.card);
-  const auto module = OpenModule(parts.module, options);
+  const auto module = OpenModule(parts.module, IsCompiled(files, parts.module), options);
   Model model;
   model.name = card.facts.name;
   model.sha256 = Sha256With(Sha256OfFile(parts.module), parts.card);
