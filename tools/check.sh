@@ -7,7 +7,7 @@
 #   host_sync   no waiting for the device in inner loops (tools/check_host_sync.sh)
 #   tidy        clang-tidy on every file, names among its rules (.clang-tidy)
 #   asan        the tests of label fast under address and undefined-behaviour sanitizers
-#   fuzz        each fuzz target for GAS_FUZZ_SECONDS, default 30
+#   fuzz        each fuzz target for GAS_FUZZ_SECONDS, default 30, from the same build
 #   processors  the tests of label fast and the fit's with the instructions of lesser processors
 #   wheel       the build on PyTorch's wheel and its tests of label fast
 # and, if it is named, as it takes long to build and finds little that is new:
@@ -73,14 +73,14 @@ fuzz_one() {
   local reader=$1
   echo "== fuzz_$reader"
   TMPDIR=build/fuzz/tmp ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 OMP_NUM_THREADS=1 \
-    "build/fuzz/tests/fuzz/fuzz_$reader" -max_total_time="$FUZZ_SECONDS" -timeout=20 -close_fd_mask=1 \
+    "build/asan/tests/fuzz/fuzz_$reader" -max_total_time="$FUZZ_SECONDS" -timeout=20 -close_fd_mask=1 \
     -print_final_stats=1 -artifact_prefix="build/fuzz/crashes/$reader-" "build/fuzz/corpus/$reader" 2>&1 | tail -n 40
 }
 
 fuzz() {
-  cmake --preset fuzz && cmake --build --preset fuzz -j "$JOBS" --target fuzz_all || return 1
+  cmake --preset asan && cmake --build --preset asan -j "$JOBS" --target fuzz_all || return 1
   mkdir -p build/fuzz/crashes build/fuzz/tmp
-  build/fuzz/tests/fuzz/make_seeds build/fuzz/corpus || return 1
+  build/asan/tests/fuzz/make_seeds build/fuzz/corpus || return 1
   cp tests/fixtures/formats/solver/*.gas.json build/fuzz/corpus/solver_file/
   mkdir -p build/fuzz/corpus/c_table && cp build/fuzz/corpus/solver_file/* build/fuzz/corpus/c_table/
   cp tests/fixtures/formats/teacher-1/manifest.json build/fuzz/corpus/manifest/
@@ -107,7 +107,11 @@ processors() {
   return $status
 }
 
-wheel() { make JOBS="$JOBS" LIBTORCH=wheel fast; }
+# Tests of label fast need neither the slow ones nor the optimiser.
+wheel() {
+  make LIBTORCH=wheel wheel && cmake --preset wheel && cmake --build --preset wheel -j "$JOBS" &&
+  ctest --preset wheel -j "$JOBS"
+}
 
 # run STEP: prints its line. bash -e does not reach into a function whose status is tested, so the steps say themselves where
 # they end.

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "gas/core/sanitizers.h"
 #include "gas/core/torch.h"
 
 namespace gas::cli {
@@ -66,7 +67,7 @@ TEST_F(OpenBlasKernels, AreTheUsersChoiceWhereTheEnvironmentHasOne) {
   unsetenv("OPENBLAS_CORETYPE");
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // whose allocators are others
+#ifndef GAS_SANITIZED
 
 size_t MappedBytes() { return mallinfo2().hblkhd; }
 

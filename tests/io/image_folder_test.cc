@@ -128,9 +128,9 @@ TEST(ImageFolderHostile, MorePixelsThanTheBoundAreRefusedAfterTheFirstImage) {
 }
 
 TEST(AreaResize, IsTheMeanOfWhatAPixelCovers) {
-  const Tensor image = torch::tensor({1.0, 2.0, 6.0}).expand({1, 3, 3});
+  const Tensor image = torch::tensor({1.0, 2.0, 6.0}, torch::kFloat64).expand({1, 3, 3});
   // Two pixels of 1.5: (1 + 2/2) / 1.5 and (2/2 + 6) / 1.5.
-  const Tensor expected = torch::tensor({2.0 / 1.5, 7.0 / 1.5}).expand({1, 2, 2});
+  const Tensor expected = torch::tensor({2.0 / 1.5, 7.0 / 1.5}, torch::kFloat64).expand({1, 2, 2});
   EXPECT_TRUE(Close(AreaResize(image, 2), expected, 1e-12, 0));
   torch::manual_seed(1);
   const Tensor random = torch::randn({2, 3, 12, 12}, torch::kFloat64);

@@ -16,7 +16,7 @@ namespace {
 // Channels that a transform handles at once. A vector type of the compiler's, which splits it where registers
 // are narrower; passed by reference alone, because how it is passed by value depends on the instruction set.
 constexpr int64_t kLanes = 16;
-using Lanes = float __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 
 // Output channels to a panel of transformed weights.
 constexpr int64_t kPanel = 32;
@@ -115,7 +115,15 @@ struct Plan {
   int64_t tiles() const { return batch * tile_rows * tile_columns; }
 };
 
-// A part of `whole` numbers, zero beyond.
+// Rows of channels lie at any multiple of four bytes.
+[[gnu::always_inline]] inline void Load(const float* from, Lanes& to) {
+  std::memcpy(&to, from, sizeof(Lanes));
+}
+[[gnu::always_inline]] inline void Store(const Lanes& from, float* to) {
+  std::memcpy(to, &from, sizeof(Lanes));
+}
+
+// The first `count` numbers, zero beyond.
 [[gnu::always_inline]] inline void LoadSome(const float* from, int64_t count, Lanes& to) {
   to = Lanes{};
   std::memcpy(&to, from, count * sizeof(float));
@@ -153,7 +161,7 @@ template <class F>
       Lanes d[N * N], rows[N * N];
       if (count == kLanes) {
         for (int i = 0; i < N * N; ++i) {
-          d[i] = *reinterpret_cast<const Lanes*>(pixel[i] != nullptr ? pixel[i] + c : kOutside);
+          Load(pixel[i] != nullptr ? pixel[i] + c : kOutside, d[i]);
         }
       } else {
         for (int i = 0; i < N * N; ++i) {
@@ -163,7 +171,7 @@ template <class F>
       for (int j = 0; j < N; ++j) F::Input(d + j, N, rows + j, N);
       for (int i = 0; i < N; ++i) F::Input(rows + i * N, 1, d + i * N, 1);
       float* to = v + (tile - first) * p.v_row + c;
-      for (int i = 0; i < N * N; ++i) *reinterpret_cast<Lanes*>(to + i * p.v_slice) = d[i];
+      for (int i = 0; i < N * N; ++i) Store(d[i], to + i * p.v_slice);
     }
   }
 }
@@ -182,7 +190,7 @@ template <class F>
       const int64_t count = std::min(kLanes, p.out - c);
       const float* from = products + (tile - first) * p.m_row + c;
       Lanes m[N * N], half[M * N], result[M * M], shift = {};
-      for (int i = 0; i < N * N; ++i) m[i] = *reinterpret_cast<const Lanes*>(from + i * p.m_slice);
+      for (int i = 0; i < N * N; ++i) Load(from + i * p.m_slice, m[i]);
       for (int j = 0; j < N; ++j) F::Output(m + j, N, half + j, N);
       for (int i = 0; i < M; ++i) F::Output(half + i * N, 1, result + i * M, 1);
       if (bias != nullptr) LoadSome(bias + c, count, shift);
@@ -328,7 +336,7 @@ template <class F>
       for (int j = 0; j < 3; ++j) F::Weights(g + j, 3, rows + j, 3);
       for (int i = 0; i < N; ++i) F::Weights(rows + i * 3, 1, all + i * N, 1);
       float* to = u + c * kPanel + begin;
-      for (int i = 0; i < N * N; ++i) *reinterpret_cast<Lanes*>(to + i * slice) = all[i];
+      for (int i = 0; i < N * N; ++i) Store(all[i], to + i * slice);
     }
   }
 }
