@@ -17,7 +17,7 @@ namespace gas {
 namespace {
 
 constexpr ModelFamily kFamilies[] = {
-    {"process", "exec:COMMAND", IsProcess, OpenProcess},
+    {"process", "exec:COMMAND", IsProcess, OpenProcess, {.texts = true, .workers = true}},
     {"edm",
      "safetensors with metadata gas_model = edm-1, or NVIDIA's pickle with the entry ema",
      edm::IsEdmFile,

@@ -13,8 +13,9 @@ namespace gas {
 
 // Which of ModelOptions a family reads beside those that all do.
 struct FamilyOptions {
-  bool config = false;  // ModelOptions::config
-  bool texts = false;   // ModelOptions::texts
+  bool config = false;   // ModelOptions::config
+  bool texts = false;    // ModelOptions::texts
+  bool workers = false;  // ModelOptions::workers
 };
 
 struct ModelFamily {
