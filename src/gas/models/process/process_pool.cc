@@ -61,6 +61,12 @@ void ProcessPool::Do(size_t worker, const std::function<void(ProcessConnection&)
   work(*connection);
 }
 
+bool ProcessPool::End() {
+  bool quit = true;
+  for (const auto& connection : connections_) quit = connection->End() && quit;
+  return quit;
+}
+
 void ProcessPool::Share(int64_t batch, const Part& part) const {
   const std::lock_guard lock(one_at_a_time_);
   const int64_t parts = std::min<int64_t>(batch, static_cast<int64_t>(connections_.size()));

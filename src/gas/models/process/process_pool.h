@@ -33,6 +33,9 @@ class ProcessPool {
   // second thread waits for the first. Throws the error of the first part that has one, after all are done.
   void Share(int64_t batch, const Part& part) const;
 
+  // Ends the input of all processes, and then the processes. False if that needed signals.
+  bool End();
+
  private:
   std::unique_ptr<ProcessConnection> Start(size_t worker) const;
   void Restart(std::unique_ptr<ProcessConnection>& connection, size_t worker) const;
