@@ -3,9 +3,9 @@
 
 #include "gas/io/file.h"
 #include "gas/models/model.h"
-#include "gas/models/process/question.h"
 #include "gas/models/process/process_conditioner.h"
 #include "gas/models/process/process_denoiser.h"
+#include "gas/models/process/question.h"
 #include "gas/models/process/request_numbers.h"
 #include "gas/models/process/request_text.h"
 #include "gas/solver/checkpoint.h"

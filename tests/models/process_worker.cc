@@ -163,7 +163,8 @@ class Worker {
       for (size_t i = 0; i < batch_; ++i) means[i] = 0.4 + 0.1 * static_cast<double>(labels[i]);
     }
     const std::vector<int64_t> requests = ask.value("requests", std::vector<int64_t>());
-    for (size_t i = 0; i < requests.size(); ++i) means[i] = unknown_ ? 0 : MeanOf(known_.at(requests[i]), ask);
+    for (size_t i = 0; i < requests.size(); ++i)
+      means[i] = unknown_ ? 0 : MeanOf(known_.at(requests[i]), ask);
     return true;
   }
 
@@ -265,7 +266,7 @@ class Worker {
   std::set<std::string> faults_;
   std::map<int64_t, Json> known_;
   std::string op_;
-  bool unknown_ = false;  // a request has a number that it was not told
+  bool unknown_ = false;            // a request has a number that it was not told
   size_t batch_ = 0, numbers_ = 0;  // samples, and numbers in each
   std::vector<size_t> shape_;
   int64_t requests_ = 0;
