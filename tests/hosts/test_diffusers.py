@@ -117,6 +117,35 @@ def test_pipeline_is_the_program(name, shape, guidance, kind, folder_of, sampled
     assert relative_error(ours.numpy(), theirs["latents"]) < 1e-4
 
 
+@pytest.mark.parametrize("name, shape, guidance", TEXT)
+def test_prompts_of_the_program_are_those_of_the_worker(name, shape, guidance, folder_of, sampled, tmp_path):
+    """A prompt by a request and a prompt by a class are the same prompt, and so is what guides away."""
+    pipe = opened(folder_of(name))
+    height, width = (side * pipe.vae_scale_factor for side in shape[1:])
+    path = solver_for(pipe, shape, tmp_path, guidance)
+    size = ("--height", height, "--width", width)
+    negative = () if name in ("sdxl_diffusers", "flux") else ("--negative", "blurry")
+    scale = ("--embedded-guidance", guidance) if name == "flux" else ()
+    theirs = sampled(
+        worker(folder_of(name), "--prompt", PROMPT, *negative, *size, *scale),
+        path,
+        4,
+        tmp_path,
+        "--latents",
+        "--class",
+        0,
+    )
+    ours = sampled(worker(folder_of(name), *size), path, 4, tmp_path, "--latents", "--prompt", PROMPT, *negative)
+    assert relative_error(ours["latents"], theirs["latents"]) < 1e-5
+
+
+def test_the_worker_keeps_its_offers(gas, folder_of):
+    """Gradient, decoding and requests of a small pipeline."""
+    said = gas("inspect", f"exec:{worker(folder_of('sd1_diffusers'))}")
+    for check in ("gradient", "decodes", "requests by their numbers"):
+        assert f"ok: {check}" in said
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_dit_is_the_program(kind, folder_of, sampled, tmp_path, monkeypatch):
     pipe = opened(folder_of("dit_diffusers"))

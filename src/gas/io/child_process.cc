@@ -21,7 +21,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kTimeToQuit{2000};  // after its input has ended
 constexpr milliseconds kTimeToDie{
     1000};  // after SIGTERM, and for the status of a process that closed its pipes
 // Between looks at signals and the time: a signal need not come to the thread that waits.
@@ -222,10 +221,10 @@ ChildProcess::ChildProcess(std::string name, const std::string& command, ChildOp
   pid_ = Spawn(name_, command, options_.environment, its_input.get(), its_output.get());
 }
 
-bool ChildProcess::End() {
+bool ChildProcess::End(milliseconds time_to_quit) {
   to_.Close();
   from_.Close();
-  if (EndsWithin(kTimeToQuit)) return true;
+  if (EndsWithin(time_to_quit)) return true;
   ::kill(-pid_, SIGTERM);
   if (EndsWithin(kTimeToDie)) return false;
   ::kill(-pid_, SIGKILL);

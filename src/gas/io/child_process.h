@@ -16,6 +16,9 @@
 
 namespace gas {
 
+// For a process to quit after its input has ended.
+inline constexpr std::chrono::milliseconds kTimeToQuit{2000};
+
 struct ChildOptions {
   std::vector<std::string> environment = {};  // "NAME=VALUE" each, over those of this program
   // In which a request must be answered; nothing: any time will do.
@@ -55,9 +58,12 @@ class ChildProcess {
   // Whether an error was that the process ended, or closed its pipes: another one might do better.
   bool gone() const { return gone_; }
 
-  // Closes the pipes, which asks the process to end, waits, and then ends it by signals. Takes 4 seconds at
-  // most. False if it needed signals.
-  bool End();
+  // Asks the process to end, and does not wait.
+  void CloseInput() { to_.Close(); }
+
+  // Closes the pipes, which asks the process to end, waits, and then ends it by signals, which takes 2
+  // seconds more at most. False if it needed signals.
+  bool End(std::chrono::milliseconds time_to_quit = kTimeToQuit);
 
  private:
   class Reply;

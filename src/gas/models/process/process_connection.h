@@ -2,6 +2,7 @@
 #ifndef GAS_MODELS_PROCESS_PROCESS_CONNECTION_H_
 #define GAS_MODELS_PROCESS_PROCESS_CONNECTION_H_
 
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -42,8 +43,10 @@ class ProcessConnection {
 
   // Whether an error was that the process ended: another one might do better.
   bool gone() const { return process_.gone(); }
+  // Asks it to end, and does not wait.
+  void CloseInput() { process_.CloseInput(); }
   // Ends its input, and then the process. False if that needed signals.
-  bool End() { return process_.End(); }
+  bool End(std::chrono::milliseconds time_to_quit = kTimeToQuit) { return process_.End(time_to_quit); }
 
  private:
   std::string name_;

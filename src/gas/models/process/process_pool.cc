@@ -61,9 +61,10 @@ void ProcessPool::Do(size_t worker, const std::function<void(ProcessConnection&)
   work(*connection);
 }
 
-bool ProcessPool::End() {
+bool ProcessPool::End(std::chrono::milliseconds time_to_quit) {
+  for (const auto& connection : connections_) connection->CloseInput();  // they end side by side
   bool quit = true;
-  for (const auto& connection : connections_) quit = connection->End() && quit;
+  for (const auto& connection : connections_) quit = connection->End(time_to_quit) && quit;
   return quit;
 }
 

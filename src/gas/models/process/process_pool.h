@@ -2,6 +2,7 @@
 #ifndef GAS_MODELS_PROCESS_PROCESS_POOL_H_
 #define GAS_MODELS_PROCESS_PROCESS_POOL_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -21,6 +22,9 @@ class ProcessPool {
   // before, Error(kBadFile) for a line that is not allowed.
   ProcessPool(const std::string& command, const WorkerOptions& options,
               std::function<void(const std::string&)> message = {});
+  ~ProcessPool() { End(); }
+  ProcessPool(const ProcessPool&) = delete;
+  ProcessPool& operator=(const ProcessPool&) = delete;
 
   const std::string& name() const { return name_; }  // "exec:COMMAND", for messages
   const ProcessHello& hello() const { return hello_; }
@@ -34,7 +38,7 @@ class ProcessPool {
   void Share(int64_t batch, const Part& part) const;
 
   // Ends the input of all processes, and then the processes. False if that needed signals.
-  bool End();
+  bool End(std::chrono::milliseconds time_to_quit = kTimeToQuit);
 
  private:
   std::unique_ptr<ProcessConnection> Start(size_t worker) const;
