@@ -29,7 +29,7 @@ Json LineOf(const char* op, const ProcessQuestion& e, ProcessConnection& connect
 }
 
 // Rows [begin, end) of what every request sends.
-std::vector<std::span<const char>> InputsOf(const ProcessQuestion& e, int64_t begin, int64_t end) {
+std::vector<std::span<const char>> RowsSent(const ProcessQuestion& e, int64_t begin, int64_t end) {
   std::vector<std::span<const char>> inputs = {BytesOf(e.state.slice(0, begin, end))};
   if (e.labels.defined()) inputs.push_back(BytesOf(e.labels.slice(0, begin, end)));
   return inputs;
@@ -40,7 +40,7 @@ std::vector<std::span<const char>> InputsOf(const ProcessQuestion& e, int64_t be
 Tensor OutputOf(const ProcessPool& pool, const ProcessQuestion& e) {
   Tensor output = torch::empty_like(e.state);
   pool.Share(e.state.size(0), [&](ProcessConnection& connection, int64_t begin, int64_t end) {
-    connection.Ask(LineOf("predict", e, connection, begin, end), InputsOf(e, begin, end),
+    connection.Ask(LineOf("predict", e, connection, begin, end), RowsSent(e, begin, end),
                    RoomOf(output.slice(0, begin, end)));
   });
   return output;
@@ -51,7 +51,7 @@ QuestionGradient GradientOf(const ProcessPool& pool, const ProcessQuestion& e,
   QuestionGradient gradient{torch::empty(e.state.sizes(), torch::kFloat32),
                             torch::empty({e.state.size(0), 3}, torch::kFloat64)};
   pool.Share(e.state.size(0), [&](ProcessConnection& connection, int64_t begin, int64_t end) {
-    std::vector<std::span<const char>> inputs = InputsOf(e, begin, end);
+    std::vector<std::span<const char>> inputs = RowsSent(e, begin, end);
     inputs.push_back(BytesOf(output_gradient.slice(0, begin, end)));
     const std::span<char> state = RoomOf(gradient.state.slice(0, begin, end));
     const std::span<char> level = RoomOf(gradient.level.slice(0, begin, end));
