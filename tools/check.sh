@@ -58,7 +58,7 @@ asan() {
 # instrumented: with one thread they have no pool, and what they do inside is not looked at (tools/tsan.supp).
 tsan() {
   local tests=(core:'Interrupt*:Progress*' io:'WriteFile.*:JsonLines.*:RunFolder.*' teacher:'SeveralWriters.*'
-               models:'ProcessDenoiser.*:ProcessModel.*') test folder
+               models:'ProcessDenoiser.*:ProcessModel.*:ProcessPool.*') test folder
   cmake --preset tsan &&
   cmake --build --preset tsan -j "$JOBS" --target core_tests io_tests teacher_tests models_tests || return 1
   export TSAN_OPTIONS="halt_on_error=1:suppressions=$PWD/tools/tsan.supp" OMP_NUM_THREADS=1 GAS_SOURCE_DIR=$PWD

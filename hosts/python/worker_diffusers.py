@@ -1,10 +1,12 @@
 """Serves the denoiser of a diffusers pipeline to `gas`, so that a solver can be fitted to it and measured:
 
-    gas teacher --model "exec:python worker_diffusers.py FOLDER --prompts prompts.txt" --guidance 7.5 ...
+    gas teacher --model "exec:python worker_diffusers.py FOLDER" --prompts prompts.txt --guidance 7.5 ...
 
-Each prompt is a class: `--class 2` is the third. Guidance is gas's own (`--guidance`), between a prompt and the
-negative prompt, which is class -1. Pipelines: Stable Diffusion, Stable Diffusion XL, Stable Diffusion 3, FLUX, PixArt,
-DiT; a row of ADAPTERS makes another one.
+Prompts and negative prompts are gas's (`--prompt`, `--prompts`, `--negative`). If the worker is given prompts, each of
+them is a class instead: `--class 2` is the third, and the worker's negative prompt is class -1. Guidance is gas's own
+(`--guidance`); FLUX is told the scale. States are latents, which the worker decodes; the gradient is autograd's, so that
+`gas train` works. Pipelines: Stable Diffusion, Stable Diffusion XL, Stable Diffusion 3, FLUX, PixArt, DiT; a row of
+ADAPTERS makes another one.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from typing import Callable, NamedTuple
 import torch
 from gas_diffusers import FLOW_STEPS, PREDICTION_TYPES
 from gas_pipe import serve
+from gas_torch import TorchNetwork
 
 
 class Adapter(NamedTuple):
@@ -23,7 +26,8 @@ class Adapter(NamedTuple):
     network: str  # the pipeline's attribute that is the denoiser
     # (pipe, prompt, options) -> the conditions of the prompt, and those of the negative prompt: tensors [1,...] by name
     encode: Callable
-    # (pipe, x [B,C,H,W], network times [B], conditions [B,...] by name, options) -> output [B,C,H,W]
+    # (pipe, x [B,C,H,W], network times [B], conditions [B,...] by name, options) -> output [B,C,H,W]; options.scale is
+    # the guidance that a network is told
     predict: Callable
 
 
@@ -97,7 +101,7 @@ def predict_flux(pipe, x, times, conditions, options):
     text = conditions["text"]
     guidance = None
     if pipe.transformer.config.guidance_embeds:
-        guidance = torch.full((batch,), options.embedded_guidance, device=x.device)
+        guidance = torch.full((batch,), options.scale, device=x.device)
     output = pipe.transformer(
         hidden_states=pipe._pack_latents(x, batch, channels, height, width),
         timestep=times / FLOW_STEPS,
@@ -194,7 +198,7 @@ def add_loras(pipe, loras):
         pipe.set_adapters(list(scales), list(scales.values()))
 
 
-class Worker:
+class Worker(TorchNetwork):
     """The denoiser of one pipeline, with its prompts encoded once."""
 
     def __init__(self, pipe, options):
@@ -203,6 +207,8 @@ class Worker:
             raise SystemExit(f"{name}: not among {', '.join(ADAPTERS)}")
         self.pipe, self.options, self.adapter = pipe, options, ADAPTERS[name]
         self.network = getattr(pipe, self.adapter.network)
+        self.network.requires_grad_(False)
+        super().__init__(self.network.device, self.network.dtype)
         scale = getattr(pipe, "vae_scale_factor", None) or 8
         side = getattr(pipe, "default_sample_size", None) or self.network.config.sample_size
         side *= scale
@@ -210,40 +216,74 @@ class Worker:
         self.channels = self.network.config.in_channels // (4 if name == "FluxPipeline" else 1)
         self.shape = [self.channels, options.height // scale, options.width // scale]
         self.schedule, self.prediction = schedule_of(pipe.scheduler)
-        prompts = options.prompts or ([""] if name != "DiTPipeline" else range(self.network.config.num_embeds_ada_norm))
+        self.texts = not options.prompts and name != "DiTPipeline"
+        told = getattr(self.network.config, "guidance_embeds", False)
+        self.scale_is_input = bool(told and self.texts and options.embedded_guidance is None)
+        if options.embedded_guidance is None and not self.scale_is_input:
+            options.embedded_guidance = 3.5
+        if not self.texts:
+            self._encode_classes(options.prompts or range(self.network.config.num_embeds_ada_norm))
+
+    def _encode_classes(self, prompts):
         self.prompts = [str(prompt) for prompt in prompts]
-        encoded = [self.adapter.encode(pipe, prompt, options) for prompt in self.prompts]
+        encoded = [self._encoded(prompt, self.options.negative) for prompt in self.prompts]
         rows = [positive for positive, _ in encoded] + [encoded[0][1]]  # the last is that of label -1
         self.conditions = {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
 
+    def _encoded(self, prompt, negative):
+        self.options.negative = negative
+        with torch.no_grad():
+            return self.adapter.encode(self.pipe, prompt, self.options)
+
     def hello(self):
         options = self.options
-        return {
+        hello = {
             "name": type(self.pipe).__name__,
             "shape": self.shape,
-            "classes": len(self.prompts),
             "prediction": self.prediction,
             "schedule": self.schedule,
             "weights": weights_hash(self.network),
-            "prompts": self.prompts,
-            "negative": options.negative,
-            "dtype": options.dtype,
-            "embedded_guidance": options.embedded_guidance,
+            "computes_in": options.dtype,
             "lora": options.lora,
         }
+        if getattr(self.pipe, "vae", None) is not None:
+            hello["decode"] = {"shape": [3, options.height, options.width]}
+        if self.texts:
+            hello["texts"] = True
+        else:
+            hello |= {"classes": len(self.prompts), "prompts": self.prompts, "negative": options.negative}
+        if self.scale_is_input:
+            hello["guidance"] = "input"
+        else:
+            hello["embedded_guidance"] = options.embedded_guidance
+        return hello
 
-    def predict(self, x, level, labels):
-        device, dtype = self.network.device, self.network.dtype
-        rows = torch.full((len(x),), -1) if labels is None else torch.tensor(labels)
-        rows = torch.where(rows < 0, len(self.prompts), rows).to(device)
+    def condition(self, request):
+        if "prompt" in request:
+            return self._encoded(request["prompt"], None)[0]
+        return self._encoded("", request["negative"])[1]
+
+    def output(self, x, level, ask):
         steps = self.schedule.get("alphas_cumprod")
-        time = level.t * FLOW_STEPS if steps is None else level.t * len(steps) - 1
-        times = torch.full((len(x),), time, dtype=torch.float32, device=device)
-        conditions = {key: values[rows] for key, values in self.conditions.items()}
+        times = level.t * FLOW_STEPS if steps is None else level.t * len(steps) - 1
+        self.options.scale = ask.guidance if ask.guidance is not None else self.options.embedded_guidance
+        output = self.adapter.predict(self.pipe, x, times, self._conditions(len(x), ask), self.options)
+        return output[:, : self.channels]  # the others are variances
+
+    def _conditions(self, batch, ask):
+        if self.texts:
+            return {key: torch.cat([row[key] for row in ask.conditions]) for key in ask.conditions[0]}
+        rows = torch.full((batch,), -1) if ask.labels is None else torch.tensor(ask.labels)
+        rows = torch.where(rows < 0, len(self.prompts), rows).to(self.device)
+        return {key: values[rows] for key, values in self.conditions.items()}
+
+    def decode(self, x):
+        config = self.pipe.vae.config
+        latents = self.tensor(x).to(self.pipe.vae.dtype) / config.scaling_factor
+        latents = latents + (getattr(config, "shift_factor", None) or 0)
         with torch.no_grad():
-            states = torch.tensor(x).to(device, dtype)
-            output = self.adapter.predict(self.pipe, states, times, conditions, self.options)
-        return output[:, : self.channels].float().cpu().numpy()  # the others are variances
+            images = self.pipe.vae.decode(latents, return_dict=False)[0]
+        return images.float().clamp(-1, 1).cpu().numpy()
 
 
 def parse(arguments):
@@ -251,13 +291,13 @@ def parse(arguments):
     parser.add_argument("folder", help="of the pipeline, or its name on the hub")
     parser.add_argument("--prompt", dest="prompts", action="append", default=[], help="one class; may be repeated")
     parser.add_argument("--prompts", dest="file", help="text file, a prompt for each line")
-    parser.add_argument("--negative", help="negative prompt, class -1 [as the pipeline without one]")
+    parser.add_argument("--negative", help="negative prompt, class -1, with prompts here [as the pipeline without one]")
     parser.add_argument(
         "--lora", action="append", default=[], metavar="FILE[=SCALE]", help="LoRA in the weights; may be repeated [1]"
     )
     parser.add_argument("--height", type=int, help="of images, in pixels [the pipeline's]")
     parser.add_argument("--width", type=int)
-    parser.add_argument("--embedded-guidance", type=float, default=3.5, help="that FLUX's network is told [3.5]")
+    parser.add_argument("--embedded-guidance", type=float, help="that FLUX's network is told [gas's --guidance, 3.5 with prompts here]")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
     options = parser.parse_args(arguments)
@@ -274,7 +314,7 @@ def main(arguments):
     pipe = DiffusionPipeline.from_pretrained(options.folder, torch_dtype=getattr(torch, options.dtype))
     add_loras(pipe, options.lora)
     worker = Worker(pipe.to(options.device), options)
-    serve(worker.hello(), worker.predict)
+    serve(worker.hello(), worker)
 
 
 if __name__ == "__main__":

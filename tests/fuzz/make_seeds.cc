@@ -56,7 +56,24 @@ std::vector<std::string> Hellos() {
                           {"schedule", schedule}})
                         .dump());
   }
+  const Json decode = {{"shape", {3, 8, 8}}, {"encode", true}, {"multiple", 4}};
+  lines.push_back(Json({{"gas_denoiser", 2},
+                        {"name", "a"},
+                        {"shape", {4, 2, 2}},
+                        {"prediction", "flow"},
+                        {"schedule", {{"kind", "flow"}, {"t_eps", 0.001}}},
+                        {"dtype", "bfloat16"},
+                        {"guidance", "worker"},
+                        {"gradient", true},
+                        {"texts", true},
+                        {"seeds", true},
+                        {"decode", decode}})
+                      .dump());
   return lines;
+}
+
+std::vector<std::string> ReplyLines() {
+  return {R"({"bytes":12})", R"({"bytes":13})", R"({"error":"no memory"})", R"({"error":[1]})"};
 }
 
 std::vector<std::string> Manifests() {
@@ -194,6 +211,7 @@ void WriteAll(const fs::path& folder) {
   Write(folder / "torch_file", testing::ValidTorchFiles());
   Write(folder / "solver_file", SolverFiles());
   Write(folder / "process_hello", Hellos());
+  Write(folder / "process_reply", ReplyLines());
   Write(folder / "manifest", Manifests());
   Write(folder / "model", Mixtures());
   WriteEdmModels(folder / "model");

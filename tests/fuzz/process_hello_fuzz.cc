@@ -1,5 +1,5 @@
 #include "fuzz/fuzz.h"
-#include "gas/models/process/process_denoiser.h"
+#include "gas/models/process/process_hello.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   gas::testing::ExpectReadOrRefused(

@@ -86,6 +86,7 @@ def test_pipeline_is_the_program(name, shape, guidance, kind, folder_of, sampled
         path,
         4,
         tmp_path,
+        "--latents",
         "--class",
         0,
         seeds="0-1",
@@ -113,14 +114,43 @@ def test_pipeline_is_the_program(name, shape, guidance, kind, folder_of, sampled
     ).images
     if name == "flux":
         ours = pipe._unpack_latents(ours, height, width, pipe.vae_scale_factor)
-    assert relative_error(ours.numpy(), theirs["images"]) < 1e-4
+    assert relative_error(ours.numpy(), theirs["latents"]) < 1e-4
+
+
+@pytest.mark.parametrize("name, shape, guidance", TEXT)
+def test_prompts_of_the_program_are_those_of_the_worker(name, shape, guidance, folder_of, sampled, tmp_path):
+    """A prompt by a request and a prompt by a class are the same prompt, and so is what guides away."""
+    pipe = opened(folder_of(name))
+    height, width = (side * pipe.vae_scale_factor for side in shape[1:])
+    path = solver_for(pipe, shape, tmp_path, guidance)
+    size = ("--height", height, "--width", width)
+    negative = () if name in ("sdxl_diffusers", "flux") else ("--negative", "blurry")
+    scale = ("--embedded-guidance", guidance) if name == "flux" else ()
+    theirs = sampled(
+        worker(folder_of(name), "--prompt", PROMPT, *negative, *size, *scale),
+        path,
+        4,
+        tmp_path,
+        "--latents",
+        "--class",
+        0,
+    )
+    ours = sampled(worker(folder_of(name), *size), path, 4, tmp_path, "--latents", "--prompt", PROMPT, *negative)
+    assert relative_error(ours["latents"], theirs["latents"]) < 1e-5
+
+
+def test_the_worker_keeps_its_offers(gas, folder_of):
+    """Gradient, decoding and requests of a small pipeline."""
+    said = gas("inspect", f"exec:{worker(folder_of('sd1_diffusers'))}")
+    for check in ("gradient", "decodes", "requests by their numbers"):
+        assert f"ok: {check}" in said
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_dit_is_the_program(kind, folder_of, sampled, tmp_path, monkeypatch):
     pipe = opened(folder_of("dit_diffusers"))
     path = solver_for(pipe, (4, 8, 8), tmp_path, **KINDS[kind])
-    theirs = sampled(worker(folder_of("dit_diffusers")), path, 4, tmp_path, "--class", 3, seeds="0-1")
+    theirs = sampled(worker(folder_of("dit_diffusers")), path, 4, tmp_path, "--latents", "--class", 3, seeds="0-1")
     # The pipeline draws its noise itself, and gives decoded images alone.
     monkeypatch.setattr(
         "diffusers.pipelines.dit.pipeline_dit.randn_tensor",
@@ -136,7 +166,7 @@ def test_dit_is_the_program(kind, folder_of, sampled, tmp_path, monkeypatch):
     with open(path, encoding="utf-8") as file:
         pipe.scheduler = Recording(solver=json.load(file))
     pipe(class_labels=[3, 3], guidance_scale=1.0, num_inference_steps=4, output_type="pt")
-    assert relative_error(states[-1].numpy(), theirs["images"]) < 1e-4
+    assert relative_error(states[-1].numpy(), theirs["latents"]) < 1e-4
 
 
 def test_lora_in_the_worker_is_the_pipelines(fixtures, folder_of, sampled, tmp_path):
@@ -146,7 +176,7 @@ def test_lora_in_the_worker_is_the_pipelines(fixtures, folder_of, sampled, tmp_p
     lora = fixtures / "sd1_lora_kohya.safetensors"
     sizes = ("--height", size, "--width", size)
     with_lora = ("--prompt", PROMPT, "--lora", f"{lora}=0.8", *sizes)
-    theirs = sampled(worker(folder_of("sd1_diffusers"), *with_lora), path, 4, tmp_path, "--class", 0, seeds="0")
+    theirs = sampled(worker(folder_of("sd1_diffusers"), *with_lora), path, 4, tmp_path, "--latents", "--class", 0, seeds="0")
     asked = {
         "num_inference_steps": 4,
         "guidance_scale": 1.0,
@@ -159,8 +189,8 @@ def test_lora_in_the_worker_is_the_pipelines(fixtures, folder_of, sampled, tmp_p
     without = pipe(PROMPT, **asked).images.numpy()
     pipe.load_lora_weights(lora, adapter_name="x")
     pipe.set_adapters(["x"], [0.8])
-    assert relative_error(pipe(PROMPT, **asked).images.numpy(), theirs["images"]) < 1e-4
-    assert relative_error(without, theirs["images"]) > 1e-2
+    assert relative_error(pipe(PROMPT, **asked).images.numpy(), theirs["latents"]) < 1e-4
+    assert relative_error(without, theirs["latents"]) > 1e-2
 
 
 # ---- The scheduler by itself ----

@@ -173,7 +173,7 @@ TEST(ProcessDenoiser, RefusesAFirstLineThatIsNotAllowed) {
   };
   EXPECT_EQ(with("classes", "10"), "shell");
   EXPECT_EQ(with("more", "\"is passed over\""), "shell");
-  EXPECT_ERROR(with("gas_denoiser", "2"), Errc::kBadFile, "\"gas_denoiser\" = 2, must be 1");
+  EXPECT_ERROR(with("gas_denoiser", "3"), Errc::kBadFile, "\"gas_denoiser\" = 3, must be 1 or 2");
   EXPECT_ERROR(with("gas_denoiser", nullptr), Errc::kBadFile, "\"gas_denoiser\" is missing");
   EXPECT_ERROR(with("name", "\"\""), Errc::kBadFile, "\"name\"");
   EXPECT_ERROR(with("classes", "-1"), Errc::kBadFile, "must be a whole number in [0, 1000000000]");

@@ -9,6 +9,7 @@
 #include "gas/cli/run.h"
 #include "gas/cli/text_options.h"
 #include "gas/cli/train_printer.h"
+#include "gas/cli/worker_options.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
 #include "gas/eval/evaluate.h"
@@ -93,7 +94,8 @@ std::vector<OptionRow> DemoDataRows() {
 }
 
 std::vector<OptionRow> DemoRows() {
-  return JoinedRows({DemoTrainingRows(), DemoDataRows(), PromptRows(), TextModelRows(), RunRows()});
+  return JoinedRows(
+      {DemoTrainingRows(), DemoDataRows(), PromptRows(), TextModelRows(), WorkerRows(), RunRows()});
 }
 
 constexpr double kDemoAdversarialWeight = 0.01;

@@ -9,6 +9,7 @@
 #include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text_options.h"
+#include "gas/cli/worker_options.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/eval/evaluate.h"
@@ -100,8 +101,12 @@ std::vector<OptionRow> EvalMeasureRows() {
 }
 
 std::vector<OptionRow> EvalRows() {
-  return JoinedRows(
-      {EvalSolverRows(), TextModelRows(), EvalMeasureRows(), RunRowsWithAuto(), {ConvolutionOrAutoRow()}});
+  return JoinedRows({EvalSolverRows(),
+                     TextModelRows(),
+                     WorkerRows(),
+                     EvalMeasureRows(),
+                     RunRowsWithAuto(),
+                     {ConvolutionOrAutoRow()}});
 }
 
 std::vector<std::string> Split(const std::string& text) {

@@ -10,6 +10,7 @@
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text_options.h"
+#include "gas/cli/worker_options.h"
 #include "gas/core/error.h"
 #include "gas/features/classifier.h"
 #include "gas/fit/fit_run.h"
@@ -174,6 +175,7 @@ std::vector<OptionRow> FitRows() {
   return JoinedRows({FitProblemRows(),
                      prompts,
                      TextModelRows(),
+                     WorkerRows(),
                      FitSolverRows(),
                      FitSearchRows(),
                      FitCoefficientRows(),

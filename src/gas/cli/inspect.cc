@@ -68,6 +68,19 @@ std::string MemoryOf(const Model& model) {
   }
 }
 
+// What of a network that others wrote was examined. Throws Error(kBadFile) if something is wrong.
+void PrintChecks(const ModelFiles& files) {
+  const ModelFamily& family = FamilyOf(files);
+  if (family.check == nullptr) return;
+  const ConformanceRecord record = family.check(files);
+  int64_t wrong = 0;
+  for (const ConformanceCheck& check : record) {
+    std::cout << fmt::format("  {}: {}: {}\n", check.passed ? "ok" : "WRONG", check.name, check.found);
+    wrong += check.passed ? 0 : 1;
+  }
+  GAS_CHECK(wrong == 0, Errc::kBadFile, files.name(), ": ", wrong, " of ", record.size(), " checks failed");
+}
+
 void InspectModel(const std::string& name, const std::string& config, const ModelFiles& files) {
   const Model model = OpenModel(name, {.config = config});
   std::cout << fmt::format("model {}: family {}, states {}, {} parameters, {} classes\n", model.name,
@@ -116,6 +129,7 @@ void RunInspect(const std::string& name, const std::string& config, bool json) {
     InspectTeacher(name);
   } else if (model) {
     InspectModel(name, config, *files);
+    PrintChecks(*files);
   } else if (solver) {
     InspectSolver(name, json);
   } else {

@@ -5,6 +5,7 @@
 #include <torch/cuda.h>
 
 #include "gas/cli/text_options.h"
+#include "gas/cli/worker_options.h"
 #include "gas/core/error.h"
 
 namespace gas::cli {
@@ -160,6 +161,7 @@ ModelRequest ReadModelRequest(const Options& options) {
                                    .device = ReadDevice(options)},
                        .dtype = dtype};
   ReadTextModel(options, request.options);
+  request.options.workers = ReadWorkers(options);
   request.options.message = [](const std::string& text) { std::cerr << "gas: " << text << '\n'; };
   return request;
 }

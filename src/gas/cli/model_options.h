@@ -66,8 +66,8 @@ Dtype ReadDtype(const Options& options);
 OnDifference ReadForce(const Options& options);
 // On stderr, a line each.
 void TellDifferences(const char* verb, const ResolvedSolver& solver);
-// Reads model.name, model.config, TextModelRows (cli/text_options.h), run.device and run.dtype, which may be
-// auto if the row of the verb lists it.
+// Reads model.name, model.config, TextModelRows (cli/text_options.h), WorkerRows, run.device and run.dtype,
+// which may be auto if the row of the verb lists it.
 ModelRequest ReadModelRequest(const Options& options);
 // Reads run.device. Throws Error(kUnavailable) for a device that is not there.
 torch::Device ReadDevice(const Options& options);

@@ -9,6 +9,7 @@
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text_options.h"
+#include "gas/cli/worker_options.h"
 #include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
@@ -148,6 +149,7 @@ std::vector<OptionRow> SampleRows() {
   return JoinedRows({SampleSolverRows(),
                      PromptRows(),
                      TextModelRows(),
+                     WorkerRows(),
                      SampleSeedRows(),
                      SampleImageRows(),
                      SampleFormatRows(),

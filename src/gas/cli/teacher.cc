@@ -9,6 +9,7 @@
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/cli/text_options.h"
+#include "gas/cli/worker_options.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
 #include "gas/solver/registry.h"
@@ -92,7 +93,8 @@ std::vector<OptionRow> TeacherSampleRows() {
 }
 
 std::vector<OptionRow> TeacherRows() {
-  return JoinedRows({TeacherSolverRows(), PromptRows(), TextModelRows(), TeacherSampleRows(), RunRows()});
+  return JoinedRows(
+      {TeacherSolverRows(), PromptRows(), TextModelRows(), WorkerRows(), TeacherSampleRows(), RunRows()});
 }
 
 struct TeacherSettings {

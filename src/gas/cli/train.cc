@@ -12,6 +12,7 @@
 #include "gas/cli/run.h"
 #include "gas/cli/text_options.h"
 #include "gas/cli/train_printer.h"
+#include "gas/cli/worker_options.h"
 #include "gas/core/error.h"
 #include "gas/fit/fit_problem.h"
 #include "gas/train/loss_text.h"
@@ -253,6 +254,7 @@ std::vector<OptionRow> TrainRows() {
   return JoinedRows(
       {TrainProblemRows(),
        TextModelRows(),
+       WorkerRows(),
        StudentRows(),
        TrainStartRows(),
        TrainLossRows(),

@@ -9,6 +9,7 @@
 #include "gas/models/edm/edm_trainable.h"
 #include "gas/models/ldm/ldm_family.h"
 #include "gas/models/mixture/mixture_family.h"
+#include "gas/models/process/process_conformance.h"
 #include "gas/models/process/process_family.h"
 #include "gas/models/sd/sd_family.h"
 #include "gas/models/torchscript/torchscript_family.h"
@@ -17,7 +18,14 @@ namespace gas {
 namespace {
 
 constexpr ModelFamily kFamilies[] = {
-    {"process", "exec:COMMAND", IsProcess, OpenProcess},
+    {"process",
+     "exec:COMMAND",
+     IsProcess,
+     OpenProcess,
+     {.texts = true, .workers = true},
+     nullptr,
+     nullptr,
+     CheckProcess},
     {"edm",
      "safetensors with metadata gas_model = edm-1, or NVIDIA's pickle with the entry ema",
      edm::IsEdmFile,

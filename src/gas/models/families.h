@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "gas/models/conformance.h"
 #include "gas/models/model.h"
 #include "gas/models/model_files.h"
 #include "gas/models/trainable_denoiser.h"
@@ -13,8 +14,9 @@ namespace gas {
 
 // Which of ModelOptions a family reads beside those that all do.
 struct FamilyOptions {
-  bool config = false;  // ModelOptions::config
-  bool texts = false;   // ModelOptions::texts
+  bool config = false;   // ModelOptions::config
+  bool texts = false;    // ModelOptions::texts
+  bool workers = false;  // ModelOptions::workers
 };
 
 struct ModelFamily {
@@ -31,6 +33,9 @@ struct ModelFamily {
   std::unique_ptr<TrainableDenoiser> (*train_new)(const DenoiserShape& shape,
                                                   const DenoiserSizes& sizes) = nullptr;
   std::unique_ptr<TrainableDenoiser> (*train_from)(const ModelFiles& files) = nullptr;
+  // Of families whose networks others write: whether one keeps to what is agreed. Null for others. Throws as
+  // `open`.
+  ConformanceRecord (*check)(const ModelFiles& files) = nullptr;
 };
 
 // In the order in which they are asked.

@@ -28,14 +28,14 @@ void CheckOptions(const std::string& name, const ModelFamily& family, const Mode
             "model.config = ", options.config, ", must not be given for ", name, ", whose family ",
             family.name, " has no file beside the weights");
   const TextOptions& texts = options.texts;
-  const std::pair<const char*, bool> given[] = {{"model.prompt", !texts.prompts.empty()},
-                                                {"model.negative", texts.negative.has_value()},
-                                                {"model.tokenizer", !texts.tokenizer.empty()},
-                                                {"model.size", texts.size.has_value()},
-                                                {"model.lora", !texts.loras.empty()}};
-  for (const auto& [key, is_given] : given) {
-    GAS_CHECK(!is_given || family.reads.texts, Errc::kBadOption, key, " must not be given for ", name,
-              ", whose family ", family.name, " takes no texts");
+  const std::string whose = name + ", whose family " + std::string(family.name);
+  if (!family.reads.texts) CheckNoTexts(whose, texts);
+  const WorkerOptions& workers = options.workers;
+  const std::pair<const char*, bool> of_workers[] = {{"model.workers", workers.count.has_value()},
+                                                     {"model.worker_timeout", workers.timeout_s.has_value()}};
+  for (const auto& [key, is_given] : of_workers) {
+    GAS_CHECK(!is_given || family.reads.workers, Errc::kBadOption, key, " must not be given for ", whose,
+              " runs in this program");
   }
   const bool has_negative = texts.negative || texts.prompts.has_negatives();
   GAS_CHECK(!has_negative || options.guidance != 1.0, Errc::kBadOption,
@@ -64,7 +64,7 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   } else if (model.name.empty()) {
     model.name = files.path().stem().string();
   }
-  ApplyGuidance(model, options.guidance);
+  if (!model.guides_itself) ApplyGuidance(model, options.guidance);
   model.guidance = options.guidance;
   model.t_eps = EndOfSampling(*model.schedule, options.t_eps);
   return model;

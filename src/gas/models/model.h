@@ -14,6 +14,7 @@
 #include "gas/models/encoder_features.h"
 #include "gas/models/image_codec.h"
 #include "gas/models/text_options.h"
+#include "gas/models/worker_options.h"
 #include "gas/schedule/denoiser.h"
 #include "gas/schedule/noise_schedule.h"
 
@@ -27,7 +28,8 @@ struct ModelOptions {
   // The file that describes the network, of families whose weights come without a description; empty: found
   // beside the weights.
   std::string config = {};
-  TextOptions texts = {};  // of families that take texts
+  TextOptions texts = {};      // of families that take texts
+  WorkerOptions workers = {};  // of networks in other processes
   // Sentences for people, such as what of a prompt is not used.
   std::function<void(const std::string&)> message = {};
   torch::Device device = torch::kCPU;
@@ -42,6 +44,7 @@ struct ModelCard {
   std::vector<std::string> class_names;    // empty if unknown
   int64_t parameters = 0;                  // 0 for a network in another process
   std::optional<int64_t> guided_channels;  // the first ones, which alone are guided; nothing: all are
+  bool guides_itself = false;              // the denoiser as it was opened applies the guidance asked for
   bool has_gradient = true;                // of the denoiser, which the training of a solver needs
   std::string features;  // feature network made for its images: an embedded name or a path; empty: none
   std::map<std::string, std::string> metadata;

@@ -10,6 +10,7 @@ namespace gas {
 namespace {
 
 constexpr const char *kPrompts = "prompts", *kNegative = "negative", *kSize = "size";
+constexpr int64_t kMostPixels = 8192;  // a side
 
 template <class Number>
 std::optional<Number> NumberIn(std::string_view text) {
@@ -42,10 +43,29 @@ ImageSize ParseImageSize(std::string_view what, std::string_view text) {
   return {*width, *height};
 }
 
+void CheckImageSize(const ImageSize& size, int64_t multiple) {
+  for (const int64_t side : {size.width, size.height}) {
+    GAS_CHECK(side >= multiple && side <= kMostPixels && side % multiple == 0, Errc::kBadOption,
+              "model.size = ", size.width, "x", size.height, ", must be multiples of ", multiple, " in [",
+              multiple, ", ", kMostPixels, "]");
+  }
+}
+
 std::vector<LoraFile> ParseLoras(std::string_view what, std::string_view text) {
   std::vector<LoraFile> loras;
   for (const std::string& lora : SplitAt(text, ',')) loras.push_back(ParseLora(what, lora));
   return loras;
+}
+
+void CheckNoTexts(std::string_view whose, const TextOptions& options) {
+  const std::pair<const char*, bool> given[] = {{"model.prompt", !options.prompts.empty()},
+                                                {"model.negative", options.negative.has_value()},
+                                                {"model.tokenizer", !options.tokenizer.empty()},
+                                                {"model.size", options.size.has_value()},
+                                                {"model.lora", !options.loras.empty()}};
+  for (const auto& [key, is_given] : given) {
+    GAS_CHECK(!is_given, Errc::kBadOption, key, " must not be given for ", whose, " takes no texts");
+  }
 }
 
 std::map<std::string, std::string> RecordOf(const TextOptions& options) {

@@ -34,9 +34,16 @@ struct TextOptions {
 // "768x512", width first. Throws Error(kBadOption), which begins with `what`.
 ImageSize ParseImageSize(std::string_view what, std::string_view text);
 
+// Throws Error(kBadOption) unless both sides are multiples of `multiple` that some machine could draw.
+void CheckImageSize(const ImageSize& size, int64_t multiple);
+
 // "a.safetensors:0.8,b.safetensors": files and their weights, 1 where none is said. Throws Error(kBadOption),
 // which begins with `what`.
 std::vector<LoraFile> ParseLoras(std::string_view what, std::string_view text);
+
+// Throws Error(kBadOption), "model.prompt must not be given for WHOSE takes no texts", for any option that is
+// asked for.
+void CheckNoTexts(std::string_view whose, const TextOptions& options);
 
 // What samples depend on, for the records of teacher data: "prompts", the SHA-256 of their list, "negative"
 // and "size", as far as they were asked for.

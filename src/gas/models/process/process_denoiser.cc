@@ -1,74 +1,99 @@
 #include "gas/models/process/process_denoiser.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "gas/core/error.h"
-#include "gas/io/json.h"
-#include "gas/io/layout.h"
 #include "gas/models/class_labels.h"
 #include "gas/models/no_gradient.h"
+#include "gas/models/process/process_conditioner.h"
+#include "gas/models/process/question.h"
 
 namespace gas {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr size_t kMaxHelloBytes = 1 << 20;
-
-std::span<const char> BytesOf(const Tensor& tensor) {
-  return {static_cast<const char*>(tensor.data_ptr()), tensor.nbytes()};
-}
-
-}  // namespace
-
-NetworkFacts ParseProcessHello(std::string_view where, std::string_view line) {
-  const std::optional<Json> parsed = ParseJsonOrNone(line);
-  GAS_CHECK(parsed && parsed->is_object(), Errc::kBadFile, where, ": its first line is ", Quoted(line),
-            ", must be a JSON object");
-  const Json& format = RequiredEntry(where, *parsed, "gas_denoiser");
-  GAS_CHECK(format == 1, Errc::kBadFile, where, ": \"gas_denoiser\" = ", Shown(format), ", must be 1");
-  return ParseNetworkFacts(where, *parsed, {.least = 3, .most = 3});
-}
-
-ProcessDenoiser::ProcessDenoiser(const std::string& command)
-    : name_("exec:" + command),
-      process_(std::make_unique<ChildProcess>(name_, command)),
-      hello_line_(process_->ReadLine(kMaxHelloBytes)),
-      hello_(ParseProcessHello(name_, hello_line_)) {}
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
 // [B] int64 on the CPU, or undefined where none are sent.
-Tensor ProcessDenoiser::CheckedLabels(const Condition& condition, int64_t batch) const {
-  if (hello_.classes == 0 || !condition.labels.defined()) return {};
+Tensor CheckedLabels(const ProcessPool& pool, const Condition& condition, int64_t batch) {
+  const int64_t classes = pool.hello().classes;
+  if (classes == 0 || !condition.labels.defined()) return {};
   const Tensor labels = condition.labels.to(torch::kCPU, torch::kInt64).contiguous();
-  GAS_CHECK(labels.dim() == 1 && labels.size(0) == batch, Errc::kBadOption, name_, ": labels of shape ",
+  GAS_CHECK(labels.dim() == 1 && labels.size(0) == batch, Errc::kBadOption, pool.name(), ": labels of shape ",
             labels.sizes(), ", must be [", batch, "]");
-  CheckClassLabels(name_ + ": ", labels, -1, hello_.classes);
+  CheckClassLabels(pool.name() + ": ", labels, -1, classes);
   return labels;
 }
 
+// [B,n] uint8 on the CPU, or undefined for a process without texts.
+Tensor CheckedRequests(const ProcessPool& pool, const Condition& condition, int64_t batch) {
+  if (!pool.hello().texts) return {};
+  const auto found = condition.tensors.find(kRequestEntry);
+  GAS_CHECK(found != condition.tensors.end() && found->second.size(0) == batch, Errc::kBadOption, pool.name(),
+            ": no request for each of ", batch, " samples");
+  return found->second.cpu().contiguous();
+}
+
+// The first four inputs of forward are differentiable: x, t, alpha, sigma.
+class ProcessFunction : public torch::autograd::Function<ProcessFunction> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& t, const Tensor& alpha,
+                        const Tensor& sigma, const ProcessPool* pool, const ProcessQuestion& question) {
+    context->save_for_backward({x, t, alpha, sigma});
+    context->saved_data["state"] = question.state;
+    context->saved_data["labels"] = question.labels;
+    context->saved_data["requests"] = question.requests;
+    if (question.guidance) context->saved_data["guidance"] = *question.guidance;
+    context->saved_data["pool"] = reinterpret_cast<int64_t>(pool);
+    return OutputOf(*pool, question).to(x.device(), x.scalar_type());
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& output_gradient) {
+    const variable_list saved = context->get_saved_variables();
+    variable_list gradients(6);
+    const torch::IValue guidance = context->saved_data["guidance"];
+    const ProcessQuestion question{
+        .t = saved[1].item<double>(),
+        .alpha = saved[2].item<double>(),
+        .sigma = saved[3].item<double>(),
+        .guidance = guidance.isNone() ? std::nullopt : std::optional(guidance.toDouble()),
+        .state = context->saved_data["state"].toTensor(),
+        .labels = context->saved_data["labels"].toTensor(),
+        .requests = context->saved_data["requests"].toTensor()};
+    // What a context saves may be a number, not a pointer.  NOLINTNEXTLINE(performance-no-int-to-ptr)
+    const auto* pool = reinterpret_cast<const ProcessPool*>(context->saved_data["pool"].toInt());
+    const QuestionGradient found =
+        GradientOf(*pool, question, output_gradient[0].to(torch::kCPU, torch::kFloat32).contiguous());
+    gradients[0] = found.state.to(saved[0].device(), saved[0].scalar_type());
+    const Tensor level = found.level.sum(0);
+    for (int64_t i = 0; i < 3; ++i) gradients[1 + i] = level[i].to(saved[1 + i].device());
+    return gradients;
+  }
+};
+
+}  // namespace
+
+ProcessDenoiser::ProcessDenoiser(std::shared_ptr<const ProcessPool> pool, ProcessUse use)
+    : pool_(std::move(pool)), use_(std::move(use)) {
+  if (use_.shape.empty()) use_.shape = hello().shape;
+}
+
 Tensor ProcessDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
-  CheckNoGradientAsked(hello_.name, x, at);
-  GAS_CHECK(x.dim() == 4 && x.sizes().slice(1) == at::IntArrayRef(hello_.shape), Errc::kBadOption, name_,
-            ": state of shape ", x.sizes(), ", must be [B, ", hello_.shape[0], ", ", hello_.shape[1], ", ",
-            hello_.shape[2], "]");
+  if (!hello().gradient) CheckNoGradientAsked(hello().name, x, at);
+  GAS_CHECK(x.dim() > 0 && x.sizes().slice(1) == at::IntArrayRef(use_.shape), Errc::kBadOption, pool_->name(),
+            ": state of shape ", x.sizes(), fmt::format(", must be [B, {}]", fmt::join(use_.shape, ", ")));
   const int64_t batch = x.size(0);
   if (batch == 0) return torch::empty_like(x);
-  const Tensor state =
-      x.to(torch::kCPU, torch::kFloat32).contiguous();  // row by row, whatever the memory format was
-  const Tensor labels = CheckedLabels(condition, batch);
-  const std::string header = Json{{"batch", batch},
-                                  {"t", at.t.item<double>()},
-                                  {"alpha", at.alpha.item<double>()},
-                                  {"sigma", at.sigma.item<double>()},
-                                  {"labels", labels.defined()}}
-                                 .dump() +
-                             "\n";
-  std::vector<std::span<const char>> request = {header, BytesOf(state)};
-  if (labels.defined()) request.push_back(BytesOf(labels));
-  const Tensor output = torch::empty(state.sizes(), torch::kFloat32);
-  {
-    const std::lock_guard lock(one_at_a_time_);
-    process_->Exchange(std::move(request), {static_cast<char*>(output.data_ptr()), output.nbytes()});
-  }
-  return output.to(x.device(), x.scalar_type());
+  ProcessQuestion question{.t = at.t.item<double>(),
+                           .alpha = at.alpha.item<double>(),
+                           .sigma = at.sigma.item<double>(),
+                           // Row by row, whatever the memory format was.
+                           .state = x.detach().to(torch::kCPU, hello().dtype).contiguous(),
+                           .labels = CheckedLabels(*pool_, condition, batch),
+                           .requests = CheckedRequests(*pool_, condition, batch)};
+  if (hello().guidance != GuidanceSide::kHere) question.guidance = use_.guidance;
+  return ProcessFunction::apply(x, at.t, at.alpha, at.sigma, pool_.get(), question);
 }
 
 }  // namespace gas

@@ -3,47 +3,42 @@
 #define GAS_MODELS_PROCESS_PROCESS_DENOISER_H_
 
 #include <memory>
-#include <mutex>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "gas/io/child_process.h"
-#include "gas/models/network_facts.h"
+#include "gas/models/process/process_pool.h"
 #include "gas/schedule/denoiser.h"
-#include "gas/schedule/noise_schedule.h"
 
 namespace gas {
 
-// What a process says of its network in its first line; the shape is [C,H,W]. Messages begin with `where`.
-// Throws Error(kBadFile) for whatever docs/process-denoiser.md does not allow.
-NetworkFacts ParseProcessHello(std::string_view where, std::string_view line);
+// How the network is used where its first line leaves that open.
+struct ProcessUse {
+  std::vector<int64_t> shape = {};  // of a state; empty: as the first line says
+  double guidance = 1.0;            // sent to a network that applies guidance or takes its scale
+};
 
-// Evaluations are pure as far as the process keeps to that, and one at a time: a second thread waits for the
-// first.
+// Evaluations are pure as far as the process keeps to that.
 class ProcessDenoiser : public Denoiser {
  public:
-  // Starts `/bin/sh -c command` and waits for its first line, however long it loads its weights. Throws
-  // Error(kUnavailable) if the process ends before, Error(kBadFile) for a line that is not allowed.
-  explicit ProcessDenoiser(const std::string& command);
+  // Starts `/bin/sh -c command`; throws as the constructor of ProcessPool.
+  explicit ProcessDenoiser(const std::string& command, const WorkerOptions& options = {})
+      : ProcessDenoiser(std::make_shared<ProcessPool>(command, options)) {}
+  explicit ProcessDenoiser(std::shared_ptr<const ProcessPool> pool, ProcessUse use = {});
 
-  PredictionType prediction_type() const override { return hello_.prediction; }
-  // x [B,C,H,W] of any floating type and device; what goes through the pipe is float32. The output carries no
-  // gradient: CheckNoGradientAsked. Throws Error(kUnavailable) when the process has ended, Error(kBadFile)
-  // when it breaks the protocol. Entries that are not finite are the caller's to find.
+  PredictionType prediction_type() const override { return hello().prediction; }
+  // x [B,...] of any floating type and device; what goes through the pipe has the process's dtype. The output
+  // carries a gradient, of the first order, if the process gives one; otherwise CheckNoGradientAsked. The
+  // condition has "request" [B,n] uint8 for a process that takes texts (process_conditioner.h). Throws
+  // Error(kUnavailable) when the process has ended or answers that it cannot, Error(kBadFile) when it breaks
+  // the protocol. Entries that are not finite are the caller's to find.
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
 
-  const NetworkFacts& hello() const { return hello_; }
-  const std::string& hello_line() const { return hello_line_; }  // without its '\n'
+  const ProcessHello& hello() const { return pool_->hello(); }
+  const std::string& hello_line() const { return pool_->hello_line(); }
 
  private:
-  Tensor CheckedLabels(const Condition& condition, int64_t batch) const;
-
-  std::string name_;  // "exec:COMMAND", for messages
-  std::unique_ptr<ChildProcess> process_;
-  mutable std::mutex one_at_a_time_;
-  std::string hello_line_;
-  NetworkFacts hello_;
+  std::shared_ptr<const ProcessPool> pool_;
+  ProcessUse use_;
 };
 
 }  // namespace gas

@@ -14,8 +14,7 @@
 namespace gas::sd {
 namespace {
 
-constexpr double kDataStd = 1;         // of scaled latents: scale factors are chosen for it
-constexpr int64_t kMostPixels = 8192;  // a side
+constexpr double kDataStd = 1;  // of scaled latents: scale factors are chosen for it
 
 std::unique_ptr<Layout> LayoutOf(const ModelFiles& files, const ModelOptions& options) {
   if (IsCheckpointLayout(files)) return OpenCheckpointLayout(files, options.config);
@@ -68,12 +67,7 @@ std::string MergedSha256(const Networks& networks, const std::vector<LoraFile>& 
 ImageSize SizeOf(const SdConfig& c, const std::optional<ImageSize>& asked) {
   const int64_t factor = c.parts.first_stage.factor(), own = c.parts.image_size * factor;
   if (!asked) return {own, own};
-  const int64_t multiple = factor << (c.parts.network.levels() - 1);
-  for (const int64_t side : {asked->width, asked->height}) {
-    GAS_CHECK(side >= multiple && side <= kMostPixels && side % multiple == 0, Errc::kBadOption,
-              "model.size = ", asked->width, "x", asked->height, ", must be multiples of ", multiple, " in [",
-              multiple, ", ", kMostPixels, "]");
-  }
+  CheckImageSize(*asked, factor << (c.parts.network.levels() - 1));
   return *asked;
 }
 

@@ -7,6 +7,7 @@
 #include "gas/core/error.h"
 #include "gas/io/json.h"
 #include "gas/models/guidance.h"
+#include "gas/models/prompt_lines.h"
 #include "gas/nn/ops.h"
 
 namespace gas::sd {
@@ -107,12 +108,6 @@ std::string TextEncoders::CutFrom(const std::string& prompt) const {
   return "";
 }
 
-TextConditioner::TextConditioner(TextEncoders encoders, const TextOptions& options, bool zero_none)
-    : encoders_(std::move(encoders)),
-      prompts_(options.prompts),
-      negative_(options.negative),
-      zero_none_(zero_none) {}
-
 Condition TextConditioner::Negatives(const std::vector<std::optional<std::string>>& prompts) const {
   std::vector<std::string> texts;
   for (const auto& prompt : prompts) texts.push_back(prompt.value_or(""));
@@ -128,15 +123,12 @@ Condition TextConditioner::Negatives(const std::vector<std::optional<std::string
 Condition TextConditioner::Of(std::span<const Request> requests) const {
   std::vector<std::string> prompts;
   std::vector<std::optional<std::string>> negatives;
-  for (const Request& request : requests) {
-    GAS_CHECK(!request.label, Errc::kBadOption, "class ", request.label.value_or(0),
-              " is asked of a model without classes");
-    const PromptLine line = request.prompt ? PromptLine{*request.prompt, {}} : prompts_.For(request.seed);
+  for (const PromptLine& line : PromptLinesFor(requests, options_)) {
     prompts.push_back(line.prompt);
-    negatives.push_back(line.negative ? line.negative : negative_);
+    negatives.push_back(line.negative);
   }
   Condition condition = encoders_.Encode(prompts);
-  if (!prompts_.has_negatives()) return condition;
+  if (!options_.prompts.has_negatives()) return condition;
   for (const auto& [name, tensor] : Negatives(negatives).tensors) {
     condition.tensors[std::string(kNegativePrefix) + name] = tensor;
   }
@@ -144,8 +136,8 @@ Condition TextConditioner::Of(std::span<const Request> requests) const {
 }
 
 std::optional<Condition> TextConditioner::None() const {
-  if (!negative_ && zero_none_) return encoders_.Zeros(1);
-  const std::string prompts[] = {negative_.value_or("")};
+  if (!options_.negative && zero_none_) return encoders_.Zeros(1);
+  const std::string prompts[] = {options_.negative.value_or("")};
   return encoders_.Encode(prompts);
 }
 

@@ -50,7 +50,8 @@ class TextEncoders {
 class TextConditioner : public Conditioner {
  public:
   // zero_none: without a negative prompt the unconditional side is zeros, otherwise the empty prompt.
-  TextConditioner(TextEncoders encoders, const TextOptions& options, bool zero_none);
+  TextConditioner(TextEncoders encoders, TextOptions options, bool zero_none)
+      : encoders_(std::move(encoders)), options_(std::move(options)), zero_none_(zero_none) {}
   Condition Of(std::span<const Request> requests) const override;
   std::optional<Condition> None() const override;
   Condition Placeholder(int64_t batch) const override { return encoders_.Zeros(batch); }
@@ -60,8 +61,7 @@ class TextConditioner : public Conditioner {
   Condition Negatives(const std::vector<std::optional<std::string>>& prompts) const;
 
   TextEncoders encoders_;
-  PromptList prompts_;
-  std::optional<std::string> negative_;
+  TextOptions options_;
   bool zero_none_;
 };
 

@@ -1,0 +1,134 @@
+"""Networks that Python serves to `gas` by version 2 of docs/process-denoiser.md: gas_pipe, gas_torch and the workers."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+import solvers
+from conftest import SOURCE
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def found_by_workers(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{SOURCE / 'hosts/python'}:{HERE}")
+
+
+def command(script, *arguments):
+    return "exec:exec " + " ".join(shlex.quote(str(part)) for part in (sys.executable, script, *arguments))
+
+
+def offers(**hello):
+    return command(HERE / "offers_worker.py", json.dumps(hello))
+
+
+def checks_of(printed):
+    """What `gas inspect` says of each check."""
+    lines = [line.strip() for line in printed.splitlines()]
+    return dict(line.removeprefix("ok: ").split(": ", 1) for line in lines if line.startswith("ok: "))
+
+
+@pytest.mark.parametrize("dtype", ("float32", "bfloat16", "float16"))
+def test_all_offers_are_kept(gas, dtype):
+    checks = checks_of(gas("inspect", offers(dtype=dtype)))
+    assert set(checks) == {
+        "output",
+        "repeats itself",
+        "samples do not depend on each other",
+        "requests by their numbers",
+        "gradient",
+        "decodes",
+        "encodes",
+        "quits when its input ends",
+    }
+
+
+def test_guidance_of_either_side_is_the_same(gas, tmp_path):
+    """With an output that is linear in m, a worker could guide by m; here gas does, and the images are decoded."""
+    out = tmp_path / "grid.png"
+    gas("sample", "--model", offers(), "--prompt", "four", "--guidance", 2, "--nfe", 3, "--seeds", "0-3", "--size",
+        "24x16", "--format", "grid", "--out", out)
+    assert out.exists()
+
+
+def test_an_exception_is_reported(gas, tmp_path):
+    said = gas("sample", "--model", offers(), "--prompt", "refused", "--nfe", 2, "--seeds", "0", "--out",
+               tmp_path / "s", status=6)
+    assert 'answers with an error: "ValueError: this prompt is refused"' in said
+
+
+def test_training_through_a_pipe(gas, tmp_path):
+    data, run = tmp_path / "data", tmp_path / "run"
+    gas("teacher", "--model", offers(), "--prompt", "four", "--nfe", 8, "--seeds", "0-31", "--workers", 2, "--out", data)
+    gas("train", "--model", offers(), "--teacher", data, "--nfe", 2, "--held-out", 8, "--batch", 8, "--loss", "l2",
+        "--iterations", 20, "--workers", 2, "--out", run)
+    assert (run / "solver.gas.json").exists()
+
+
+def card(**more):
+    return {"name": "linear", "shape": [6], "prediction": "noise", "schedule": solvers.VP_LINEAR, "time": "t", **more}
+
+
+def test_torch_gives_the_gradient(gas, tmp_path):
+    pytest.importorskip("torch")
+    script = tmp_path / "mine.py"
+    script.write_text(
+        f"""
+import torch
+from gas_pipe import serve
+from gas_torch import TorchNetwork
+
+class Mine(TorchNetwork):
+    def output(self, x, level, ask):
+        return torch.sin(x * level.sigma[:, None]) * (1 + level.t[:, None]) / (2 + level.alpha[:, None])
+
+serve({card()!r}, Mine())
+""",
+        encoding="utf-8",
+    )
+    assert "gradient" in checks_of(gas("inspect", command(script)))
+
+
+def test_a_program_of_torch_export(gas, tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Net(torch.nn.Module):
+        def forward(self, x, t, labels):
+            return torch.tanh(x) * t[:, None] + 0.1 * labels[:, None]
+
+    batch = torch.export.Dim("batch")
+    example = (torch.zeros(3, 6), torch.zeros(3), torch.zeros(3, dtype=torch.int64))
+    program = torch.export.export(Net(), example, dynamic_shapes=({0: batch}, {0: batch}, {0: batch}))
+    torch.export.save(program, tmp_path / "mine.pt2")
+    (tmp_path / "mine.json").write_text(json.dumps(card(classes=3)), encoding="utf-8")
+    worker = SOURCE / "hosts/python/worker_export.py"
+    assert "gradient" in checks_of(gas("inspect", command(worker, tmp_path / "mine.pt2")))
+
+
+def test_an_onnx_file(gas, tmp_path):
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info
+    inputs = [value("x", TensorProto.FLOAT, ["b", 6]), value("t", TensorProto.FLOAT, ["b"])]
+    axis = helper.make_tensor("axis", TensorProto.INT64, [1], [1])
+    nodes = [
+        helper.make_node("Unsqueeze", ["t", "axis"], ["column"]),
+        helper.make_node("Mul", ["x", "column"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "g", inputs, [value("y", TensorProto.FLOAT, ["b", 6])], [axis])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "mine.onnx")
+    (tmp_path / "mine.json").write_text(json.dumps(card()), encoding="utf-8")
+    worker = SOURCE / "hosts/python/worker_onnx.py"
+    checks = checks_of(gas("inspect", command(worker, tmp_path / "mine.onnx")))
+    assert checks["output"].startswith("3 samples") and "gradient" not in checks
+    out = tmp_path / "s.safetensors"
+    gas("sample", "--model", command(worker, tmp_path / "mine.onnx"), "--nfe", 2, "--seeds", "0-1", "--format",
+        "safetensors", "--out", out)
+    assert numpy.isfinite(numpy.frombuffer(out.read_bytes()[-48:], "<f4")).all()
