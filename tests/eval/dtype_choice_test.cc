@@ -19,7 +19,7 @@ class TimedDenoiser : public testing::GaussianDenoiser {
   TimedDenoiser(milliseconds time, double rounding)
       : GaussianDenoiser(0.2, 0.5), time_(time), rounding_(rounding) {}
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override {
-    const AutocastGuard autocast(torch::kCPU, true);
+    const AutocastGuard autocast(torch::kCPU, torch::kBFloat16);
     std::this_thread::sleep_for(AutocastEnabled(torch::kCPU) ? time_ : milliseconds(20));
     return GaussianDenoiser::Predict(x, at, condition) + rounding_;
   }
@@ -104,10 +104,10 @@ TEST_F(DtypeChoiceTest, AModelThatHasNoneKeepsFloat32) {
 
 // The model is compared with itself, so that no second one is opened for the warning.
 TEST_F(DtypeChoiceTest, ASlowBfloat16IsTold) {
-  const std::optional<std::string> warning = SlowBfloat16(Timed(milliseconds(60)), 2);
+  const std::optional<std::string> warning = SlowDtype(Timed(milliseconds(60)), torch::kBFloat16, 2);
   ASSERT_TRUE(warning);
   EXPECT_THAT(*warning, ::testing::MatchesRegex("bfloat16 takes [0-9.]+ times as long as float32 here"));
-  EXPECT_FALSE(SlowBfloat16(Timed(milliseconds(2)), 2));
+  EXPECT_FALSE(SlowDtype(Timed(milliseconds(2)), torch::kBFloat16, 2));
 }
 
 TEST(RecordedErrorTest, OnlyAMeanSquareCounts) {

@@ -240,12 +240,12 @@ std::optional<int64_t> ReadBands(const Options& o) {
   return bands;
 }
 
-FitSolverOptions ReadSolverOptions(const Options& o, bool bfloat16) {
+FitSolverOptions ReadSolverOptions(const Options& o, torch::Dtype dtype) {
   FitSolverOptions fit{.fit = {.history = o.Int("fit.history"),
                                .preserve_constant = o.Flag("fit.preserve_constant"),
                                .equal_trajectories = o.Flag("fit.equal_trajectories")}};
   if (o.Text("student.grid") != kAuto) fit.grid = ReadGrid(o, "student.grid");
-  if (bfloat16) fit.step = kBfloat16Step;
+  fit.step = DifferenceStepOf(dtype);
   ReadStart(o, fit);
   return fit;
 }
@@ -267,7 +267,7 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
       ModelRequest guided = model;
       guided.guidance = scale;
       Model opened = guided.Open();
-      if (scale == first) WarnOfSlowBfloat16("fit", guided.dtype, opened, batch);
+      if (scale == first) WarnOfSlowDtype("fit", guided.options.dtype, opened, batch);
       return opened;
     };
     return made;
@@ -277,7 +277,7 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   if (!scales.empty()) model.guidance = scales[0];
   const auto open = [model, batch](const TeacherData& data, const std::string& path) {
     Model opened = model.OpenFor(data, path);
-    WarnOfSlowBfloat16("fit", model.dtype, opened, batch);
+    WarnOfSlowDtype("fit", model.options.dtype, opened, batch);
     return opened;
   };
   return FromTeacherFolder{folder, open};
@@ -293,7 +293,7 @@ FitRunOptions ReadFitOptions(const Options& o) {
                     .nfe = o.IntList("student.nfe"),
                     .budget = ReadBudget(o),
                     .bands = ReadBands(o),
-                    .solver = ReadSolverOptions(o, model.options.bfloat16),
+                    .solver = ReadSolverOptions(o, model.options.dtype),
                     .objective_of = [loss](const ModelCard& card) { return MakeObjective(loss, card); },
                     .loss = o.Text("fit.loss"),
                     .dtype = o.Text("run.dtype"),

@@ -8,6 +8,20 @@
 #include "gas/core/error.h"
 
 namespace gas::cli {
+namespace {
+
+torch::Dtype ProductDtype(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kBfloat16: return torch::kBFloat16;
+    case Dtype::kFloat16: return torch::kFloat16;
+    case Dtype::kFloat32:
+    case Dtype::kTf32:
+    case Dtype::kAuto: return torch::kFloat32;
+  }
+  GAS_ASSERT(false);
+}
+
+}  // namespace
 
 OptionRow ModelRow() {
   return {.key = "model.name",
@@ -88,6 +102,12 @@ OptionRow ThreadsRow() {
 
 std::vector<OptionRow> RunRows() { return {DtypeRow(), DeviceRow(), ThreadsRow()}; }
 
+std::vector<OptionRow> TrainingRunRows() {
+  std::vector<OptionRow> rows = RunRows();
+  rows[0].choices = kTrainingDtypeNames.choices();
+  return rows;
+}
+
 std::vector<OptionRow> RunRowsWithAuto() {
   std::vector<OptionRow> rows = RunRows();
   rows[0].choices = kDtypeOrAutoNames.choices();
@@ -155,7 +175,7 @@ Dtype ReadDtype(const Options& options) {
 ModelRequest ReadModelRequest(const Options& options) {
   const Dtype dtype = ReadDtype(options);
   ModelRequest request{.name = options.Text("model.name"),
-                       .options = {.bfloat16 = dtype == Dtype::kBfloat16,
+                       .options = {.dtype = ProductDtype(dtype),
                                    .config = options.Text("model.config"),
                                    .device = ReadDevice(options)},
                        .dtype = dtype};

@@ -303,7 +303,7 @@ std::function<int64_t(int64_t batch)> BytesOfBatch(const SampleSettings& s, cons
 
 Forecast ForecastSample(const SampleSettings& s) {
   const Model model = s.model.OpenFor(ChosenSolver(s.solver, s.grid, s.nfe));
-  UseConvolutions("sample", model, s.model.options.bfloat16, s.convolution);
+  UseConvolutions("sample", model, s.model.options.dtype, s.convolution);
   const auto bytes = BytesOfBatch(s, model);
   const int64_t asked = s.LargestBatch();
   const int64_t batch = s.memory ? LargestBatch(asked, 1, *s.memory, bytes) : asked;
@@ -314,7 +314,7 @@ void RunSample(SampleSettings s) {
   const ChosenSolver chosen(s.solver, s.grid, s.nfe);
   Model model = s.model.OpenFor(chosen);
   CheckShape(s, model);
-  UseConvolutions("sample", model, s.model.options.bfloat16, s.convolution);
+  UseConvolutions("sample", model, s.model.options.dtype, s.convolution);
   ResolvedSolver solver = chosen.On(model, s.on_difference);
   TellDifferences("sample", solver);
   if (!s.image.empty()) {

@@ -132,7 +132,7 @@ void RunTeacherVerb(TeacherSettings s) {
   const ResolvedSolver solver = chosen.On(model, s.on_difference);
   TellDifferences("teacher", solver);
   const int64_t batch = std::min(s.options.batch, static_cast<int64_t>(s.seeds.size()));
-  WarnOfSlowBfloat16("teacher", s.model.dtype, model, batch);
+  WarnOfSlowDtype("teacher", s.model.options.dtype, model, batch);
   SetModel(s.spec, model);
   s.spec.t_eps = solver.t_eps;
   Progress progress("teacher", "samples", static_cast<int64_t>(s.seeds.size()));

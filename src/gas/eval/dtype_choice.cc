@@ -11,7 +11,7 @@
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/models/network_input.h"
-#include "gas/nn/bfloat16.h"
+#include "gas/nn/product_dtype.h"
 #include "gas/teacher/teacher.h"
 
 namespace gas {
@@ -73,19 +73,19 @@ std::optional<double> RecordedError(const nlohmann::json& provenance) {
   return error->get<double>();
 }
 
-double Bfloat16SpeedUp(const Model& bfloat16, int64_t batch) {
+double NarrowSpeedUp(const Model& narrow, int64_t batch) {
   const torch::NoGradGuard no_grad;
-  const NetworkInput input = InputFor(bfloat16, batch);
+  const NetworkInput input = InputFor(narrow, batch);
   const auto in_float32 = [&] {
     const NoAutocastGuard exact;
-    return SecondsOfOne(bfloat16, input);
+    return SecondsOfOne(narrow, input);
   };
   in_float32();
-  SecondsOfOne(bfloat16, input);
+  SecondsOfOne(narrow, input);
   double single = std::numeric_limits<double>::infinity(), half = single;
   for (int i = 0; i < 2; ++i) {
     single = std::min(single, in_float32());
-    half = std::min(half, SecondsOfOne(bfloat16, input));
+    half = std::min(half, SecondsOfOne(narrow, input));
   }
   return single / half;
 }
@@ -100,7 +100,7 @@ DtypeChoice ChooseDtype(const Model& float32, const std::function<Model()>& open
     if (error.code() != Errc::kBadOption && error.code() != Errc::kUnavailable) throw;
     return keep(error.what());
   }
-  const double speed_up = Bfloat16SpeedUp(*bfloat16, batch);
+  const double speed_up = NarrowSpeedUp(*bfloat16, batch);
   const std::string speed = fmt::format("bfloat16 is {:.2f} times as fast as float32", speed_up);
   if (speed_up < nn::kLeastSpeedUp) return keep(speed);
   for (const SolverInUse& solver : solvers) {
@@ -110,8 +110,8 @@ DtypeChoice ChooseDtype(const Model& float32, const std::function<Model()>& open
   return {std::move(bfloat16), speed + " and changes samples by no more than their error; bfloat16 is taken"};
 }
 
-std::optional<std::string> SlowBfloat16(const Model& bfloat16, int64_t batch) {
-  return nn::SlowBfloat16Text(1 / Bfloat16SpeedUp(bfloat16, std::min(batch, kWarningBatch)));
+std::optional<std::string> SlowDtype(const Model& narrow, torch::Dtype dtype, int64_t batch) {
+  return nn::SlowDtypeText(dtype, 1 / NarrowSpeedUp(narrow, std::min(batch, kWarningBatch)));
 }
 
 }  // namespace gas

@@ -7,7 +7,7 @@
 #include "gas/models/embedded.h"
 #include "gas/models/families.h"
 #include "gas/models/guidance.h"
-#include "gas/nn/bfloat16.h"
+#include "gas/nn/product_dtype.h"
 
 namespace gas {
 namespace {
@@ -54,7 +54,7 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   const ModelFiles files(embedded ? EmbeddedFile(name).string() : name);
   const ModelFamily& family = FamilyOf(files);
   CheckOptions(name, family, options);
-  if (options.bfloat16) nn::CheckBfloat16(options.device);
+  if (options.dtype != torch::kFloat32) nn::CheckProductDtype(options.dtype, options.device);
   Model model = family.open(files, options);
   model.family = family.name;
   model.device = options.device;
@@ -68,6 +68,11 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   model.guidance = options.guidance;
   model.t_eps = EndOfSampling(*model.schedule, options.t_eps);
   return model;
+}
+
+void CheckFloat32(const ModelOptions& options, const std::string& name, std::string_view what) {
+  GAS_CHECK(options.dtype == torch::kFloat32, Errc::kBadOption, name, ": dtype ",
+            nn::kProductDtypeNames.NameOf(options.dtype), ", must be float32 for ", what);
 }
 
 Tensor ImagesOf(const Model& model, const Tensor& states, int64_t batch) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gas/models/conditioner.h"
@@ -23,7 +24,9 @@ struct ModelOptions {
   // The end of sampling, on which an EDM network's schedule depends; none: the schedule's own.
   std::optional<double> t_eps = {};
   double guidance = 1.0;  // classifier-free guidance scale; 1: none, the conditional network alone
-  bool bfloat16 = false;  // convolutions and matrix products in bfloat16
+  // Of convolutions and matrix products, one of nn::kProductDtypeNames. Normalisations and softmax stay in
+  // float32.
+  torch::Dtype dtype = torch::kFloat32;
   // The file that describes the network, of families whose weights come without a description; empty: found
   // beside the weights.
   std::string config = {};
@@ -65,8 +68,12 @@ struct Model : ModelCard {
 // Error(kBadOption) for an unknown name (with the nearest), for guidance without an unconditional side, for
 // an end of sampling outside the schedule and for options that the family cannot follow, Error(kBadFile) for
 // files of no known family and damaged ones, Error(kUnavailable) for a process that ends before it has said
-// what it is, and for bfloat16 that cannot be computed on the device.
+// what it is, and for a dtype that cannot be computed on the device.
 Model OpenModel(const std::string& name, const ModelOptions& options = {});
+
+// For families that compute in float32 alone. Throws Error(kBadOption) for another dtype, as what `name`
+// cannot be computed in, being `what`, such as "a mixture".
+void CheckFloat32(const ModelOptions& options, const std::string& name, std::string_view what);
 
 // Images [B,C,H,W] of states [B,...], wherever these lie: where the model has a codec they are decoded on its
 // device, `batch` at once, without gradients.

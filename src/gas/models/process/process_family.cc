@@ -9,8 +9,7 @@ namespace gas {
 bool IsProcess(const ModelFiles& files) { return !files.command().empty(); }
 
 Model OpenProcess(const ModelFiles& files, const ModelOptions& options) {
-  GAS_CHECK(!options.bfloat16, Errc::kBadOption, files.name(),
-            ": dtype bfloat16, must be float32 for a network in another process");
+  CheckFloat32(options, files.name(), "a network in another process");
   const auto process = std::make_shared<ProcessDenoiser>(files.command());
   const NetworkFacts& hello = process->hello();
   Model model;
