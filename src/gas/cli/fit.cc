@@ -72,9 +72,8 @@ std::vector<OptionRow> FitSolverRows() {
        .flag = "--guidance",
        .type = OptType::kText,
        .def = "",
-       .help =
-           "guidance: a scale, or, for trajectories made now, a range such as 1..3 for a solver that serves "
-           "all of it [that of --teacher, or 1]",
+       .help = "guidance: a scale, or a range such as 1..3 for a solver that serves all of it [that of "
+               "--teacher, or 1]",
        .value = "SCALES"},
       NoDefault("that of --teacher, or the schedule's own", TEpsRow()),
       {.key = "student.grid",
@@ -197,22 +196,10 @@ ObjectivePtr MakeObjective(FitLoss loss, const ModelCard& card) {
   return EmbeddingObjective([network](const Tensor& images) { return network->Embedding(images); });
 }
 
-// "2" or "1..3": the ends, and the middle of a range.
-std::vector<double> GuidanceScales(const std::string& text) {
-  const auto number = [&](const std::string& part) {
-    try {
-      size_t used = 0;
-      const double value = std::stod(part, &used);
-      if (used == part.size() && std::isfinite(value)) return value;
-    } catch (const std::exception&) {
-    }
-    Fail(Errc::kBadOption, "fit.guidance = ", text, ", must be a number such as 2 or a range such as 1..3");
-  };
-  const size_t dots = text.find("..");
-  if (dots == text.npos) return {number(text)};
-  const double low = number(text.substr(0, dots)), high = number(text.substr(dots + 2));
-  GAS_CHECK(low < high, Errc::kBadOption, "fit.guidance = ", text, ", must ascend");
-  return {low, (low + high) / 2, high};
+// The ends of a range, and its middle.
+std::vector<double> ScalesOf(const AskedGuidance& asked) {
+  if (!asked.range) return {asked.scale};
+  return {asked.range->first, asked.scale, asked.range->second};
 }
 
 // "auto", or a time. 1 is the start of every schedule whose time is not sigma, and means no jump in any.
@@ -259,10 +246,11 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   const std::string &folder = o.Text("fit.teacher"), &guidance = o.Text("fit.guidance");
   const int64_t batch = o.Int("fit.batch");
   model.t_eps = o.RealIfGiven("solver.t_eps");
-  const std::vector<double> scales = guidance.empty() ? std::vector<double>{} : GuidanceScales(guidance);
+  std::optional<AskedGuidance> asked;
+  if (!guidance.empty()) asked = ParseGuidance("fit.guidance", guidance);
   if (folder.empty()) {
     ReadPrompts(o, model.options);
-    MadeByTheRun made{.open_model = {}, .guidance = scales.empty() ? std::vector<double>{1} : scales};
+    MadeByTheRun made{.open_model = {}, .guidance = ScalesOf(asked.value_or(AskedGuidance()))};
     made.open_model = [model, batch, first = made.guidance[0]](double scale) {
       ModelRequest guided = model;
       guided.guidance = scale;
@@ -272,9 +260,10 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
     };
     return made;
   }
-  GAS_CHECK(scales.size() <= 1, Errc::kBadOption, "fit.guidance = ", guidance,
-            ", must be one scale with --teacher: its samples were made with one");
-  if (!scales.empty()) model.guidance = scales[0];
+  if (asked) {
+    model.guidance = asked->scale;
+    model.options.guidance_range = asked->range;
+  }
   const auto open = [model, batch](const TeacherData& data, const std::string& path) {
     Model opened = model.OpenFor(data, path);
     WarnOfSlowDtype("fit", model.options.dtype, opened, batch);

@@ -45,10 +45,18 @@ std::vector<OptionRow> TrainingRunRows();
 // These, with `auto` as a dtype.
 std::vector<OptionRow> RunRowsWithAuto();
 
+// A scale of guidance, or a range.
+struct AskedGuidance {
+  double scale = 1;  // the middle of a range
+  std::optional<GuidanceRange> range = {};
+};
+// Of "2" or "1..3". Throws Error(kBadOption) that names `key`.
+AskedGuidance ParseGuidance(const std::string& key, const std::string& text);
+
 // A model as the options ask for it.
 struct ModelRequest {
   std::string name;
-  ModelOptions options;                   // but for guidance and t_eps
+  ModelOptions options;                   // but for guidance and t_eps; a range of guidance is asked for here
   Dtype dtype = Dtype::kFloat32;          // kAuto: opened in float32 until cli/dtype.h has chosen
   std::optional<double> guidance, t_eps;  // as asked for; the verb's to set
 

@@ -22,7 +22,14 @@ std::vector<OptionRow> TeacherSolverRows() {
   return {
       ModelRow(),
       ConfigRow(),
-      NoDefault("1, or the solver file's", GuidanceRow()),
+      {.key = "model.guidance",
+       .flag = "--guidance",
+       .type = OptType::kText,
+       .def = "",
+       .help = "classifier-free guidance scale, 1 for none, or a range such as 3..9, of which each sample "
+               "gets a scale "
+               "by its seed [1, or the solver file's]",
+       .value = "SCALES"},
       {.key = "teacher.solver",
        .flag = "--solver",
        .type = OptType::kText,
@@ -116,7 +123,11 @@ TeacherSettings ReadTeacherSettings(const Options& o) {
                     .options = {.batch = o.Int("teacher.batch")}};
   s.options.shard_size = o.OptionalInt("teacher.shard");
   ReadPrompts(o, s.model.options);
-  s.model.guidance = o.RealIfGiven("model.guidance");
+  if (const std::string& text = o.Text("model.guidance"); !text.empty()) {
+    const AskedGuidance asked = ParseGuidance("model.guidance", text);
+    s.model.guidance = asked.scale;
+    s.model.options.guidance_range = asked.range;
+  }
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   if (IsSolverFile(s.spec.solver)) {
     s.on_difference = ReadForce(o);

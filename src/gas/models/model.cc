@@ -14,12 +14,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void ApplyGuidance(Model& model, double guidance) {
-  if (guidance == 1.0) return;
+void ApplyGuidance(Model& model, const ModelOptions& options) {
+  const double guidance = options.guidance;
+  const auto& range = options.guidance_range;
+  if (guidance == 1.0 && !range) return;
   const std::optional<Condition> none = model.conditioner->None();
-  GAS_CHECK(none, Errc::kBadOption, "guidance = ", guidance, ", must be 1 for ", model.name,
-            ", which has no unconditional side");
+  GAS_CHECK(none, Errc::kBadOption, "guidance = ", GuidanceText(guidance, range), ", must be 1 for ",
+            model.name, ", which has no unconditional side");
   model.denoiser = std::make_shared<GuidedDenoiser>(model.denoiser, *none, guidance, model.guided_channels);
+  if (range) model.conditioner = std::make_shared<GuidanceConditioner>(model.conditioner, *range);
 }
 
 // Options that the family does not read must not be given.
@@ -38,7 +41,7 @@ void CheckOptions(const std::string& name, const ModelFamily& family, const Mode
               ", whose family ", family.name, " takes no texts");
   }
   const bool has_negative = texts.negative || texts.prompts.has_negatives();
-  GAS_CHECK(!has_negative || options.guidance != 1.0, Errc::kBadOption,
+  GAS_CHECK(!has_negative || options.guidance != 1.0 || options.guidance_range, Errc::kBadOption,
             "model.negative = ", Quoted(texts.negative.value_or("")),
             " needs a guidance other than 1, which uses no negative prompt");
 }
@@ -64,8 +67,9 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   } else if (model.name.empty()) {
     model.name = files.path().stem().string();
   }
-  ApplyGuidance(model, options.guidance);
+  ApplyGuidance(model, options);
   model.guidance = options.guidance;
+  model.guidance_range = options.guidance_range;
   model.t_eps = EndOfSampling(*model.schedule, options.t_eps);
   return model;
 }

@@ -16,6 +16,7 @@
 #include "gas/models/image_codec.h"
 #include "gas/models/text_options.h"
 #include "gas/schedule/denoiser.h"
+#include "gas/schedule/guidance_range.h"
 #include "gas/schedule/noise_schedule.h"
 
 namespace gas {
@@ -24,6 +25,8 @@ struct ModelOptions {
   // The end of sampling, on which an EDM network's schedule depends; none: the schedule's own.
   std::optional<double> t_eps = {};
   double guidance = 1.0;  // classifier-free guidance scale; 1: none, the conditional network alone
+  // In place of one scale: each request gets a scale from the range, drawn by its seed.
+  std::optional<GuidanceRange> guidance_range = {};
   // Of convolutions and matrix products, one of nn::kProductDtypeNames. Normalisations and softmax stay in
   // float32.
   torch::Dtype dtype = torch::kFloat32;
@@ -55,7 +58,8 @@ struct ModelCard {
 };
 
 struct Model : ModelCard {
-  double guidance = 1.0;                     // for which it was opened
+  double guidance = 1.0;  // for which it was opened
+  std::optional<GuidanceRange> guidance_range;
   double t_eps = kDefaultTEps;               // where sampling ends: as asked for, or the schedule's own end
   std::shared_ptr<const Denoiser> denoiser;  // with guidance applied
   std::shared_ptr<const Conditioner> conditioner;
