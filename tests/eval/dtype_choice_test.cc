@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "gas/core/autocast.h"
+#include "gas/solver/late_start.h"
 #include "gas/solver/registry.h"
 #include "support/expect.h"
 #include "support/gmm.h"
@@ -76,6 +77,26 @@ TEST_F(DtypeChoiceTest, AnInexactOneIsNot) {
   EXPECT_FALSE(choice.bfloat16);
   EXPECT_THAT(choice.text, ::testing::HasSubstr("but it changes samples of ddim-3 by "));
   EXPECT_THAT(choice.text, ::testing::HasSubstr("more than their error of 0.001; float32 is kept"));
+}
+
+// Its rounding is seen where states are far from zero, which only those that begin from the image are.
+TEST_F(DtypeChoiceTest, ARunThatBeginsFromAnImageIsJudgedThere) {
+  class FarOff : public TimedDenoiser {
+   public:
+    FarOff() : TimedDenoiser(milliseconds(2), 0) {}
+    Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override {
+      return TimedDenoiser::Predict(x, at, condition) + (x.mean().item<double>() > 20 ? 1.0 : 0.0);
+    }
+  };
+  Model far = Timed(milliseconds(2));
+  far.denoiser = std::make_shared<FarOff>();
+  SolverInUse solver = Solver(1e-3);
+  solver.table = FromNode(solver.table, 1);
+  EXPECT_TRUE(Choose(far, {solver}).bfloat16);
+  solver.clean = torch::full({1, 1, 2, 2}, 1000.0);
+  EXPECT_FALSE(Choose(far, {solver}).bfloat16);
+  solver.clean = torch::zeros({1, 1, 2, 2});
+  EXPECT_TRUE(Choose(far, {solver}).bfloat16);
 }
 
 TEST_F(DtypeChoiceTest, OneWhoseSamplesAreNotFiniteIsNot) {

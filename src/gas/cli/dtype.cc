@@ -19,14 +19,14 @@ Model OpenInBfloat16(const ModelRequest& request, const Model& model) {
 }  // namespace
 
 Model InChosenDtype(const char* verb, const ModelRequest& request, Model model,
-                    const std::vector<ResolvedSolver>& solvers, int64_t batch) {
+                    const std::vector<ResolvedSolver>& solvers, int64_t batch, const Tensor& clean) {
   if (request.dtype != Dtype::kAuto) {
     WarnOfSlowDtype(verb, request.options.dtype, model, batch);
     return model;
   }
   std::vector<SolverInUse> in_use;
   for (const ResolvedSolver& solver : solvers) {
-    in_use.push_back({solver.label, solver.table, RecordedError(solver.provenance)});
+    in_use.push_back({solver.label, solver.table, RecordedError(solver.provenance), clean});
   }
   const auto open = [&] { return OpenInBfloat16(request, model); };
   DtypeChoice choice = ChooseDtype(model, open, in_use, batch);

@@ -12,7 +12,8 @@
 #include "gas/core/interrupt.h"
 #include "gas/models/network_input.h"
 #include "gas/nn/product_dtype.h"
-#include "gas/teacher/teacher.h"
+#include "gas/teacher/image_start.h"
+#include "gas/teacher/sample_seeds.h"
 
 namespace gas {
 namespace {
@@ -35,14 +36,22 @@ double SecondsOfOne(const Model& model, const NetworkInput& input) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Mean squared difference of the samples by `table`; infinite if those in bfloat16 are not finite.
-double DifferenceOfSamples(const Model& float32, const Model& bfloat16, const StepTable& table) {
-  const auto samples = [&](const Model& model) {
-    return RunTeacher(model, table, SeedRange(0, kComparedSeeds), /*states=*/false, kComparedSeeds).images;
-  };
-  const Tensor exact = samples(float32);
+// Samples of a few seeds.
+Tensor ComparedSamples(const Model& model, const SolverInUse& solver) {
+  const std::vector<Request> requests = RequestsFor(SeedRange(0, kComparedSeeds));
+  const SamplingOptions options{.batch = kComparedSeeds};
+  if (!solver.clean.defined()) return CollectSamples(model, solver.table, requests, options).images;
+  Tensor images;  // of the one batch
+  SampleFromImage(model, solver.table, solver.clean, requests, options,
+                  [&](const SampleBatch& batch) { images = batch.samples.images; });
+  return images;
+}
+
+// Mean squared difference of the solver's samples; infinite if those in bfloat16 are not finite.
+double DifferenceOfSamples(const Model& float32, const Model& bfloat16, const SolverInUse& solver) {
+  const Tensor exact = ComparedSamples(float32, solver);
   try {
-    return (exact - samples(bfloat16)).square().mean().item<double>();
+    return (exact - ComparedSamples(bfloat16, solver)).square().mean().item<double>();
   } catch (const Error& error) {
     if (error.code() != Errc::kNumeric) throw;
     return std::numeric_limits<double>::infinity();
@@ -54,7 +63,7 @@ std::optional<std::string> Objection(const Model& float32, const Model& bfloat16
   if (!solver.error) {
     return fmt::format("no error of {} is recorded to hold its rounding against", solver.label);
   }
-  const double difference = DifferenceOfSamples(float32, bfloat16, solver.table);
+  const double difference = DifferenceOfSamples(float32, bfloat16, solver);
   if (difference <= *solver.error) return std::nullopt;
   return fmt::format("it changes samples of {} by {:.2g} in the mean square, more than their error of {:.2g}",
                      solver.label, difference, *solver.error);

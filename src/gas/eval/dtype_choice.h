@@ -21,6 +21,9 @@ struct SolverInUse {
   // Mean squared difference of its samples from the teacher's, as its file records it; nothing if it does
   // not.
   std::optional<double> error;
+  // The clean state [1,...] with whose noised version the table begins (teacher/image_start.h); undefined:
+  // with noise alone.
+  Tensor clean = {};
 };
 
 // What the provenance of a solver file records of its error on held-out samples; nothing if that is another
