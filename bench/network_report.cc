@@ -24,6 +24,7 @@
 #include "gas/models/edm/precond.h"
 #include "gas/models/model.h"
 #include "gas/models/openai_unet/unet.h"
+#include "gas/nn/product_dtype.h"
 #include "gas/nn/state_dict.h"
 
 namespace gas {
@@ -130,14 +131,15 @@ double Median(torch::Device device, const std::function<void()>& work) {
 
 struct Setting {
   const char* dtype;
-  bool tf32, bfloat16;
+  bool tf32;
+  torch::Dtype products;
 };
 
 // One model opened for a setting.
 class Measured {
  public:
   Measured(const std::string& name, torch::Device device, const Setting& setting)
-      : model_(OpenModel(name, {.bfloat16 = setting.bfloat16, .device = device})), tf32_(setting.tf32) {}
+      : model_(OpenModel(name, {.dtype = setting.products, .device = device})), tf32_(setting.tf32) {}
 
   // The same states for every device.
   Tensor States(int64_t batch) const {
@@ -188,12 +190,13 @@ void Report(const std::string& name, const std::string& device_name, const std::
     std::cout << line.dump() << std::endl;
   };
   torch::NoGradGuard no_grad;
-  const Setting exact = {"float32", false, false};
+  const Setting exact = {"float32", false, torch::kFloat32};
   const Measured reference(name, torch::kCPU, exact);
   const Tensor x = reference.States(2), expected = reference.Predict(x);
   std::vector<Setting> settings = {exact};
-  if (device.is_cuda()) settings.push_back({"tf32", true, false});
-  settings.push_back({"bfloat16", false, true});
+  if (device.is_cuda()) settings.push_back({"tf32", true, torch::kFloat32});
+  settings.push_back({"bfloat16", false, torch::kBFloat16});
+  if (nn::HasConvolutions(torch::kFloat16, device)) settings.push_back({"float16", false, torch::kFloat16});
   std::vector<int64_t> sizes;
   std::istringstream list(batches);
   for (std::string item; std::getline(list, item, ',');) sizes.push_back(std::stoll(item));

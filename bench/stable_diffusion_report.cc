@@ -13,7 +13,7 @@
 #include "gas/core/error.h"
 #include "gas/models/autoencoder/autoencoder_codec.h"
 #include "gas/models/openai_unet/unet_denoiser.h"
-#include "gas/nn/bfloat16.h"
+#include "gas/nn/product_dtype.h"
 #include "gas/nn/state_dict.h"
 #include "gas/nn/weights.h"
 
@@ -61,7 +61,7 @@ nlohmann::json Measured(const std::function<void()>& work) {
           {"peak_resident_mebibytes", PeakResidentMebibytes()}};
 }
 
-nlohmann::json UNetReport(bool bfloat16) {
+nlohmann::json UNetReport(torch::Dtype dtype) {
   openai_unet::UNetConfig config;
   config.in_channels = config.out_channels = 4;
   config.model_channels = 320;
@@ -74,7 +74,7 @@ nlohmann::json UNetReport(bool bfloat16) {
   const auto network = std::make_shared<openai_unet::UNet>(config);
   Randomise(*network);
   network->eval();
-  const openai_unet::UNetDenoiser denoiser(network, {}, PredictionType::kNoise, bfloat16);
+  const openai_unet::UNetDenoiser denoiser(network, {}, PredictionType::kNoise, dtype);
   const Tensor x = torch::randn({1, 4, 64, 64});
   const Condition text{.tensors = {{"text", torch::randn({1, 77, 768})}}};
   nlohmann::json line = Measured([&] { denoiser.Predict(x, {Scalar(0.5), Scalar(0.7), Scalar(0.7)}, text); });
@@ -82,10 +82,10 @@ nlohmann::json UNetReport(bool bfloat16) {
   return line;
 }
 
-nlohmann::json DecodeReport(bool bfloat16) {
+nlohmann::json DecodeReport(torch::Dtype dtype) {
   const auto network = std::make_shared<autoencoder::Autoencoder>(autoencoder::AutoencoderConfig{});
   Randomise(*network);
-  const autoencoder::AutoencoderCodec codec(network, {.scale = 0.18215, .bfloat16 = bfloat16});
+  const autoencoder::AutoencoderCodec codec(network, {.scale = 0.18215, .dtype = dtype});
   const Tensor latents = torch::randn({1, 4, 128, 128});
   nlohmann::json line = Measured([&] { codec.Decode(latents); });
   line["parameters"] = nn::ParameterCount(*network);
@@ -99,11 +99,11 @@ int Main(int argc, char** argv) {
                      (arguments[1] == "float32" || arguments[1] == "bfloat16");
   GAS_CHECK(known, Errc::kBadOption,
             "usage: gas_stable_diffusion_report unet|decode float32|bfloat16 [THREADS]");
-  const bool bfloat16 = arguments[1] == "bfloat16";
-  if (bfloat16) nn::CheckBfloat16(torch::kCPU);
+  const torch::Dtype dtype = nn::kProductDtypeNames.FromName(arguments[1]);
+  nn::CheckProductDtype(dtype, torch::kCPU);
   if (arguments.size() == 3) torch::set_num_threads(std::stoi(arguments[2]));
   torch::manual_seed(0);
-  nlohmann::json line = arguments[0] == "unet" ? UNetReport(bfloat16) : DecodeReport(bfloat16);
+  nlohmann::json line = arguments[0] == "unet" ? UNetReport(dtype) : DecodeReport(dtype);
   line["what"] = arguments[0];
   line["dtype"] = arguments[1];
   std::cout << line.dump() << std::endl;

@@ -9,6 +9,7 @@
 #include "gas/models/guidance.h"
 #include "gas/models/mixture/mixture.h"
 #include "gas/models/r3gan/discriminator.h"
+#include "gas/nn/product_dtype.h"
 #include "support/test_device.h"
 
 namespace gas {
@@ -108,6 +109,27 @@ TEST(DeviceNetworks, EdmDenoisersAgreeWithTheCpuAndDoNotWait) {
       denoiser->Predict(moved, at, condition);
       ExpectWaits(counter, {}, "evaluation");
     }
+  }
+}
+
+// Ten bits of every product, through tens of layers.
+TEST(DeviceNetworks, Float16IsNearFloat32) {
+  if (!nn::HasConvolutions(torch::kFloat16, TestDevice())) GTEST_SKIP() << "no float16 convolutions here";
+  const torch::NoGradGuard no_grad;
+  for (const std::string& name : testing::ReferenceNetworkNames()) {
+    SCOPED_TRACE(name);
+    const auto network = testing::ReferenceNetwork(Fixture("edm_networks/" + name));
+    const edm::UNetConfig& c = network->config().network;
+    network->to(TestDevice());
+    torch::manual_seed(1);
+    const Tensor x = torch::randn({2, c.in_channels, c.img_resolution, c.img_resolution}).to(TestDevice());
+    const NoiseLevel at{Scalar(0.5), Scalar(0.8), Scalar(0.6)};
+    const Condition condition{c.label_dim > 0 ? torch::tensor({1, 0}).to(TestDevice()) : Tensor()};
+    const Tensor exact = edm::EdmDenoiser(network).Predict(x, at, condition);
+    const Tensor rounded = edm::EdmDenoiser(network, torch::kFloat16).Predict(x, at, condition);
+    EXPECT_EQ(rounded.scalar_type(), torch::kFloat32);
+    EXPECT_TRUE(Close(rounded.cpu(), exact.cpu(), 1e-2, 0));
+    EXPECT_FALSE(Close(rounded.cpu(), exact.cpu(), 1e-6, 0));
   }
 }
 

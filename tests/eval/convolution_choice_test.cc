@@ -28,7 +28,7 @@ Evaluation Evaluate(const Model& model, int64_t batch) {
 // The bounds are those of one convolution, of the whole network's output.
 TEST(ConvolutionChoice, ATrainedNetworkKeepsItsOutputsAndGradients) {
   const Model direct = OpenModel("fashion"), model = OpenModel("fashion");
-  const auto plan = ChooseConvolutions(model, /*bfloat16=*/false, kForced);
+  const auto plan = ChooseConvolutions(model, torch::kFloat32, kForced);
   EXPECT_NE(nn::PlanText(plan).find('4'), std::string::npos);
   const Evaluation ours = Evaluate(model, 3), theirs = Evaluate(direct, 3);
   EXPECT_LT(Difference(ours.output, theirs.output), 2e-5);
@@ -50,13 +50,13 @@ TEST(ConvolutionChoice, AnImageIsTheSameOnAnyThreadsAsMuchAsByDirectConvolutions
     return Difference(divided, all);
   };
   const Model direct = OpenModel("fashion"), model = OpenModel("fashion");
-  ChooseConvolutions(model, /*bfloat16=*/false, kForced);
+  ChooseConvolutions(model, torch::kFloat32, kForced);
   const double of_direct = difference(direct), ours = difference(model);
   EXPECT_LE(ours, 4 * of_direct + 1e-7);
 }
 
 TEST(ConvolutionChoice, NothingIsChosenInBfloat16) {
-  EXPECT_TRUE(ChooseConvolutions(OpenModel("fashion"), /*bfloat16=*/true, kForced).empty());
+  EXPECT_TRUE(ChooseConvolutions(OpenModel("fashion"), torch::kBFloat16, kForced).empty());
 }
 
 TEST(ConvolutionChoice, TextAndTableSayWhatWasChosen) {

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "gas/core/autocast.h"
+#include "gas/solver/late_start.h"
 #include "gas/solver/registry.h"
 #include "support/expect.h"
 #include "support/gmm.h"
@@ -19,7 +20,7 @@ class TimedDenoiser : public testing::GaussianDenoiser {
   TimedDenoiser(milliseconds time, double rounding)
       : GaussianDenoiser(0.2, 0.5), time_(time), rounding_(rounding) {}
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override {
-    const AutocastGuard autocast(torch::kCPU, true);
+    const AutocastGuard autocast(torch::kCPU, torch::kBFloat16);
     std::this_thread::sleep_for(AutocastEnabled(torch::kCPU) ? time_ : milliseconds(20));
     return GaussianDenoiser::Predict(x, at, condition) + rounding_;
   }
@@ -78,6 +79,26 @@ TEST_F(DtypeChoiceTest, AnInexactOneIsNot) {
   EXPECT_THAT(choice.text, ::testing::HasSubstr("more than their error of 0.001; float32 is kept"));
 }
 
+// Its rounding is seen where states are far from zero, which only those that begin from the image are.
+TEST_F(DtypeChoiceTest, ARunThatBeginsFromAnImageIsJudgedThere) {
+  class FarOff : public TimedDenoiser {
+   public:
+    FarOff() : TimedDenoiser(milliseconds(2), 0) {}
+    Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override {
+      return TimedDenoiser::Predict(x, at, condition) + (x.mean().item<double>() > 20 ? 1.0 : 0.0);
+    }
+  };
+  Model far = Timed(milliseconds(2));
+  far.denoiser = std::make_shared<FarOff>();
+  SolverInUse solver = Solver(1e-3);
+  solver.table = FromNode(solver.table, 1);
+  EXPECT_TRUE(Choose(far, {solver}).bfloat16);
+  solver.clean = torch::full({1, 1, 2, 2}, 1000.0);
+  EXPECT_FALSE(Choose(far, {solver}).bfloat16);
+  solver.clean = torch::zeros({1, 1, 2, 2});
+  EXPECT_TRUE(Choose(far, {solver}).bfloat16);
+}
+
 TEST_F(DtypeChoiceTest, OneWhoseSamplesAreNotFiniteIsNot) {
   const DtypeChoice choice = Choose(Timed(milliseconds(2), std::nan("")), {Solver(1e9)});
   EXPECT_FALSE(choice.bfloat16);
@@ -104,10 +125,10 @@ TEST_F(DtypeChoiceTest, AModelThatHasNoneKeepsFloat32) {
 
 // The model is compared with itself, so that no second one is opened for the warning.
 TEST_F(DtypeChoiceTest, ASlowBfloat16IsTold) {
-  const std::optional<std::string> warning = SlowBfloat16(Timed(milliseconds(60)), 2);
+  const std::optional<std::string> warning = SlowDtype(Timed(milliseconds(60)), torch::kBFloat16, 2);
   ASSERT_TRUE(warning);
   EXPECT_THAT(*warning, ::testing::MatchesRegex("bfloat16 takes [0-9.]+ times as long as float32 here"));
-  EXPECT_FALSE(SlowBfloat16(Timed(milliseconds(2)), 2));
+  EXPECT_FALSE(SlowDtype(Timed(milliseconds(2)), torch::kBFloat16, 2));
 }
 
 TEST(RecordedErrorTest, OnlyAMeanSquareCounts) {

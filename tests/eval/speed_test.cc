@@ -1,8 +1,8 @@
 // What is measured of a network's speed hangs together; how fast it is, no test says.
 #include "gas/eval/speed.h"
 
-#include "support/bfloat16.h"
 #include "support/expect.h"
+#include "support/product_dtype.h"
 
 namespace gas {
 namespace {

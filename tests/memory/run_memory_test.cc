@@ -1,6 +1,7 @@
 // How the estimates of runs are put together.
 #include "gas/memory/run_memory.h"
 
+#include "gas/memory/working_peak.h"
 #include "support/expect.h"
 
 namespace gas {
@@ -17,6 +18,23 @@ TEST(RunMemory, ABatchIsHalvedUntilItFits) {
   EXPECT_ERROR(LargestBatch(24, 1, 109 * kMiB, bytes_of), Errc::kBadOption,
                "run.memory = 109 MiB, must be at least 110 MiB, which a batch of 1 takes");
   EXPECT_ERROR(LargestBatch(24, 4, 139 * kMiB, bytes_of), Errc::kBadOption, "must be at least 140 MiB");
+}
+
+// The encoder's memory is given back before the first evaluation.
+TEST(RunMemory, AnImageIsEncodedBeforeAllElse) {
+  ModelMemory model{.held = 1000, .state = 0};
+  model.network.forward = {.per_sample = 10};
+  EXPECT_EQ(SamplingBytes(model, {.batch = 4, .kept_bytes = 5, .encoding = 30}), 1045);
+  EXPECT_EQ(SamplingBytes(model, {.batch = 4, .kept_bytes = 5, .encoding = 50}), 1050);
+}
+
+TEST(RunMemory, WorkIsMeasuredByItsPeak) {
+  const int64_t bytes = WorkingBytes(torch::kCPU, [] {
+    { const Tensor large = torch::ones({int64_t{4} << 20}); }
+    torch::ones({1 << 20});
+  });
+  EXPECT_GE(bytes, int64_t{16} << 20);
+  EXPECT_LT(bytes, int64_t{40} << 20);
 }
 
 TEST(RunMemory, BatchesGrowAlongALine) {

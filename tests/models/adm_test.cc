@@ -12,8 +12,8 @@
 #include "gas/solver/edm_samplers.h"
 #include "gas/solver/sampler.h"
 #include "models/adm_file.h"
-#include "support/bfloat16.h"
 #include "support/expect.h"
+#include "support/product_dtype.h"
 
 namespace gas {
 namespace {
@@ -216,7 +216,7 @@ TEST_P(GuidedDiffusion, Bfloat16IsNear) {
   SKIP_WITHOUT_BFLOAT16();
   TakeIt();
   if (IsSkipped()) return;
-  const Model exact = Open(), rounded = Open({.bfloat16 = true});
+  const Model exact = Open(), rounded = Open({.dtype = torch::kBFloat16});
   const NoiseLevel at = At(*exact.schedule, 0.4);
   const Tensor x = fixture_.at("x");
   const Tensor expected = exact.denoiser->Predict(x, at, condition_);

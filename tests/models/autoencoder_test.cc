@@ -136,6 +136,15 @@ TEST(Autoencoder, TheCodecDividesByTheScaleAndMultipliesByIt) {
                "images of shape [2, 3, 31, 32], must be [B,3,H,W] with H and W multiples of 4");
 }
 
+// float16 has not the range of SDXL's decoder.
+TEST(Autoencoder, Float16DecodesInFloat32) {
+  const Fixture fixture("ldm_uncond");
+  const auto network = LoadVq("ldm_uncond");
+  const torch::NoGradGuard no_gradient;
+  const AutoencoderCodec exact(network, {}), half(network, {.dtype = torch::kFloat16});
+  EXPECT_TRUE(half.Decode(fixture.at("z")).equal(exact.Decode(fixture.at("z"))));
+}
+
 // Far from a seam only the statistics of the normalisations tell tiles from the whole.
 TEST(Autoencoder, LatentsUpToTheTileAreDecodedWhole) {
   const auto network = LoadVq("ldm_uncond");

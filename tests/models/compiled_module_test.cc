@@ -129,7 +129,7 @@ TEST_F(CompiledNetwork, RefusesGradientsAndBfloat16) {
   const Model model = Open("net.pt2");
   EXPECT_ERROR(model.denoiser->Predict(torch::randn({2, 3, 8, 8}).requires_grad_(), LevelOf(model), {}),
                Errc::kBadOption, "the network of tiny gives no gradient");
-  EXPECT_ERROR(Open("net.pt2", {.bfloat16 = true}), Errc::kBadOption,
+  EXPECT_ERROR(Open("net.pt2", {.dtype = torch::kBFloat16}), Errc::kBadOption,
                "must be float32 for a compiled network");
 }
 

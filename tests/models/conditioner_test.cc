@@ -69,6 +69,43 @@ TEST(Guidance, AsksTheConditionerForTheOtherSideWhateverItConsistsOf) {
   EXPECT_TRUE(testing::Close(guided.Predict(x, {}, condition), expected, 1e-6, 1e-6));
 }
 
+// A sample's own scale takes the place of the common one, and the network is not told of it.
+TEST(Guidance, EachSampleMayHaveItsOwnScale) {
+  const auto network = std::make_shared<TextNetwork>();
+  const Condition none = *Texts().None();
+  const Tensor x = torch::randn({3, 4});
+  Condition condition = Texts().Of(std::vector<Request>(3));
+  const std::vector<double> scales = {0, 2.5, 7};
+  Condition own = condition;
+  own.tensors[kGuidanceEntry] = torch::tensor(scales, torch::kFloat64);
+  const Tensor together = GuidedDenoiser(network, none, 100).Predict(x, {}, own);
+  EXPECT_EQ(together.scalar_type(), torch::kFloat32);
+  for (int64_t i = 0; i < 3; ++i) {
+    const GuidedDenoiser alone(network, none, scales[i]);
+    EXPECT_TRUE(testing::Close(together[i], alone.Predict(x, {}, condition)[i], 1e-6, 1e-6)) << i;
+  }
+}
+
+TEST(GuidanceConditioner, DrawsAScaleOfTheRangeByTheSeedAlone) {
+  const auto labels = std::make_shared<ClassConditioner>(10);
+  const GuidanceConditioner conditioner(labels, {3, 9});
+  const std::vector<Seed> seeds = SeedRange(0, 2000);
+  const Condition all = conditioner.Of(RequestsFor(seeds));
+  EXPECT_TRUE(testing::SameBits(all.labels, LabelsFor(seeds, 10)));
+  const Tensor& scales = all.tensors.at(kGuidanceEntry);
+  ASSERT_EQ(scales.sizes(), at::IntArrayRef({2000}));
+  EXPECT_GE(scales.min().item<double>(), 3);
+  EXPECT_LE(scales.max().item<double>(), 9);
+  // Evenly over the range: the error of a mean of 2000 is 0.04, that of a deviation (6 / sqrt(12)) 0.02.
+  EXPECT_NEAR(scales.mean().item<double>(), 6, 0.2);
+  EXPECT_NEAR(scales.std().item<double>(), 1.73, 0.1);
+  const Tensor of_class = scales.masked_select(all.labels.eq(0));  // not told by the label
+  EXPECT_NEAR(of_class.mean().item<double>(), 6, 0.6);
+  const std::vector<Request> one = {{.seed = 1234, .label = 2}};
+  EXPECT_EQ(conditioner.Of(one).tensors.at(kGuidanceEntry).item<double>(), scales[1234].item<double>());
+  EXPECT_EQ(conditioner.Placeholder(4).tensors.at(kGuidanceEntry).size(0), 4);
+}
+
 // Doubles on the way to images.
 class Doubling : public ImageCodec {
  public:

@@ -11,9 +11,9 @@
 #include "gas/nn/weights.h"
 #include "gas/solver/dpm_multistep.h"
 #include "gas/solver/sampler.h"
-#include "support/bfloat16.h"
 #include "support/expect.h"
 #include "support/openai_unets.h"
+#include "support/product_dtype.h"
 #include "support/temp_folder.h"
 #include "support/third_party_files.h"
 
@@ -175,7 +175,7 @@ TEST_P(Dit, EncoderMapsAreTwiceDifferentiable) {
 
 TEST_P(Dit, Bfloat16IsNear) {
   SKIP_WITHOUT_BFLOAT16();
-  const Model exact = Open(), rounded = Open({.bfloat16 = true});
+  const Model exact = Open(), rounded = Open({.dtype = torch::kBFloat16});
   const NoiseLevel at = testing::LevelAt(exact, Scalar(0.4));
   const Condition labels{.labels = fixture_.at("y")};
   const Tensor expected = exact.denoiser->Predict(fixture_.at("x"), at, labels);

@@ -9,9 +9,9 @@
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
 #include "models/latent_checks.h"
-#include "support/bfloat16.h"
 #include "support/expect.h"
 #include "support/openai_unets.h"
+#include "support/product_dtype.h"
 #include "support/temp_folder.h"
 
 namespace gas {
@@ -185,7 +185,7 @@ TEST(Ldm, Bfloat16IsNearFloat32) {
   SKIP_WITHOUT_BFLOAT16();
   const Fixture fixture("ldm_class");
   const Model exact = OpenModel(Checkpoint("ldm_class").string()),
-              rounded = OpenModel(Checkpoint("ldm_class").string(), {.bfloat16 = true});
+              rounded = OpenModel(Checkpoint("ldm_class").string(), {.dtype = torch::kBFloat16});
   const torch::NoGradGuard no_gradient;
   const NoiseLevel at = LevelAt(exact, Scalar(0.5));
   const Condition condition = ConditionOf(fixture, ".cond");

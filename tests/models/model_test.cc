@@ -7,6 +7,8 @@
 #include "gas/models/edm/edm_family.h"
 #include "gas/models/families.h"
 #include "gas/models/guidance.h"
+#include "gas/models/network_input.h"
+#include "gas/nn/product_dtype.h"
 #include "support/expect.h"
 #include "support/networks.h"
 
@@ -128,6 +130,23 @@ TEST_F(ModelFile, ValuesOfTheWrongKindAreNamed) {
   refused("channel_mult", {1, "x"}, "init_kwargs.channel_mult = \"x\", must be a whole number");
   refused("dropout", 7, "init_kwargs.dropout = 7, must be in [0, 1]");
   refused("sigma_data", "x", "init_kwargs.sigma_data = \"x\", must be a number");
+}
+
+// Ten bits of every product, through tens of layers; refused where LibTorch has none.
+TEST_F(ModelFile, Float16IsNearFloat32OrRefused) {
+  if (!nn::HasConvolutions(torch::kFloat16, torch::kCPU)) {
+    EXPECT_ERROR(OpenModel("fashion", {.dtype = torch::kFloat16}), Errc::kUnavailable,
+                 "dtype float16: LibTorch cannot make such convolutions on cpu here, must be float32");
+    return;
+  }
+  const torch::NoGradGuard no_grad;
+  const Model exact = OpenModel("fashion"), rounded = OpenModel("fashion", {.dtype = torch::kFloat16});
+  const NetworkInput input = InputFor(exact, 2);
+  const Tensor expected = exact.denoiser->Predict(input.state, input.at, input.condition);
+  const Tensor actual = rounded.denoiser->Predict(input.state, input.at, input.condition);
+  EXPECT_EQ(actual.scalar_type(), torch::kFloat32);
+  EXPECT_TRUE(testing::Close(actual, expected, 1e-2, 0));
+  EXPECT_FALSE(testing::Close(actual, expected, 1e-6, 0));
 }
 
 TEST_F(ModelFile, RefusesWhatDoesNotFit) {

@@ -275,7 +275,7 @@ TEST(ProcessModel, OpensByName) {
   const Tensor none = TwoGaussians(x, at, {}), with = TwoGaussians(x, at, labels);
   EXPECT_TRUE(testing::Close(guided.denoiser->Predict(x, at, {labels}), none + 3 * (with - none), 1e-6, 0));
   EXPECT_ERROR(OpenModel("exec:" + Shell("cat"), {.guidance = 2.0}), Errc::kBadOption, "must be 1 for shell");
-  EXPECT_ERROR(OpenModel(name, {.bfloat16 = true}), Errc::kBadOption, "must be float32");
+  EXPECT_ERROR(OpenModel(name, {.dtype = torch::kBFloat16}), Errc::kBadOption, "must be float32");
 }
 
 }  // namespace

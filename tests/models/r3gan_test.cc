@@ -6,8 +6,8 @@
 #include "gas/nn/state_dict.h"
 #include "gas/train/adversarial_loss.h"
 #include "models/r3gan_reference.h"
-#include "support/bfloat16.h"
 #include "support/expect.h"
+#include "support/product_dtype.h"
 
 namespace gas {
 namespace {

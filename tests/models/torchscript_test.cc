@@ -5,9 +5,9 @@
 #include "gas/models/model.h"
 #include "gas/models/torchscript/module_card.h"
 #include "gas/models/torchscript/torchscript_family.h"
-#include "support/bfloat16.h"
 #include "support/expect.h"
 #include "support/fixtures.h"
+#include "support/product_dtype.h"
 #include "support/temp_folder.h"
 
 namespace gas {
@@ -243,11 +243,11 @@ TEST_F(TorchScript, ConvolutionsInBfloat16) {
   convolution.define("def forward(self, x, t):\n  return torch.conv2d(x, torch.ones([3, 3, 1, 1]))\n");
   convolution.save(module.string());
   WriteCard(module, EpsCard());
-  const auto predict = [&](bool bfloat16) {
-    const Model model = OpenModel(module.string(), {.bfloat16 = bfloat16});
+  const auto predict = [&](torch::Dtype dtype) {
+    const Model model = OpenModel(module.string(), {.dtype = dtype});
     return model.denoiser->Predict(fixture_.at("x"), LevelAt(*model.schedule, Scalar(0.5)), {});
   };
-  const Tensor exact = predict(false), rounded = predict(true);
+  const Tensor exact = predict(torch::kFloat32), rounded = predict(torch::kBFloat16);
   EXPECT_EQ(rounded.scalar_type(), torch::kFloat32);
   EXPECT_FALSE(rounded.equal(exact));
   EXPECT_TRUE(testing::Close(rounded, exact, 0.05, 0));
@@ -256,7 +256,7 @@ TEST_F(TorchScript, ConvolutionsInBfloat16) {
   other.define("def forward(self, x, t):\n  return torch.dot(x.flatten(), x.flatten().double())\n");
   other.save(mixed.string());
   WriteCard(mixed, EpsCard());
-  const Model model = OpenModel(mixed.string(), {.bfloat16 = true});
+  const Model model = OpenModel(mixed.string(), {.dtype = torch::kBFloat16});
   EXPECT_ERROR(model.denoiser->Predict(fixture_.at("x"), LevelAt(*model.schedule, Scalar(0.5)), {}),
                Errc::kBadOption, "(in bfloat16; float32 may do)");
 }

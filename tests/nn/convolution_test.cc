@@ -1,8 +1,8 @@
 // Our convolution's derivatives against LibTorch's, to third order.
 #include "gas/nn/convolution.h"
 
-#include "support/bfloat16.h"
 #include "support/expect.h"
+#include "support/product_dtype.h"
 
 namespace gas {
 namespace {
@@ -77,7 +77,7 @@ TEST(ConvolutionGradients, FirstOrderIsLibTorchsToTheBit) {
 
 TEST(ConvolutionGradients, AutomaticCastingIsLibTorchs) {
   SKIP_WITHOUT_BFLOAT16();
-  const AutocastGuard autocast(torch::kCPU, true);
+  const AutocastGuard autocast(torch::kCPU, torch::kBFloat16);
   const Tensor x = torch::randn({1, 4, 5, 5}).requires_grad_(),
                w = torch::randn({4, 4, 3, 3}).requires_grad_();
   const Tensor y = nn::Convolution(x, w, {}, {.padding = 1});

@@ -114,6 +114,11 @@ TEST_F(SolverChoice, AFileForARangeOfGuidanceServesAllOfIt) {
   }
   model_.guidance = 3.5;
   EXPECT_ERROR(chosen.On(model_), Errc::kBadOption, "made for guidance 1..3, not for 3.5");
+  model_.guidance = 2;
+  model_.guidance_range = {1.5, 3};
+  EXPECT_TRUE(chosen.On(model_).differences.empty());
+  model_.guidance_range = {1, 3.5};
+  EXPECT_ERROR(chosen.On(model_), Errc::kBadOption, "made for guidance 1..3, not for 1..3.5");
 }
 
 TEST_F(SolverChoice, AMissingTableIsAnErrorBeforeThereIsAModel) {

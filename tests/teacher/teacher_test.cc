@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "gas/io/file.h"
+#include "gas/models/guidance.h"
 #include "gas/solver/registry.h"
 #include "gas/teacher/shard.h"
 #include "gas/teacher/shard_size.h"
@@ -99,6 +100,53 @@ TEST_F(Teacher, StatesLeadToTheSample) {
   const Tensor last = table_.a[4][4].item<float>() * read.states.select(1, 4) +
                       table_.b[4][4].item<float>() * read.data_predictions.select(1, 4);
   EXPECT_TRUE(testing::Close(last, read.images, 1e-6, 0));
+}
+
+TEST_F(Teacher, SamplesOfARangeHaveTheirOwnScales) {
+  model_.guidance = 6;
+  model_.guidance_range = {3, 9};
+  model_.conditioner = std::make_shared<GuidanceConditioner>(model_.conditioner, *model_.guidance_range);
+  TeacherSpec spec = SpecOf(model_);
+  spec.guidance = 6;
+  spec.guidance_range = {3, 9};
+  EXPECT_EQ(spec.ToJson()["guidance"], nlohmann::json({3.0, 9.0}));
+  const auto write = [&](const TeacherSpec& of) {
+    return WriteTeacherData(folder_.path(), of, model_, table_, SeedRange(0, 6), {.shard_size = 4});
+  };
+  EXPECT_EQ(write(spec), 6);
+  const TeacherData data(folder_.path());
+  EXPECT_EQ(data.spec().guidance, 6);
+  EXPECT_EQ(data.spec().guidance_range, (GuidanceRange{3, 9}));
+  const std::vector<Seed> seeds = {5, 1};
+  EXPECT_TRUE(SameBits(data.Read({5, 1}).condition.tensors.at(kGuidanceEntry),
+                       model_.conditioner->Of(RequestsFor(seeds)).tensors.at(kGuidanceEntry)));
+  TeacherSpec one = spec;
+  one.guidance_range.reset();
+  EXPECT_ERROR(write(one), Errc::kBadFile, "holds data with guidance = [3.0,9.0], not 6.0");
+}
+
+// A folder whose scales are not those of its manifest.
+TEST_F(Teacher, ScalesOutsideOfTheRangeAreNamed) {
+  const auto read = [&](const Tensor& scales) {
+    std::filesystem::remove_all(folder_.path());
+    std::filesystem::create_directory(folder_.path());
+    Manifest manifest;
+    TeacherSpec spec = SpecOf(model_);
+    spec.guidance_range = {3, 9};
+    manifest.spec = spec.ToJson();
+    manifest.WriteIfAbsent(folder_.path());
+    const std::vector<Seed> seeds = {0, 1};
+    Samples samples = RunTeacher(model_, table_, seeds, false, 2);
+    if (scales.defined()) samples.condition.tensors[kGuidanceEntry] = scales;
+    WriteShard(folder_.path(), seeds, samples);
+    return TeacherData(folder_.path()).Read({0});
+  };
+  read(torch::tensor({3.0, 9.0}));
+  EXPECT_ERROR(read({}), Errc::kBadFile, "scales of guidance are missing");
+  EXPECT_ERROR(read(torch::tensor({3.0, 9.5})), Errc::kBadFile, "scales of guidance, must be in [3, 9]");
+  EXPECT_ERROR(read(torch::tensor({3.0, std::nan("")})), Errc::kBadFile,
+               "scales of guidance, must be in [3, 9]");
+  EXPECT_ERROR(read(torch::ones({2, 1})), Errc::kBadFile, "of shape [2, 1], must be 2 real numbers");
 }
 
 TEST_F(Teacher, SmallCacheReadsTheSame) {

@@ -13,8 +13,8 @@
 #include "gas/io/file.h"
 #include "gas/models/edm/edm_trainable.h"
 #include "gas/train/pretrain.h"
-#include "support/bfloat16.h"
 #include "support/expect.h"
+#include "support/product_dtype.h"
 #include "support/temp_folder.h"
 
 namespace gas {
@@ -217,7 +217,7 @@ TEST(NetworkTrainer, ACheckpointIsContinuedByTheSameRunAlone) {
   run.images = 120;
   run.lr = 3e-3;
   EXPECT_ERROR(Train(run), Errc::kBadFile, "was made with pretrain.lr = 0.002, this run has 0.003");
-  if (nn::HasBfloat16Convolutions(torch::kCPU)) {
+  if (nn::HasConvolutions(torch::kBFloat16, torch::kCPU)) {
     run = {.folder = folder.path(), .images = 120, .bfloat16 = true, .hooks = run.hooks};
     EXPECT_ERROR(Train(run), Errc::kBadFile, R"(run.dtype = "float32", this run has "bfloat16")");
   }

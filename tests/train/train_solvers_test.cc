@@ -1,7 +1,9 @@
 // What a whole training run says that it took.
 #include "gas/train/train_solvers.h"
 
+#include "gas/models/guidance.h"
 #include "gas/solver/registry.h"
+#include "gas/solver/solver_file.h"
 #include "gas/teacher/teacher.h"
 #include "support/expect.h"
 #include "support/row_counting_denoiser.h"
@@ -48,6 +50,43 @@ class TrainSolversRun : public ::testing::Test {
   Model model_;
   std::shared_ptr<const testing::RowCountingDenoiser> counter_;
 };
+
+// Predicts the data as a share of the state, and the class.
+class Labelled : public Denoiser {
+ public:
+  PredictionType prediction_type() const override { return PredictionType::kData; }
+  Tensor Predict(const Tensor& x, const NoiseLevel&, const Condition& condition) const override {
+    EXPECT_TRUE(condition.tensors.empty());
+    return 0.3 * x + condition.labels.to(x.scalar_type()).reshape({-1, 1, 1, 1});
+  }
+};
+
+// With the teacher's own solver nothing is left to learn, unless samples are told another scale than theirs.
+TEST_F(TrainSolversRun, EachSampleOfARangeIsTrainedAndValidatedAtItsOwnScale) {
+  const auto classes = std::make_shared<ClassConditioner>(3);
+  model_.denoiser = std::make_shared<GuidedDenoiser>(std::make_shared<Labelled>(), *classes->None(), 2);
+  model_.guidance = 2;
+  model_.guidance_range = {1, 3};
+  model_.conditioner = std::make_shared<GuidanceConditioner>(classes, *model_.guidance_range);
+  model_.classes = 3;
+  const StepTable table = MakeSolverTable("ddim", *model_.schedule, "", kSteps, model_.t_eps);
+  TeacherSpec spec{.solver = "ddim"};
+  SetModel(spec, model_);
+  const std::filesystem::path data = folder_.path() / "ranged";
+  WriteTeacherData(data, spec, model_, table, SeedRange(0, 24), {.batch = 24});
+  TrainSolversOptions options = Options("ddim", "run-ranged");
+  options.teacher = data;
+  options.trainer.lr = 1e-12;
+  std::vector<double> losses;
+  const TrainSolversHooks hooks = {.step = [&](int64_t, const GsStep& step) { losses.push_back(step.loss); }};
+  const TrainSolversResult result = TrainSolvers(options, hooks);
+  EXPECT_LT(*result.solvers.at(0).held_out_distance, 1e-9);
+  ASSERT_FALSE(losses.empty());
+  for (const double loss : losses) EXPECT_LT(loss, 1e-9);
+  const SolverFile file = ReadSolverFile(result.file.string());
+  EXPECT_EQ(file.guidance_range, (GuidanceRange{1, 3}));
+  EXPECT_EQ(file.guidance, 2);
+}
 
 // Validation, and the fit that training begins from, count as well as the iterations.
 TEST_F(TrainSolversRun, EveryEvaluationCounts) {

@@ -34,8 +34,9 @@ nn::PlanOptions ReadConvolution(const Options& options, const ModelRequest& mode
   return {.mode = mode, .times_file = nn::ConvolutionTimesFile()};
 }
 
-void UseConvolutions(const char* verb, const Model& model, bool bfloat16, const nn::PlanOptions& options) {
-  const auto plan = ChooseConvolutions(model, bfloat16, options);
+void UseConvolutions(const char* verb, const Model& model, torch::Dtype dtype,
+                     const nn::PlanOptions& options) {
+  const auto plan = ChooseConvolutions(model, dtype, options);
   if (!plan.empty()) std::cerr << "gas " << verb << ": " << ChoiceText(plan) << '\n';
 }
 

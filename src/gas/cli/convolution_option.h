@@ -18,7 +18,8 @@ nn::PlanOptions ReadConvolution(const Options& options, const ModelRequest& mode
 
 // Has the model's convolutions computed as asked, and tells on stderr how many by Winograd's algorithm.
 // Nothing for direct.
-void UseConvolutions(const char* verb, const Model& model, bool bfloat16, const nn::PlanOptions& options);
+void UseConvolutions(const char* verb, const Model& model, torch::Dtype dtype,
+                     const nn::PlanOptions& options);
 
 }  // namespace gas::cli
 

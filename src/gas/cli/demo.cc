@@ -95,7 +95,7 @@ std::vector<OptionRow> DemoDataRows() {
 
 std::vector<OptionRow> DemoRows() {
   return JoinedRows(
-      {DemoTrainingRows(), DemoDataRows(), PromptRows(), TextModelRows(), WorkerRows(), RunRows()});
+      {DemoTrainingRows(), DemoDataRows(), PromptRows(), TextModelRows(), WorkerRows(), TrainingRunRows()});
 }
 
 constexpr double kDemoAdversarialWeight = 0.01;
@@ -159,7 +159,7 @@ std::filesystem::path Fit(const DemoSettings& s, const Model& model) {
   Announce(fmt::format("2. fits of {} and {} evaluations, without gradients", s.nfe, s.nfe - 1));
   FitSolverOptions solver;
   solver.search_start = true;
-  if (s.model.options.bfloat16) solver.step = kBfloat16Step;
+  solver.step = DifferenceStepOf(s.model.options.dtype);
   FitPrinter printer;
   return RunFit({.trajectories = FromTeacherFolder{s.TeacherFolder(), [&](auto&...) { return model; }},
                  .sizes = {.training = s.training - s.held_out(), .held_out = s.held_out()},
@@ -257,7 +257,7 @@ void RunDemo(const DemoSettings& s) {
   folder.WriteOptions(s.record);
   const Model model = s.model.Open();
   CheckTrainable(model);
-  WarnOfSlowBfloat16("demo", s.model.dtype, model, s.batch);
+  WarnOfSlowDtype("demo", s.model.options.dtype, model, s.batch);
   Progress whole("demo", "steps", 1);
 
   MakeData(s, model);

@@ -10,7 +10,7 @@ namespace {
 // The same model in bfloat16.
 Model OpenInBfloat16(const ModelRequest& request, const Model& model) {
   ModelRequest other = request;
-  other.options.bfloat16 = true;
+  other.options.dtype = torch::kBFloat16;
   other.guidance = model.guidance;
   other.t_eps = model.t_eps;
   return other.Open();
@@ -19,14 +19,14 @@ Model OpenInBfloat16(const ModelRequest& request, const Model& model) {
 }  // namespace
 
 Model InChosenDtype(const char* verb, const ModelRequest& request, Model model,
-                    const std::vector<ResolvedSolver>& solvers, int64_t batch) {
+                    const std::vector<ResolvedSolver>& solvers, int64_t batch, const Tensor& clean) {
   if (request.dtype != Dtype::kAuto) {
-    WarnOfSlowBfloat16(verb, request.dtype, model, batch);
+    WarnOfSlowDtype(verb, request.options.dtype, model, batch);
     return model;
   }
   std::vector<SolverInUse> in_use;
   for (const ResolvedSolver& solver : solvers) {
-    in_use.push_back({solver.label, solver.table, RecordedError(solver.provenance)});
+    in_use.push_back({solver.label, solver.table, RecordedError(solver.provenance), clean});
   }
   const auto open = [&] { return OpenInBfloat16(request, model); };
   DtypeChoice choice = ChooseDtype(model, open, in_use, batch);
@@ -34,9 +34,9 @@ Model InChosenDtype(const char* verb, const ModelRequest& request, Model model,
   return choice.bfloat16 ? *std::move(choice.bfloat16) : model;
 }
 
-void WarnOfSlowBfloat16(const char* verb, Dtype dtype, const Model& model, int64_t batch) {
-  if (dtype != Dtype::kBfloat16) return;
-  const std::optional<std::string> slow = SlowBfloat16(model, batch);
+void WarnOfSlowDtype(const char* verb, torch::Dtype dtype, const Model& model, int64_t batch) {
+  if (dtype == torch::kFloat32) return;
+  const std::optional<std::string> slow = SlowDtype(model, dtype, batch);
   if (slow) std::cerr << "gas " << verb << ": " << *slow << '\n';
 }
 

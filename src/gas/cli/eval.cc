@@ -172,7 +172,7 @@ void RunEval(const EvalSettings& s) {
   const TeacherData data(s.teacher);
   Model model = s.model.OpenFor(data, s.teacher);
   const int64_t batch = std::min(s.eval.batch, data.size());
-  UseConvolutions("eval", model, s.model.options.bfloat16, s.convolution);
+  UseConvolutions("eval", model, s.model.options.dtype, s.convolution);
   model = InChosenDtype("eval", s.model, model, SolversOf(s.eval, model), batch);
   Progress progress("eval", "solvers", static_cast<int64_t>(s.eval.solvers.size() * s.eval.counts.size()));
   EvalOptions options = s.eval;

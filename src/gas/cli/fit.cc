@@ -73,9 +73,8 @@ std::vector<OptionRow> FitSolverRows() {
        .flag = "--guidance",
        .type = OptType::kText,
        .def = "",
-       .help =
-           "guidance: a scale, or, for trajectories made now, a range such as 1..3 for a solver that serves "
-           "all of it [that of --teacher, or 1]",
+       .help = "guidance: a scale, or a range such as 1..3 for a solver that serves all of it [that of "
+               "--teacher, or 1]",
        .value = "SCALES"},
       NoDefault("that of --teacher, or the schedule's own", TEpsRow()),
       {.key = "student.grid",
@@ -199,22 +198,10 @@ ObjectivePtr MakeObjective(FitLoss loss, const ModelCard& card) {
   return EmbeddingObjective([network](const Tensor& images) { return network->Embedding(images); });
 }
 
-// "2" or "1..3": the ends, and the middle of a range.
-std::vector<double> GuidanceScales(const std::string& text) {
-  const auto number = [&](const std::string& part) {
-    try {
-      size_t used = 0;
-      const double value = std::stod(part, &used);
-      if (used == part.size() && std::isfinite(value)) return value;
-    } catch (const std::exception&) {
-    }
-    Fail(Errc::kBadOption, "fit.guidance = ", text, ", must be a number such as 2 or a range such as 1..3");
-  };
-  const size_t dots = text.find("..");
-  if (dots == text.npos) return {number(text)};
-  const double low = number(text.substr(0, dots)), high = number(text.substr(dots + 2));
-  GAS_CHECK(low < high, Errc::kBadOption, "fit.guidance = ", text, ", must ascend");
-  return {low, (low + high) / 2, high};
+// The ends of a range, and its middle.
+std::vector<double> ScalesOf(const AskedGuidance& asked) {
+  if (!asked.range) return {asked.scale};
+  return {asked.range->first, asked.scale, asked.range->second};
 }
 
 // "auto", or a time. 1 is the start of every schedule whose time is not sigma, and means no jump in any.
@@ -242,12 +229,12 @@ std::optional<int64_t> ReadBands(const Options& o) {
   return bands;
 }
 
-FitSolverOptions ReadSolverOptions(const Options& o, bool bfloat16) {
+FitSolverOptions ReadSolverOptions(const Options& o, torch::Dtype dtype) {
   FitSolverOptions fit{.fit = {.history = o.Int("fit.history"),
                                .preserve_constant = o.Flag("fit.preserve_constant"),
                                .equal_trajectories = o.Flag("fit.equal_trajectories")}};
   if (o.Text("student.grid") != kAuto) fit.grid = ReadGrid(o, "student.grid");
-  if (bfloat16) fit.step = kBfloat16Step;
+  fit.step = DifferenceStepOf(dtype);
   ReadStart(o, fit);
   return fit;
 }
@@ -261,25 +248,27 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   const std::string &folder = o.Text("fit.teacher"), &guidance = o.Text("fit.guidance");
   const int64_t batch = o.Int("fit.batch");
   model.t_eps = o.RealIfGiven("solver.t_eps");
-  const std::vector<double> scales = guidance.empty() ? std::vector<double>{} : GuidanceScales(guidance);
+  std::optional<AskedGuidance> asked;
+  if (!guidance.empty()) asked = ParseGuidance("fit.guidance", guidance);
   if (folder.empty()) {
     ReadPrompts(o, model.options);
-    MadeByTheRun made{.open_model = {}, .guidance = scales.empty() ? std::vector<double>{1} : scales};
+    MadeByTheRun made{.open_model = {}, .guidance = ScalesOf(asked.value_or(AskedGuidance()))};
     made.open_model = [model, batch, first = made.guidance[0]](double scale) {
       ModelRequest guided = model;
       guided.guidance = scale;
       Model opened = guided.Open();
-      if (scale == first) WarnOfSlowBfloat16("fit", guided.dtype, opened, batch);
+      if (scale == first) WarnOfSlowDtype("fit", guided.options.dtype, opened, batch);
       return opened;
     };
     return made;
   }
-  GAS_CHECK(scales.size() <= 1, Errc::kBadOption, "fit.guidance = ", guidance,
-            ", must be one scale with --teacher: its samples were made with one");
-  if (!scales.empty()) model.guidance = scales[0];
+  if (asked) {
+    model.guidance = asked->scale;
+    model.options.guidance_range = asked->range;
+  }
   const auto open = [model, batch](const TeacherData& data, const std::string& path) {
     Model opened = model.OpenFor(data, path);
-    WarnOfSlowBfloat16("fit", model.dtype, opened, batch);
+    WarnOfSlowDtype("fit", model.options.dtype, opened, batch);
     return opened;
   };
   return FromTeacherFolder{folder, open};
@@ -295,7 +284,7 @@ FitRunOptions ReadFitOptions(const Options& o) {
                     .nfe = o.IntList("student.nfe"),
                     .budget = ReadBudget(o),
                     .bands = ReadBands(o),
-                    .solver = ReadSolverOptions(o, model.options.bfloat16),
+                    .solver = ReadSolverOptions(o, model.options.dtype),
                     .objective_of = [loss](const ModelCard& card) { return MakeObjective(loss, card); },
                     .loss = o.Text("fit.loss"),
                     .dtype = o.Text("run.dtype"),

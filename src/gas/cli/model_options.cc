@@ -1,5 +1,6 @@
 #include "gas/cli/model_options.h"
 
+#include <cmath>
 #include <iostream>
 
 #include <torch/cuda.h>
@@ -9,6 +10,20 @@
 #include "gas/core/error.h"
 
 namespace gas::cli {
+namespace {
+
+torch::Dtype ProductDtype(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kBfloat16: return torch::kBFloat16;
+    case Dtype::kFloat16: return torch::kFloat16;
+    case Dtype::kFloat32:
+    case Dtype::kTf32:
+    case Dtype::kAuto: return torch::kFloat32;
+  }
+  GAS_ASSERT(false);
+}
+
+}  // namespace
 
 OptionRow ModelRow() {
   return {.key = "model.name",
@@ -38,6 +53,25 @@ OptionRow GuidanceRow() {
           .min = -100,
           .max = 100,
           .help = "classifier-free guidance scale, 1 for none"};
+}
+
+AskedGuidance ParseGuidance(const std::string& key, const std::string& text) {
+  constexpr double kMost = 100;
+  const auto number = [&](const std::string& part) {
+    try {
+      size_t used = 0;
+      const double value = std::stod(part, &used);
+      if (used == part.size() && std::abs(value) <= kMost) return value;
+    } catch (const std::exception&) {
+    }
+    Fail(Errc::kBadOption, key, " = ", text, ", must be a number such as 2 or a range such as 1..3, within [",
+         -kMost, ", ", kMost, "]");
+  };
+  const size_t dots = text.find("..");
+  if (dots == text.npos) return {.scale = number(text)};
+  const double low = number(text.substr(0, dots)), high = number(text.substr(dots + 2));
+  GAS_CHECK(low < high, Errc::kBadOption, key, " = ", text, ", must ascend");
+  return {.scale = (low + high) / 2, .range = GuidanceRange(low, high)};
 }
 
 OptionRow TEpsRow() {
@@ -89,6 +123,12 @@ OptionRow ThreadsRow() {
 
 std::vector<OptionRow> RunRows() { return {DtypeRow(), DeviceRow(), ThreadsRow()}; }
 
+std::vector<OptionRow> TrainingRunRows() {
+  std::vector<OptionRow> rows = RunRows();
+  rows[0].choices = kTrainingDtypeNames.choices();
+  return rows;
+}
+
 std::vector<OptionRow> RunRowsWithAuto() {
   std::vector<OptionRow> rows = RunRows();
   rows[0].choices = kDtypeOrAutoNames.choices();
@@ -122,11 +162,15 @@ Model ModelRequest::OpenForTraining(const TeacherData& data, const std::string& 
 
 Model ModelRequest::OpenAs(const TeacherData& data, const std::string& folder, double end) const {
   const TeacherSpec& spec = data.spec();
-  GAS_CHECK(guidance.value_or(spec.guidance) == spec.guidance, Errc::kBadOption, "guidance = ", *guidance,
-            ", must be ", spec.guidance, ", with which ", folder, " was made");
+  const bool same =
+      !guidance || (*guidance == spec.guidance && options.guidance_range == spec.guidance_range);
+  GAS_CHECK(same, Errc::kBadOption, "guidance = ", GuidanceText(*guidance, options.guidance_range),
+            ", must be ", GuidanceText(spec.guidance, spec.guidance_range), ", with which ", folder,
+            " was made");
   ModelOptions of_data = options;
   of_data.t_eps = end;
   of_data.guidance = spec.guidance;
+  of_data.guidance_range = spec.guidance_range;
   FillFromRecord(spec.texts, of_data.texts);
   Model model = OpenModel(name, of_data);
   GAS_CHECK(spec.model_sha256 == model.sha256, Errc::kBadFile, folder, ": made with model ", spec.model,
@@ -156,7 +200,7 @@ Dtype ReadDtype(const Options& options) {
 ModelRequest ReadModelRequest(const Options& options) {
   const Dtype dtype = ReadDtype(options);
   ModelRequest request{.name = options.Text("model.name"),
-                       .options = {.bfloat16 = dtype == Dtype::kBfloat16,
+                       .options = {.dtype = ProductDtype(dtype),
                                    .config = options.Text("model.config"),
                                    .device = ReadDevice(options)},
                        .dtype = dtype};

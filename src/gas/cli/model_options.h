@@ -14,14 +14,20 @@
 namespace gas::cli {
 
 // What the network's products are computed in.
-enum class Dtype { kFloat32, kTf32, kBfloat16, kAuto };
-inline constexpr auto kDtypeNames = NamesOf<Dtype>(
+enum class Dtype { kFloat32, kTf32, kBfloat16, kFloat16, kAuto };
+inline constexpr auto kDtypeNames = NamesOf<Dtype>("run.dtype", {{Dtype::kFloat32, "float32"},
+                                                                 {Dtype::kTf32, "tf32"},
+                                                                 {Dtype::kBfloat16, "bfloat16"},
+                                                                 {Dtype::kFloat16, "float16"}});
+// Of verbs that differentiate the network, whose gradients fall below what float16 can tell from 0.
+inline constexpr auto kTrainingDtypeNames = NamesOf<Dtype>(
     "run.dtype", {{Dtype::kFloat32, "float32"}, {Dtype::kTf32, "tf32"}, {Dtype::kBfloat16, "bfloat16"}});
 // Of verbs that run a solver and leave no data that others build on.
 inline constexpr auto kDtypeOrAutoNames =
     NamesOf<Dtype>("run.dtype", {{Dtype::kFloat32, "float32"},
                                  {Dtype::kTf32, "tf32"},
                                  {Dtype::kBfloat16, "bfloat16"},
+                                 {Dtype::kFloat16, "float16"},
                                  {Dtype::kAuto, "auto", "bfloat16 where it is faster and exact enough"}});
 
 OptionRow ModelRow();     // model.name
@@ -34,13 +40,23 @@ OptionRow DeviceRow();    // run.device
 OptionRow ThreadsRow();   // run.threads; the command line itself applies it before a verb's work
 // dtype, device, threads.
 std::vector<OptionRow> RunRows();
+// These, without float16 as a dtype.
+std::vector<OptionRow> TrainingRunRows();
 // These, with `auto` as a dtype.
 std::vector<OptionRow> RunRowsWithAuto();
+
+// A scale of guidance, or a range.
+struct AskedGuidance {
+  double scale = 1;  // the middle of a range
+  std::optional<GuidanceRange> range = {};
+};
+// Of "2" or "1..3". Throws Error(kBadOption) that names `key`.
+AskedGuidance ParseGuidance(const std::string& key, const std::string& text);
 
 // A model as the options ask for it.
 struct ModelRequest {
   std::string name;
-  ModelOptions options;                   // but for guidance and t_eps
+  ModelOptions options;                   // but for guidance and t_eps; a range of guidance is asked for here
   Dtype dtype = Dtype::kFloat32;          // kAuto: opened in float32 until cli/dtype.h has chosen
   std::optional<double> guidance, t_eps;  // as asked for; the verb's to set
 

@@ -208,7 +208,7 @@ std::vector<OptionRow> PretrainAttentionRows() {
 
 std::vector<OptionRow> PretrainRows() {
   return JoinedRows({PretrainTargetRows(), PretrainSourceRows(), ImageDataRows(), PretrainSizeRows(),
-                     PretrainAttentionRows(), PretrainStepRows(), PretrainNoiseRows(), RunRows()});
+                     PretrainAttentionRows(), PretrainStepRows(), PretrainNoiseRows(), TrainingRunRows()});
 }
 
 struct PretrainSettings {

@@ -17,6 +17,7 @@
 #include "gas/io/png.h"
 #include "gas/io/safetensors.h"
 #include "gas/memory/run_memory.h"
+#include "gas/memory/working_peak.h"
 #include "gas/report/image_grid.h"
 #include "gas/solver/late_start.h"
 #include "gas/teacher/image_start.h"
@@ -292,21 +293,29 @@ int64_t GatheredBytes(const SampleSettings& s, const ModelMemory& memory) {
   return 2 * of_each * static_cast<int64_t>(s.seeds.size());
 }
 
+// Encodes the image that samples begin from. Returns the most bytes that this holds at once; 0 without one.
+int64_t EncodeImage(SampleSettings& s, const Model& model) {
+  if (s.image.empty()) return 0;
+  return WorkingBytes(model.device, [&] { s.clean = StateOfImage(model, s.image); });
+}
+
 // The most bytes that the run holds with so many samples at once.
-std::function<int64_t(int64_t batch)> BytesOfBatch(const SampleSettings& s, const Model& model) {
+std::function<int64_t(int64_t batch)> BytesOfBatch(const SampleSettings& s, const Model& model,
+                                                   int64_t encoding) {
   ModelMemory memory = MeasureModel(model, Passes::kForward, s.LargestBatch());
   // To choose a dtype, the model is opened once more.
   if (s.model.dtype == Dtype::kAuto) memory.held += model.parameters * static_cast<int64_t>(sizeof(float));
   const int64_t gathered = GatheredBytes(s, memory);
   return [=, images = !s.latents](int64_t batch) {
-    return SamplingBytes(memory, {.batch = batch, .images = images, .kept_bytes = gathered});
+    return SamplingBytes(memory,
+                         {.batch = batch, .images = images, .kept_bytes = gathered, .encoding = encoding});
   };
 }
 
-Forecast ForecastSample(const SampleSettings& s) {
+Forecast ForecastSample(SampleSettings s) {
   const Model model = s.model.OpenFor(ChosenSolver(s.solver, s.grid, s.nfe));
-  UseConvolutions("sample", model, s.model.options.bfloat16, s.convolution);
-  const auto bytes = BytesOfBatch(s, model);
+  UseConvolutions("sample", model, s.model.options.dtype, s.convolution);
+  const auto bytes = BytesOfBatch(s, model, EncodeImage(s, model));
   const int64_t asked = s.LargestBatch();
   const int64_t batch = s.memory ? LargestBatch(asked, 1, *s.memory, bytes) : asked;
   return {bytes(batch), fmt::format("{} samples at once", batch)};
@@ -316,15 +325,13 @@ void RunSample(SampleSettings s) {
   const ChosenSolver chosen(s.solver, s.grid, s.nfe);
   Model model = s.model.OpenFor(chosen);
   CheckShape(s, model);
-  UseConvolutions("sample", model, s.model.options.bfloat16, s.convolution);
+  UseConvolutions("sample", model, s.model.options.dtype, s.convolution);
   ResolvedSolver solver = chosen.On(model, s.on_difference);
   TellDifferences("sample", solver);
-  if (!s.image.empty()) {
-    solver.table = FromNode(solver.table, FirstNodeOf(s.strength, solver.table.nfe()));
-    s.clean = StateOfImage(model, s.image);
-  }
-  if (s.memory) s.batch = LargestBatch(s.LargestBatch(), 1, *s.memory, BytesOfBatch(s, model));
-  model = InChosenDtype("sample", s.model, std::move(model), {solver}, s.LargestBatch());
+  if (!s.image.empty()) solver.table = FromNode(solver.table, FirstNodeOf(s.strength, solver.table.nfe()));
+  const int64_t encoding = EncodeImage(s, model);
+  if (s.memory) s.batch = LargestBatch(s.LargestBatch(), 1, *s.memory, BytesOfBatch(s, model, encoding));
+  model = InChosenDtype("sample", s.model, std::move(model), {solver}, s.LargestBatch(), s.clean);
   Write(s, model, solver);
   std::cout << fmt::format("{}: {} images by {}, {} network evaluations each\n", s.out.string(),
                            s.seeds.size(), solver.label, solver.table.nfe());

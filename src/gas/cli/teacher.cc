@@ -23,7 +23,14 @@ std::vector<OptionRow> TeacherSolverRows() {
   return {
       ModelRow(),
       ConfigRow(),
-      NoDefault("1, or the solver file's", GuidanceRow()),
+      {.key = "model.guidance",
+       .flag = "--guidance",
+       .type = OptType::kText,
+       .def = "",
+       .help = "classifier-free guidance scale, 1 for none, or a range such as 3..9, of which each sample "
+               "gets a scale "
+               "by its seed [1, or the solver file's]",
+       .value = "SCALES"},
       {.key = "teacher.solver",
        .flag = "--solver",
        .type = OptType::kText,
@@ -118,7 +125,11 @@ TeacherSettings ReadTeacherSettings(const Options& o) {
                     .options = {.batch = o.Int("teacher.batch")}};
   s.options.shard_size = o.OptionalInt("teacher.shard");
   ReadPrompts(o, s.model.options);
-  s.model.guidance = o.RealIfGiven("model.guidance");
+  if (const std::string& text = o.Text("model.guidance"); !text.empty()) {
+    const AskedGuidance asked = ParseGuidance("model.guidance", text);
+    s.model.guidance = asked.scale;
+    s.model.options.guidance_range = asked.range;
+  }
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   if (IsSolverFile(s.spec.solver)) {
     s.on_difference = ReadForce(o);
@@ -134,7 +145,7 @@ void RunTeacherVerb(TeacherSettings s) {
   const ResolvedSolver solver = chosen.On(model, s.on_difference);
   TellDifferences("teacher", solver);
   const int64_t batch = std::min(s.options.batch, static_cast<int64_t>(s.seeds.size()));
-  WarnOfSlowBfloat16("teacher", s.model.dtype, model, batch);
+  WarnOfSlowDtype("teacher", s.model.options.dtype, model, batch);
   SetModel(s.spec, model);
   s.spec.t_eps = solver.t_eps;
   Progress progress("teacher", "samples", static_cast<int64_t>(s.seeds.size()));

@@ -262,7 +262,7 @@ std::vector<OptionRow> TrainRows() {
        TrainUpkeepRows(),
        TrainRunRows(),
        AdversaryRows(),
-       RunRows(),
+       TrainingRunRows(),
        {ConvolutionRow()},
        {MemoryRow("how many samples of the batch are computed at once and whose activations are kept")}});
 }
@@ -333,8 +333,8 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
   convolution.input_gradients = true;
   s.open_model = [request, teacher, convolution, batch = s.run.batch](const TeacherData& data) {
     Model model = request.OpenForTraining(data, teacher);
-    UseConvolutions("train", model, request.options.bfloat16, convolution);
-    WarnOfSlowBfloat16("train", request.dtype, model, batch);
+    UseConvolutions("train", model, request.options.dtype, convolution);
+    WarnOfSlowDtype("train", request.options.dtype, model, batch);
     return model;
   };
   return s;

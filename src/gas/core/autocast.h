@@ -9,7 +9,7 @@ namespace gas {
 // Whether convolutions and matrix products on `device` are automatically cast on this thread.
 bool AutocastEnabled(torch::DeviceType device);
 
-// While one exists, an AutocastGuard of any thread casts nothing: a model that was opened in bfloat16
+// While one exists, an AutocastGuard of any thread casts nothing: a model that was opened in a narrow dtype
 // computes in float32, with the same weights. One at a time.
 class NoAutocastGuard {
  public:

@@ -14,10 +14,11 @@ namespace gas {
 
 using torch::Tensor;
 
-// Turns automatic bfloat16 casting of convolutions and matrix products on `device` on or off for this scope.
+// In this scope convolutions and matrix products on `device` are automatically cast to `dtype`, bfloat16 or
+// float16; with float32 nothing is cast.
 class AutocastGuard {
  public:
-  AutocastGuard(torch::DeviceType device, bool enabled);
+  AutocastGuard(torch::DeviceType device, torch::Dtype dtype);
   ~AutocastGuard();
   AutocastGuard(const AutocastGuard&) = delete;
   AutocastGuard& operator=(const AutocastGuard&) = delete;
@@ -25,6 +26,7 @@ class AutocastGuard {
  private:
   torch::DeviceType device_;
   bool before_;
+  torch::Dtype dtype_before_;
 };
 
 // Whether float32 products and convolutions on CUDA may round their factors to ten bits (TF32), of this

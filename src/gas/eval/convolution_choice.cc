@@ -28,9 +28,10 @@ std::string SizeText(const nn::PlannedConvolution& planned) {
 
 }  // namespace
 
-std::vector<nn::PlannedConvolution> ChooseConvolutions(const Model& model, bool bfloat16,
+std::vector<nn::PlannedConvolution> ChooseConvolutions(const Model& model, torch::Dtype dtype,
                                                        const nn::PlanOptions& options) {
-  if (options.mode == nn::ConvolutionMode::kDirect || bfloat16 || !model.device.is_cpu()) return {};
+  if (options.mode == nn::ConvolutionMode::kDirect || dtype != torch::kFloat32 || !model.device.is_cpu())
+    return {};
   const torch::NoGradGuard no_grad;
   const WholeBatchGuard whole;
   const NetworkInput one = InputFor(model, 1);

@@ -11,9 +11,9 @@
 namespace gas {
 
 // nn::PlanConvolutions for those that one evaluation of the network makes, which is made to see them. Where
-// the network is in another process, or not in float32 on the CPU, that is none. `bfloat16`: as the model was
-// opened.
-std::vector<nn::PlannedConvolution> ChooseConvolutions(const Model& model, bool bfloat16,
+// the network is in another process, or not in float32 on the CPU, that is none. `dtype`: in which the model
+// was opened.
+std::vector<nn::PlannedConvolution> ChooseConvolutions(const Model& model, torch::Dtype dtype,
                                                        const nn::PlanOptions& options);
 
 // "convolutions: 40 of 66 by Winograd's algorithm".

@@ -11,8 +11,9 @@
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/models/network_input.h"
-#include "gas/nn/bfloat16.h"
-#include "gas/teacher/teacher.h"
+#include "gas/nn/product_dtype.h"
+#include "gas/teacher/image_start.h"
+#include "gas/teacher/sample_seeds.h"
 
 namespace gas {
 namespace {
@@ -35,14 +36,22 @@ double SecondsOfOne(const Model& model, const NetworkInput& input) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Mean squared difference of the samples by `table`; infinite if those in bfloat16 are not finite.
-double DifferenceOfSamples(const Model& float32, const Model& bfloat16, const StepTable& table) {
-  const auto samples = [&](const Model& model) {
-    return RunTeacher(model, table, SeedRange(0, kComparedSeeds), /*states=*/false, kComparedSeeds).images;
-  };
-  const Tensor exact = samples(float32);
+// Samples of a few seeds.
+Tensor ComparedSamples(const Model& model, const SolverInUse& solver) {
+  const std::vector<Request> requests = RequestsFor(SeedRange(0, kComparedSeeds));
+  const SamplingOptions options{.batch = kComparedSeeds};
+  if (!solver.clean.defined()) return CollectSamples(model, solver.table, requests, options).images;
+  Tensor images;  // of the one batch
+  SampleFromImage(model, solver.table, solver.clean, requests, options,
+                  [&](const SampleBatch& batch) { images = batch.samples.images; });
+  return images;
+}
+
+// Mean squared difference of the solver's samples; infinite if those in bfloat16 are not finite.
+double DifferenceOfSamples(const Model& float32, const Model& bfloat16, const SolverInUse& solver) {
+  const Tensor exact = ComparedSamples(float32, solver);
   try {
-    return (exact - samples(bfloat16)).square().mean().item<double>();
+    return (exact - ComparedSamples(bfloat16, solver)).square().mean().item<double>();
   } catch (const Error& error) {
     if (error.code() != Errc::kNumeric) throw;
     return std::numeric_limits<double>::infinity();
@@ -54,7 +63,7 @@ std::optional<std::string> Objection(const Model& float32, const Model& bfloat16
   if (!solver.error) {
     return fmt::format("no error of {} is recorded to hold its rounding against", solver.label);
   }
-  const double difference = DifferenceOfSamples(float32, bfloat16, solver.table);
+  const double difference = DifferenceOfSamples(float32, bfloat16, solver);
   if (difference <= *solver.error) return std::nullopt;
   return fmt::format("it changes samples of {} by {:.2g} in the mean square, more than their error of {:.2g}",
                      solver.label, difference, *solver.error);
@@ -73,19 +82,19 @@ std::optional<double> RecordedError(const nlohmann::json& provenance) {
   return error->get<double>();
 }
 
-double Bfloat16SpeedUp(const Model& bfloat16, int64_t batch) {
+double NarrowSpeedUp(const Model& narrow, int64_t batch) {
   const torch::NoGradGuard no_grad;
-  const NetworkInput input = InputFor(bfloat16, batch);
+  const NetworkInput input = InputFor(narrow, batch);
   const auto in_float32 = [&] {
     const NoAutocastGuard exact;
-    return SecondsOfOne(bfloat16, input);
+    return SecondsOfOne(narrow, input);
   };
   in_float32();
-  SecondsOfOne(bfloat16, input);
+  SecondsOfOne(narrow, input);
   double single = std::numeric_limits<double>::infinity(), half = single;
   for (int i = 0; i < 2; ++i) {
     single = std::min(single, in_float32());
-    half = std::min(half, SecondsOfOne(bfloat16, input));
+    half = std::min(half, SecondsOfOne(narrow, input));
   }
   return single / half;
 }
@@ -100,7 +109,7 @@ DtypeChoice ChooseDtype(const Model& float32, const std::function<Model()>& open
     if (error.code() != Errc::kBadOption && error.code() != Errc::kUnavailable) throw;
     return keep(error.what());
   }
-  const double speed_up = Bfloat16SpeedUp(*bfloat16, batch);
+  const double speed_up = NarrowSpeedUp(*bfloat16, batch);
   const std::string speed = fmt::format("bfloat16 is {:.2f} times as fast as float32", speed_up);
   if (speed_up < nn::kLeastSpeedUp) return keep(speed);
   for (const SolverInUse& solver : solvers) {
@@ -110,8 +119,8 @@ DtypeChoice ChooseDtype(const Model& float32, const std::function<Model()>& open
   return {std::move(bfloat16), speed + " and changes samples by no more than their error; bfloat16 is taken"};
 }
 
-std::optional<std::string> SlowBfloat16(const Model& bfloat16, int64_t batch) {
-  return nn::SlowBfloat16Text(1 / Bfloat16SpeedUp(bfloat16, std::min(batch, kWarningBatch)));
+std::optional<std::string> SlowDtype(const Model& narrow, torch::Dtype dtype, int64_t batch) {
+  return nn::SlowDtypeText(dtype, 1 / NarrowSpeedUp(narrow, std::min(batch, kWarningBatch)));
 }
 
 }  // namespace gas

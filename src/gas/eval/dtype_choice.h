@@ -21,16 +21,19 @@ struct SolverInUse {
   // Mean squared difference of its samples from the teacher's, as its file records it; nothing if it does
   // not.
   std::optional<double> error;
+  // The clean state [1,...] with whose noised version the table begins (teacher/image_start.h); undefined:
+  // with noise alone.
+  Tensor clean = {};
 };
 
 // What the provenance of a solver file records of its error on held-out samples; nothing if that is another
 // distance than the mean square.
 std::optional<double> RecordedError(const nlohmann::json& provenance);
 
-// How many times as fast one evaluation of `batch` samples is in bfloat16 as with the same weights in
-// float32, of a model that was opened in bfloat16. Three evaluations in each: the first warms up, the faster
+// How many times as fast one evaluation of `batch` samples is as with the same weights in float32, of a
+// model that was opened in a narrow dtype. Three evaluations in each: the first warms up, the faster
 // of the others counts.
-double Bfloat16SpeedUp(const Model& bfloat16, int64_t batch);
+double NarrowSpeedUp(const Model& narrow, int64_t batch);
 
 struct DtypeChoice {
   std::optional<Model> bfloat16;  // the model to run, if bfloat16 is chosen
@@ -44,9 +47,9 @@ struct DtypeChoice {
 DtypeChoice ChooseDtype(const Model& float32, const std::function<Model()>& open_bfloat16,
                         const std::vector<SolverInUse>& solvers, int64_t batch);
 
-// nn::SlowBfloat16Text of one evaluation. Asks for no more than 8 samples at once, so that the warning costs
-// a run little.
-std::optional<std::string> SlowBfloat16(const Model& bfloat16, int64_t batch);
+// nn::SlowDtypeText of one evaluation of a model that was opened in `dtype`. Asks for no more than 8 samples
+// at once, so that the warning costs a run little.
+std::optional<std::string> SlowDtype(const Model& narrow, torch::Dtype dtype, int64_t batch);
 
 }  // namespace gas
 

@@ -92,7 +92,9 @@ EvalRecord Evaluate(const TeacherData& data, const Model& model, const EvalOptio
   const Samples teacher = data.Read(all);
   const Tensor reference = ImagesOf(model, teacher.images);
 
-  EvalRecord record{.samples = data.size(), .blocks = options.blocks, .guidance = data.spec().guidance};
+  EvalRecord record{.samples = data.size(),
+                    .blocks = options.blocks,
+                    .guidance = GuidanceText(data.spec().guidance, data.spec().guidance_range)};
   for (const ResolvedSolver& solver : solvers) {
     record.remarks.insert(record.remarks.end(), solver.differences.begin(), solver.differences.end());
   }

@@ -38,7 +38,7 @@ std::vector<ResolvedSolver> SolversOf(const EvalOptions& options, const Model& m
 
 struct EvalRecord {
   int64_t samples = 0, blocks = 1;
-  double guidance = 1;
+  std::string guidance = "1";        // GuidanceText
   std::vector<Quality> rows;         // the teacher first, then by count, then by solver
   std::vector<std::string> remarks;  // what was left out or differs, and why, a sentence each
 };

@@ -10,6 +10,7 @@
 #include "gas/core/seeds.h"
 #include "gas/models/network_input.h"
 #include "gas/nn/flops.h"
+#include "gas/nn/product_dtype.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
 
@@ -100,18 +101,19 @@ SpeedRecord MeasureSpeed(const std::string& name, const ModelOptions& model_opti
                          const SpeedOptions& options, const nn::PlanOptions& convolution) {
   ModelOptions of_dtype = model_options;
   SpeedRecord record{.batch = options.batch, .threads = torch::get_num_threads()};
-  for (const bool bfloat16 : {false, true}) {
-    of_dtype.bfloat16 = bfloat16;
+  for (const torch::Dtype dtype : {torch::kFloat32, torch::kBFloat16}) {
+    of_dtype.dtype = dtype;
     const Model model = OpenModel(name, of_dtype);
     GAS_CHECK(model.parameters > 0, Errc::kBadOption, "model.name = ", name,
               ", must be a network that runs in this program");
     record.model = model.name;
-    if (!bfloat16) record.convolutions = ChooseConvolutions(model, bfloat16, convolution);
+    const bool exact = dtype == torch::kFloat32;
+    if (exact) record.convolutions = ChooseConvolutions(model, dtype, convolution);
     NetworkSpeed& speed = record.networks.emplace_back();
-    speed.dtype = bfloat16 ? "bfloat16" : "float32";
-    MeasurePeaks(speed, bfloat16 ? torch::kBFloat16 : torch::kFloat32, model.device, options.seconds);
+    speed.dtype = nn::kProductDtypeNames.NameOf(dtype);
+    MeasurePeaks(speed, dtype, model.device, options.seconds);
     MeasureNetwork(speed, model, options);
-    if (!bfloat16) record.solver_step_seconds = SolverStepSeconds(model, options);
+    if (exact) record.solver_step_seconds = SolverStepSeconds(model, options);
   }
   return record;
 }

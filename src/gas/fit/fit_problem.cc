@@ -40,6 +40,12 @@ FitSources MadeNow(const Model& model, const TeacherSpec& spec, const StepTable&
   return PartsOf(source, static_cast<int64_t>(seeds.size()), sizes);
 }
 
+// As of trajectories that a fit makes: the ends of a range and its middle.
+std::vector<double> ScalesOf(const TeacherSpec& spec) {
+  if (!spec.guidance_range) return {spec.guidance};
+  return {spec.guidance_range->first, spec.guidance, spec.guidance_range->second};
+}
+
 }  // namespace
 
 FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder,
@@ -52,7 +58,7 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
             ", must leave at least ", kLeastTrajectories);
   const TeacherSpec& spec = data->spec();
   FitProblem problem{.models = {model},
-                     .guidance = {spec.guidance},
+                     .guidance = ScalesOf(spec),
                      .t_eps = spec.t_eps,
                      .sources = {},
                      .teacher = spec.ToJson(),

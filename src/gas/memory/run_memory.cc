@@ -45,7 +45,7 @@ int64_t SamplingBytes(const ModelMemory& model, const SamplingNeeds& needs) {
   const int64_t sampler =
       model.network.forward.Of(needs.batch, model.device) + StatesOfSampler(model, needs.batch);
   const int64_t decoder = needs.images ? model.decoder.working * std::min(needs.batch, kDecodedAtOnce) : 0;
-  return model.held + needs.kept_bytes + std::max(sampler, decoder);
+  return model.held + std::max(needs.encoding, needs.kept_bytes + std::max(sampler, decoder));
 }
 
 int64_t TrainingBytes(const ModelMemory& model, const BesideNetwork& beside, int64_t part, int64_t kept) {

@@ -30,6 +30,7 @@ struct SamplingNeeds {
   int64_t batch = 1;
   bool images = true;      // whether states are decoded, of models with a codec
   int64_t kept_bytes = 0;  // of what is gathered until the end
+  int64_t encoding = 0;    // the most at once while an image to begin from is encoded, before all else
 };
 int64_t SamplingBytes(const ModelMemory& model, const SamplingNeeds& needs);
 

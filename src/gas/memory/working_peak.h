@@ -3,6 +3,7 @@
 #define GAS_MEMORY_WORKING_PEAK_H_
 
 #include <cstdint>
+#include <functional>
 
 #include "gas/core/allocation_meter.h"
 #include "gas/core/memory.h"
@@ -26,6 +27,9 @@ class WorkingPeak {
   ResidentMemory before_;
   AllocationMeter meter_;
 };
+
+// WorkingPeak of `work`, with a batch computed as a whole.
+int64_t WorkingBytes(torch::Device device, const std::function<void()>& work);
 
 }  // namespace gas
 

@@ -4,18 +4,38 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
+#include "gas/models/conditioner.h"
 #include "gas/schedule/denoiser.h"
+#include "gas/schedule/guidance_range.h"
 
 namespace gas {
 
 // The entries of a condition whose names begin so are those of a sample's own unconditional side:
 // "negative.text" takes the place of "text".
 inline constexpr std::string_view kNegativePrefix = "negative.";
+// The entry of a condition that is each sample's own scale of guidance, [B] float64.
+inline constexpr const char* kGuidanceEntry = "guidance";
+
+// What `inner` gives, and for each request a scale of guidance from the range, drawn by the seed alone,
+// independently of the sample's noise and label.
+class GuidanceConditioner : public Conditioner {
+ public:
+  GuidanceConditioner(std::shared_ptr<const Conditioner> inner, const GuidanceRange& range)
+      : inner_(std::move(inner)), range_(range) {}
+  Condition Of(std::span<const Request> requests) const override;
+  Condition Placeholder(int64_t batch) const override;
+  std::optional<Condition> None() const override { return inner_->None(); }
+
+ private:
+  std::shared_ptr<const Conditioner> inner_;
+  GuidanceRange range_;
+};
 
 // F_none + scale (F_condition - F_none), both found in one batch [none; condition]; in the channels that
-// guidance leaves alone F_condition.
+// guidance leaves alone F_condition. The scale is the sample's own where the condition has one.
 class GuidedDenoiser : public Denoiser {
  public:
   // none: the unconditional side, one row, as a conditioner gives it, for all that a condition has no

@@ -7,19 +7,22 @@
 #include "gas/models/embedded.h"
 #include "gas/models/families.h"
 #include "gas/models/guidance.h"
-#include "gas/nn/bfloat16.h"
+#include "gas/nn/product_dtype.h"
 
 namespace gas {
 namespace {
 
 namespace fs = std::filesystem;
 
-void ApplyGuidance(Model& model, double guidance) {
-  if (guidance == 1.0) return;
+void ApplyGuidance(Model& model, const ModelOptions& options) {
+  const double guidance = options.guidance;
+  const auto& range = options.guidance_range;
+  if (guidance == 1.0 && !range) return;
   const std::optional<Condition> none = model.conditioner->None();
-  GAS_CHECK(none, Errc::kBadOption, "guidance = ", guidance, ", must be 1 for ", model.name,
-            ", which has no unconditional side");
+  GAS_CHECK(none, Errc::kBadOption, "guidance = ", GuidanceText(guidance, range), ", must be 1 for ",
+            model.name, ", which has no unconditional side");
   model.denoiser = std::make_shared<GuidedDenoiser>(model.denoiser, *none, guidance, model.guided_channels);
+  if (range) model.conditioner = std::make_shared<GuidanceConditioner>(model.conditioner, *range);
 }
 
 // Options that the family does not read must not be given.
@@ -38,7 +41,7 @@ void CheckOptions(const std::string& name, const ModelFamily& family, const Mode
               " runs in this program");
   }
   const bool has_negative = texts.negative || texts.prompts.has_negatives();
-  GAS_CHECK(!has_negative || options.guidance != 1.0, Errc::kBadOption,
+  GAS_CHECK(!has_negative || options.guidance != 1.0 || options.guidance_range, Errc::kBadOption,
             "model.negative = ", Quoted(texts.negative.value_or("")),
             " needs a guidance other than 1, which uses no negative prompt");
 }
@@ -54,7 +57,7 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   const ModelFiles files(embedded ? EmbeddedFile(name).string() : name);
   const ModelFamily& family = FamilyOf(files);
   CheckOptions(name, family, options);
-  if (options.bfloat16) nn::CheckBfloat16(options.device);
+  if (options.dtype != torch::kFloat32) nn::CheckProductDtype(options.dtype, options.device);
   Model model = family.open(files, options);
   model.family = family.name;
   model.device = options.device;
@@ -64,10 +67,21 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   } else if (model.name.empty()) {
     model.name = files.path().stem().string();
   }
-  if (!model.guides_itself) ApplyGuidance(model, options.guidance);
+  if (model.guides_itself) {
+    GAS_CHECK(!options.guidance_range, Errc::kBadOption, name,
+              ": a range of guidance, must be one scale for a network that applies it itself");
+  } else {
+    ApplyGuidance(model, options);
+  }
   model.guidance = options.guidance;
+  model.guidance_range = options.guidance_range;
   model.t_eps = EndOfSampling(*model.schedule, options.t_eps);
   return model;
+}
+
+void CheckFloat32(const ModelOptions& options, const std::string& name, std::string_view what) {
+  GAS_CHECK(options.dtype == torch::kFloat32, Errc::kBadOption, name, ": dtype ",
+            nn::kProductDtypeNames.NameOf(options.dtype), ", must be float32 for ", what);
 }
 
 Tensor ImagesOf(const Model& model, const Tensor& states, int64_t batch) {

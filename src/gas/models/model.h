@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gas/models/conditioner.h"
@@ -16,6 +17,7 @@
 #include "gas/models/text_options.h"
 #include "gas/models/worker_options.h"
 #include "gas/schedule/denoiser.h"
+#include "gas/schedule/guidance_range.h"
 #include "gas/schedule/noise_schedule.h"
 
 namespace gas {
@@ -24,7 +26,11 @@ struct ModelOptions {
   // The end of sampling, on which an EDM network's schedule depends; none: the schedule's own.
   std::optional<double> t_eps = {};
   double guidance = 1.0;  // classifier-free guidance scale; 1: none, the conditional network alone
-  bool bfloat16 = false;  // convolutions and matrix products in bfloat16
+  // In place of one scale: each request gets a scale from the range, drawn by its seed.
+  std::optional<GuidanceRange> guidance_range = {};
+  // Of convolutions and matrix products, one of nn::kProductDtypeNames. Normalisations and softmax stay in
+  // float32.
+  torch::Dtype dtype = torch::kFloat32;
   // The file that describes the network, of families whose weights come without a description; empty: found
   // beside the weights.
   std::string config = {};
@@ -55,7 +61,8 @@ struct ModelCard {
 };
 
 struct Model : ModelCard {
-  double guidance = 1.0;                     // for which it was opened
+  double guidance = 1.0;  // for which it was opened
+  std::optional<GuidanceRange> guidance_range;
   double t_eps = kDefaultTEps;               // where sampling ends: as asked for, or the schedule's own end
   std::shared_ptr<const Denoiser> denoiser;  // with guidance applied
   std::shared_ptr<const Conditioner> conditioner;
@@ -68,8 +75,12 @@ struct Model : ModelCard {
 // Error(kBadOption) for an unknown name (with the nearest), for guidance without an unconditional side, for
 // an end of sampling outside the schedule and for options that the family cannot follow, Error(kBadFile) for
 // files of no known family and damaged ones, Error(kUnavailable) for a process that ends before it has said
-// what it is, and for bfloat16 that cannot be computed on the device.
+// what it is, and for a dtype that cannot be computed on the device.
 Model OpenModel(const std::string& name, const ModelOptions& options = {});
+
+// For families that compute in float32 alone. Throws Error(kBadOption) for another dtype, as what `name`
+// cannot be computed in, being `what`, such as "a mixture".
+void CheckFloat32(const ModelOptions& options, const std::string& name, std::string_view what);
 
 // Images [B,C,H,W] of states [B,...], wherever these lie: where the model has a codec they are decoded on its
 // device, `batch` at once, without gradients.

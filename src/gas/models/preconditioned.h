@@ -19,7 +19,7 @@ PrecondScales EdmScales(const Tensor& sigma, double sigma_data);
 // D(x / alpha; sigma / alpha) for states x [B,C,H,W] at `at`, with `scales` at sigma / alpha, float64
 // scalars: the prediction of a Denoiser of type kData. `raw` is the network F of images c_in z and c_noise.
 Tensor PreconditionedPrediction(const Tensor& x, const NoiseLevel& at, const PrecondScales& scales,
-                                bool bfloat16, const BatchFunction& raw);
+                                torch::Dtype dtype, const BatchFunction& raw);
 
 }  // namespace gas
 

@@ -7,9 +7,9 @@
 namespace gas {
 
 // f(images, shared, begin, end) for the whole batch, in parts where threads allow (models/batch_parallel.h).
-// f is given images [B,C,H,W] channels last, and convolutions and matrix products inside it are in bfloat16
-// if asked. The result has the dtype of `images`. Differentiable once in images and shared.
-Tensor RunNetwork(const Tensor& images, const Tensor& shared, bool bfloat16, const BatchFunction& f);
+// f is given images [B,C,H,W] channels last, and convolutions and matrix products inside it are in `dtype`.
+// The result has the dtype of `images`. Differentiable once in images and shared.
+Tensor RunNetwork(const Tensor& images, const Tensor& shared, torch::Dtype dtype, const BatchFunction& f);
 
 }  // namespace gas
 

@@ -32,7 +32,7 @@ Tensor SharesOf(const Tensor& q, const Tensor& keys, Sees sees, int64_t begin) {
     const Tensor hidden = IsLater(begin, q.size(1), keys.size(1), q.device());
     fits = fits.masked_fill(hidden, -std::numeric_limits<double>::infinity());
   }
-  return fits.softmax(2);
+  return fits.softmax(2, torch::promote_types(fits.scalar_type(), torch::kFloat32));
 }
 
 // How many queries at once keep the weights within bounds.

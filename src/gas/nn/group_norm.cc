@@ -261,22 +261,37 @@ Tensor Reference(const Tensor& x, int64_t groups, const Tensor& weight, const Te
   return (silu ? torch::silu(y) : y).to(x.scalar_type());
 }
 
+Shape ShapeOf(const Tensor& x, int64_t groups) {
+  return {x.size(0), x.size(2) * x.size(3), x.size(1), groups};
+}
+
+// mean and rstd [B,groups] float32.
+Moments MomentsOf(const Tensor& mean, const Tensor& rstd, int64_t image) {
+  const int64_t offset = image * mean.size(1);
+  return {mean.data_ptr<float>() + offset, rstd.data_ptr<float>() + offset};
+}
+
+// Writes the moments of all images, and y, which may be x.
+void ForwardImages(const Norm& norm, const Tensor& x, const Tensor& mean, const Tensor& rstd,
+                   const Tensor& y) {
+  at::parallel_for(0, norm.shape.batch, 1, [&](int64_t begin, int64_t end) {
+    Images from(x, norm.shape.size()), to(y, norm.shape.size());
+    for (int64_t i = begin; i < end; ++i) {
+      ForwardImage(norm, from.Read(i), MomentsOf(mean, rstd, i), to.Write(i));
+      to.Written(i);
+    }
+  });
+}
+
 class Function : public torch::autograd::Function<Function> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& x, const Tensor& weight,
                         const Tensor& bias, int64_t groups, double eps, bool silu) {
-    const Shape s{x.size(0), x.size(2) * x.size(3), x.size(1), groups};
+    const Shape s = ShapeOf(x, groups);
     const Tensor mean = torch::empty({s.batch, groups}, torch::kFloat32), rstd = torch::empty_like(mean);
     const Tensor w = weight.contiguous(), b = bias.contiguous();
-    const Norm norm{s, w.data_ptr<float>(), b.data_ptr<float>(), eps, silu};
     Tensor y = torch::empty_like(x);
-    at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
-      Images from(x, s.size()), to(y, s.size());
-      for (int64_t i = begin; i < end; ++i) {
-        ForwardImage(norm, from.Read(i), MomentsOf(mean, rstd, i), to.Write(i));
-        to.Written(i);
-      }
-    });
+    ForwardImages({s, w.data_ptr<float>(), b.data_ptr<float>(), eps, silu}, x, mean, rstd, y);
     ctx->save_for_backward({x, weight, bias, mean, rstd});
     ctx->saved_data["groups"] = groups;
     ctx->saved_data["eps"] = eps;
@@ -293,7 +308,7 @@ class Function : public torch::autograd::Function<Function> {
     const Tensor &x = saved[0], &mean = saved[3], &rstd = saved[4];
     const Tensor weight = saved[1].contiguous(), bias = saved[2].contiguous();
     const Tensor grad = grads[0].to(x.scalar_type()).contiguous(torch::MemoryFormat::ChannelsLast);
-    const Shape s{x.size(0), x.size(2) * x.size(3), x.size(1), groups};
+    const Shape s = ShapeOf(x, groups);
     const Norm norm{s, weight.data_ptr<float>(), bias.data_ptr<float>(), ctx->saved_data["eps"].toDouble(),
                     silu};
     Tensor dx = torch::empty_like(x);
@@ -313,11 +328,6 @@ class Function : public torch::autograd::Function<Function> {
   }
 
  private:
-  static Moments MomentsOf(const Tensor& mean, const Tensor& rstd, int64_t image) {
-    const int64_t offset = image * mean.size(1);
-    return {mean.data_ptr<float>() + offset, rstd.data_ptr<float>() + offset};
-  }
-
   // The slow way, whose result can be differentiated again.
   static torch::autograd::variable_list Differentiable(torch::autograd::AutogradContext* ctx,
                                                        const torch::autograd::variable_list& saved,
@@ -352,6 +362,14 @@ bool CanFuseGroupNorm(const Tensor& x, const Tensor& weight) {
 Tensor FusedGroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
                       bool silu) {
   return Function::apply(x, weight, bias, groups, eps, silu);
+}
+
+void FusedGroupNormInPlace(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias,
+                           double eps, bool silu) {
+  const Shape s = ShapeOf(x, groups);
+  const Tensor mean = torch::empty({s.batch, groups}, torch::kFloat32), rstd = torch::empty_like(mean);
+  const Tensor w = weight.contiguous(), b = bias.contiguous();
+  ForwardImages({s, w.data_ptr<float>(), b.data_ptr<float>(), eps, silu}, x, mean, rstd, x);
 }
 
 }  // namespace gas::nn

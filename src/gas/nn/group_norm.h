@@ -16,6 +16,10 @@ bool CanFuseGroupNorm(const Tensor& x, const Tensor& weight);
 Tensor FusedGroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
                       bool silu);
 
+// The same in x's own memory, not differentiable.
+void FusedGroupNormInPlace(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias,
+                           double eps, bool silu);
+
 }  // namespace gas::nn
 
 #endif  // GAS_NN_GROUP_NORM_H_

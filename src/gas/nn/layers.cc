@@ -101,6 +101,10 @@ Tensor GroupNormImpl::forward(const Tensor& x, bool silu) {
   return GroupNorm(x, groups_, weight, bias, eps_, silu);
 }
 
+Tensor GroupNormImpl::InPlace(const Tensor& x, bool silu) {
+  return GroupNormInPlace(x, groups_, weight, bias, eps_, silu);
+}
+
 UNetBlockImpl::UNetBlockImpl(const UNetBlockOptions& options) : o_(options) {
   const auto conv = [&](const char* name, int64_t in, int64_t out, int64_t kernel, bool resample,
                         const Init& init) {

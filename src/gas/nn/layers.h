@@ -63,6 +63,8 @@ struct GroupNormImpl : torch::nn::Module {
   GroupNormImpl(int64_t channels, double eps);
   GroupNormImpl(int64_t channels, int64_t groups, double eps);
   Tensor forward(const Tensor& x, bool silu = false);
+  // Of an x that nobody reads afterwards (GroupNormInPlace).
+  Tensor InPlace(const Tensor& x, bool silu = false);
   Tensor weight, bias;
 
  private:

@@ -11,10 +11,15 @@
 namespace gas::nn {
 
 // Convolution with weight [O,C/groups,k,k], bias [O] or undefined, stride 1 and one group unless said.
+// Where nothing is differentiated, a large image on the CPU is convolved by strips of rows.
 Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding, int64_t stride = 1,
               int64_t groups = 1);
 // The convolution of padding 1 and stride 1 for which `frozen` was made (nn/convolution.h).
 Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const FrozenPtr& frozen);
+
+// Conv2d(UpsampleBox2x(x), weight, bias, k / 2), weight [O,C,k,k] with an odd k. Where nothing is
+// differentiated, a large doubled image is made strip by strip too, so that it is never whole in memory.
+Tensor ConvolvedUpsampling(const Tensor& x, const Tensor& weight, const Tensor& bias);
 
 // Leaky ReLU of x + bias, bias [C]: v for v > 0, slope * v otherwise.
 Tensor BiasedLeakyRelu(const Tensor& x, const Tensor& bias, double slope);
@@ -25,6 +30,11 @@ Tensor FullyConnected(const Tensor& x, const Tensor& weight, const Tensor& bias)
 // Group normalisation, weight and bias [C]; with `silu` followed by x * sigmoid(x).
 Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
                  bool silu = false);
+
+// The same of an x that nobody reads afterwards: where nothing is differentiated, a large result takes its
+// memory, and its dtype.
+Tensor GroupNormInPlace(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
+                        bool silu = false);
 
 // Normalisation over the last dimension, weight and bias of its size C, or both undefined: x [...,C]. In
 // float32 where x is narrower than the weights.

@@ -111,10 +111,7 @@ bool SolverFile::Serves(double scale) const {
   return scale >= guidance_range->first && scale <= guidance_range->second;
 }
 
-std::string SolverFile::GuidanceText() const {
-  if (!guidance_range) return fmt::format("{}", guidance);
-  return fmt::format("{}..{}", guidance_range->first, guidance_range->second);
-}
+std::string SolverFile::GuidanceText() const { return gas::GuidanceText(guidance, guidance_range); }
 
 Json SolverEntryToJson(const SolverEntry& entry) {
   const StepTable& t = entry.table;

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "gas/schedule/denoiser.h"
+#include "gas/schedule/guidance_range.h"
 #include "gas/schedule/noise_schedule.h"
 #include "gas/solver/step_table.h"
 
@@ -39,7 +40,7 @@ struct SolverFile {
   PredictionType prediction = PredictionType::kData;
   double guidance = 1.0;
   // The scales that it serves, ends included, where it was made for all of a range; none: `guidance` alone.
-  std::optional<std::pair<double, double>> guidance_range = {};
+  std::optional<GuidanceRange> guidance_range = {};
   std::string model;                       // name, for people
   std::string model_sha256;                // "" if unknown
   std::vector<int64_t> state_shape = {};   // of the states it was made on; empty if unknown

@@ -58,8 +58,11 @@ std::vector<std::string> Differences(const SolverFile& file, const SolverEntry& 
   compare.Check(file.prediction == prediction, Errc::kBadFile, "made for ",
                 kPredictionTypeNames.NameOf(file.prediction), " prediction, the model predicts ",
                 kPredictionTypeNames.NameOf(prediction));
-  compare.Check(file.Serves(model.guidance), Errc::kBadOption, "made for guidance ", file.GuidanceText(),
-                ", not for ", model.guidance);
+  const auto& range = model.guidance_range;
+  const bool serves =
+      range ? file.Serves(range->first) && file.Serves(range->second) : file.Serves(model.guidance);
+  compare.Check(serves, Errc::kBadOption, "made for guidance ", file.GuidanceText(), ", not for ",
+                GuidanceText(model.guidance, range));
   compare.Check(entry.t_eps == model.t_eps, Errc::kBadOption, "its table of ", entry.table.nfe(),
                 " evaluations ends at t_eps = ", entry.t_eps, ", not at ", model.t_eps);
   const double difference = DifferenceFromSchedule(entry.table, *model.schedule);
@@ -118,6 +121,7 @@ SolverFile NewSolverFile(const Model& model) {
   return {.schedule = model.schedule,
           .prediction = model.denoiser->prediction_type(),
           .guidance = model.guidance,
+          .guidance_range = model.guidance_range,
           .model = model.name,
           .model_sha256 = model.sha256,
           .state_shape = model.shape,

@@ -6,6 +6,7 @@
 
 #include "gas/core/error.h"
 #include "gas/io/file.h"
+#include "gas/models/guidance.h"
 #include "gas/teacher/manifest.h"
 #include "gas/teacher/shard.h"
 
@@ -57,6 +58,21 @@ class ShardCache {
   std::list<Entry> entries_;  // most recently used first
 };
 
+// A scale of guidance for each sample, inside of the range.
+void CheckScales(const std::string& name, const ShardTensors& tensors, const GuidanceRange& range,
+                 int64_t rows) {
+  const Condition condition = Condition::FromNamed(tensors);
+  const auto found = condition.tensors.find(kGuidanceEntry);
+  GAS_CHECK(found != condition.tensors.end(), Errc::kBadFile, name, ": scales of guidance are missing");
+  const Tensor& scales = found->second;
+  GAS_CHECK(scales.sizes() == at::IntArrayRef({rows}) && scales.is_floating_point(), Errc::kBadFile, name,
+            ": scales of guidance are ", scales.scalar_type(), " of shape ", scales.sizes(), ", must be ",
+            rows, " real numbers");
+  const Tensor inside = scales.ge(range.first).logical_and(scales.le(range.second));
+  GAS_CHECK(inside.all().item<bool>(), Errc::kBadFile, name, ": scales of guidance, must be in [",
+            range.first, ", ", range.second, "]");
+}
+
 // A shard has the tensors that the spec says, of the shape that it says.
 void CheckShapes(const std::string& name, const ShardTensors& tensors, const TeacherSpec& spec,
                  int64_t rows) {
@@ -76,6 +92,7 @@ void CheckShapes(const std::string& name, const ShardTensors& tensors, const Tea
     check("states", states);
     check("data_predictions", states);
   }
+  if (spec.guidance_range) CheckScales(name, tensors, *spec.guidance_range, rows);
   for (const auto& [key, tensor] : tensors) {
     GAS_CHECK(tensor.dim() >= 1 && tensor.size(0) == rows, Errc::kBadFile, name, ": tensor ", key,
               " has shape ", tensor.sizes(), ", must have ", rows, " rows");

@@ -21,14 +21,37 @@ Tensor TimesOfFormat1(const TeacherSpec& spec, const NoiseSchedule& schedule) {
 // The bookkeeping behind a hash says nothing to people; the hash itself is compared.
 bool IsCompared(const std::string& key) { return key != "times" && key != "network_times"; }
 
+// A number, or [low, high], which programs that know no range refuse.
+nlohmann::json GuidanceJson(const TeacherSpec& spec) {
+  if (!spec.guidance_range) return spec.guidance;
+  return {spec.guidance_range->first, spec.guidance_range->second};
+}
+
+void ReadGuidance(TeacherSpec& spec, const nlohmann::json& json) {
+  if (!json.is_array()) {
+    spec.guidance = RealNumber("spec.guidance", json);
+    return;
+  }
+  GAS_CHECK(json.size() == 2, Errc::kBadFile, "spec.guidance: ", json.size(), " numbers, must be 1 or 2");
+  const double low = RealNumber("spec.guidance", json[0]), high = RealNumber("spec.guidance", json[1]);
+  GAS_CHECK(low < high, Errc::kBadFile, "spec.guidance = [", low, ", ", high, "], must ascend");
+  spec.guidance_range = {low, high};
+  spec.guidance = (low + high) / 2;
+}
+
 }  // namespace
 
 nlohmann::json TeacherSpec::ToJson() const {
-  nlohmann::json json = {{"model", model},       {"model_sha256", model_sha256},
-                         {"solver", solver},     {"grid", grid},
-                         {"nfe", nfe},           {"t_eps", t_eps},
-                         {"guidance", guidance}, {"states", states},
-                         {"shape", shape},       {"classes", classes}};
+  nlohmann::json json = {{"model", model},
+                         {"model_sha256", model_sha256},
+                         {"solver", solver},
+                         {"grid", grid},
+                         {"nfe", nfe},
+                         {"t_eps", t_eps},
+                         {"guidance", GuidanceJson(*this)},
+                         {"states", states},
+                         {"shape", shape},
+                         {"classes", classes}};
   if (!dtype.empty()) json["dtype"] = dtype;
   if (!table_sha256.empty()) json["table_sha256"] = table_sha256;
   if (!times.empty()) json["times"] = times;
@@ -46,7 +69,7 @@ TeacherSpec TeacherSpec::FromJson(const nlohmann::json& json) {
   json.at("grid").get_to(spec.grid);
   spec.nfe = WholeNumber("spec.nfe", json.at("nfe"));
   spec.t_eps = RealNumber("spec.t_eps", json.at("t_eps"));
-  spec.guidance = RealNumber("spec.guidance", json.at("guidance"));
+  ReadGuidance(spec, json.at("guidance"));
   spec.states = TruthValue("spec.states", json.at("states"));
   for (const auto& size : json.at("shape")) spec.shape.push_back(WholeNumber("spec.shape", size, 1));
   spec.classes = WholeNumber("spec.classes", json.at("classes"), 0);
@@ -64,6 +87,7 @@ void SetModel(TeacherSpec& spec, const Model& model) {
   spec.model_sha256 = model.sha256;
   spec.t_eps = model.t_eps;
   spec.guidance = model.guidance;
+  spec.guidance_range = model.guidance_range;
   spec.shape = model.shape;
   spec.classes = model.classes;
   spec.texts = model.texts;

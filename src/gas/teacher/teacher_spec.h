@@ -3,6 +3,7 @@
 #define GAS_TEACHER_TEACHER_SPEC_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ struct TeacherSpec {
   int64_t nfe = kTeacherNfe;
   double t_eps = kDefaultTEps;
   double guidance = 1.0;
+  // Of which each sample has a scale of its own, `guidance` being the middle; nothing: all have `guidance`.
+  std::optional<GuidanceRange> guidance_range = {};
   bool states = false;         // x_0 .. x_{N-1} and the data predictions are kept too
   std::vector<int64_t> shape;  // of a sample, [C,H,W] for images
   int64_t classes = 0;         // labels are drawn per seed (core/seeds.h)

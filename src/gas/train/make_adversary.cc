@@ -6,7 +6,7 @@
 #include "gas/io/file.h"
 #include "gas/models/feature_discriminator.h"
 #include "gas/models/r3gan/discriminator.h"
-#include "gas/nn/bfloat16.h"
+#include "gas/nn/product_dtype.h"
 #include "gas/nn/state_dict.h"
 
 namespace gas {
@@ -29,7 +29,7 @@ std::shared_ptr<Discriminator> FreshR3gan(const Model& model) {
 // Refused before the first step if the machine cannot compute its bfloat16 stages.
 std::shared_ptr<Discriminator> Computable(std::shared_ptr<r3gan::R3ganDiscriminator> network,
                                           const Model& model) {
-  if (!network->config().bfloat16_stages.empty()) nn::CheckBfloat16(model.device);
+  if (!network->config().bfloat16_stages.empty()) nn::CheckProductDtype(torch::kBFloat16, model.device);
   return network;
 }
 

@@ -12,7 +12,7 @@
 #include "gas/core/seeds.h"
 #include "gas/io/checkpoint.h"
 #include "gas/io/file.h"
-#include "gas/nn/bfloat16.h"
+#include "gas/nn/product_dtype.h"
 #include "gas/nn/state_dict.h"
 #include "gas/train/adam_state.h"
 #include "gas/train/ema.h"
@@ -138,7 +138,7 @@ Part ComputePart(const NetworkTask& task, const Rows& rows, double share,
   const torch::AutoGradMode with_gradient(true);
   Tensor loss;
   {
-    const AutocastGuard autocast(o.device.type(), o.bfloat16);
+    const AutocastGuard autocast(o.device.type(), o.bfloat16 ? torch::kBFloat16 : torch::kFloat32);
     loss = task.loss(rows) * share;
   }
   // The loss is read last: whoever asks a GPU for a number waits for it.
@@ -219,7 +219,7 @@ std::optional<std::string> SlowBfloat16(const NetworkTask& task, const Rows& all
     single = std::min(single, seconds(false));
     half = std::min(half, seconds(true));
   }
-  return nn::SlowBfloat16Text(half / single);
+  return nn::SlowDtypeText(torch::kBFloat16, half / single);
 }
 
 // Sums losses up to the next report.
@@ -251,7 +251,7 @@ class Reporting {
 NetworkTrainResult TrainNetwork(torch::nn::Module& network, const ImageSet& data, const NetworkTask& task,
                                 const NetworkTrainOptions& options, const NetworkTrainHooks& hooks) {
   Validate(options, data);
-  if (options.bfloat16) nn::CheckBfloat16(options.device);
+  if (options.bfloat16) nn::CheckProductDtype(torch::kBFloat16, options.device);
   MakeDirectory(options.run_folder);
   network.train();
   const int64_t steps = options.images / options.batch;

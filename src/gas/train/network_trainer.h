@@ -54,7 +54,7 @@ struct NetworkTask {
 
 struct NetworkTrainHooks {
   std::function<void()> begin = [] {};  // once nothing refuses the run any more
-  // Gets nn::SlowBfloat16Text of a run in bfloat16, measured on a few rows of its first step.
+  // Gets nn::SlowDtypeText of a run in bfloat16, measured on a few rows of its first step.
   std::function<void(const std::string& text)> slow_bfloat16 = [](const std::string&) {};
   std::function<void(const NetworkTrainReport&)> report;  // about twice a second
   // Gets the averaged weights at each checkpoint and at the end, to write a model that can be used meanwhile.

@@ -288,7 +288,6 @@ TrainSolversResult TrainSolvers(const TrainSolversOptions& o, const TrainSolvers
   for (const int64_t nfe : o.nfe) tasks.push_back(TaskFor(o, nfe, problem, hooks));
   folder.WriteOptions(o.record);
   SolverFile file = NewSolverFile(problem.model);
-  file.guidance = problem.data->spec().guidance;
   TrainSolversResult result{.file = o.run.folder / "solver.gas.json"};
   for (Task& task : tasks) {
     auto [entry, solver] = TrainOne(o, problem, task, hooks);

@@ -12,7 +12,7 @@ PrecondScales AdmEdmScales(const Tensor& sigma) {
 
 Tensor AdmEdmDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
   return PreconditionedPrediction(
-      x, at, AdmEdmScales(at.sigma / at.alpha), bfloat16_,
+      x, at, AdmEdmScales(at.sigma / at.alpha), dtype_,
       [&](const Tensor& images, const Tensor& time, int64_t begin, int64_t end) {
         const Tensor times = ToLike(time, images).expand({end - begin});
         return network_->forward(images,

@@ -18,15 +18,15 @@ PrecondScales AdmEdmScales(const Tensor& sigma);
 // D(x / alpha; sigma / alpha), which predicts the data. Condition::labels are its classes.
 class AdmEdmDenoiser : public Denoiser {
  public:
-  // With `bfloat16` convolutions and matrix products are rounded to it.
-  explicit AdmEdmDenoiser(std::shared_ptr<openai_unet::UNet> network, bool bfloat16 = false)
-      : network_(std::move(network)), bfloat16_(bfloat16) {}
+  // Convolutions and matrix products are computed in `dtype`.
+  explicit AdmEdmDenoiser(std::shared_ptr<openai_unet::UNet> network, torch::Dtype dtype = torch::kFloat32)
+      : network_(std::move(network)), dtype_(dtype) {}
   PredictionType prediction_type() const override { return PredictionType::kData; }
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
 
  private:
   std::shared_ptr<openai_unet::UNet> network_;
-  bool bfloat16_;
+  torch::Dtype dtype_;
 };
 
 }  // namespace gas::adm

@@ -35,7 +35,7 @@ void SetDiscrete(Model& model, const AdmConfig& config, const std::shared_ptr<UN
   const double scale = config.rescale_timesteps ? 1000.0 / static_cast<double>(steps) : 1.0;
   const TrainingTimes times{.steps = steps, .scale = scale};
   const auto type = config.predict_xstart ? PredictionType::kData : PredictionType::kNoise;
-  model.denoiser = std::make_shared<UNetDenoiser>(network, times, type, options.bfloat16);
+  model.denoiser = std::make_shared<UNetDenoiser>(network, times, type, options.dtype);
   model.encoder = std::make_shared<UNetEncoder>(
       network, model.shape, kDataStd,
       [schedule = model.schedule, times](double sigma) { return DiscreteInputAt(*schedule, times, sigma); });
@@ -45,7 +45,7 @@ void SetDiscrete(Model& model, const AdmConfig& config, const std::shared_ptr<UN
 void SetEdm(Model& model, const AdmConfig& config, const std::shared_ptr<UNet>& network,
             const ModelOptions& options) {
   model.schedule = EdmAsVpSchedule(options.t_eps.value_or(kDefaultTEps), config.sigma_min, config.sigma_max);
-  model.denoiser = std::make_shared<AdmEdmDenoiser>(network, options.bfloat16);
+  model.denoiser = std::make_shared<AdmEdmDenoiser>(network, options.dtype);
   model.encoder = std::make_shared<UNetEncoder>(
       network, model.shape, kSigmaData, [least = config.sigma_min](double sigma) {
         const PrecondScales scales = AdmEdmScales(Scalar(std::max(sigma, least)));

@@ -12,6 +12,7 @@ Tensor ChannelsLast(const Tensor& x) { return x.contiguous(torch::MemoryFormat::
 
 AutoencoderCodec::AutoencoderCodec(std::shared_ptr<Autoencoder> network, const CodecOptions& options)
     : network_(std::move(network)), options_(options) {
+  if (options_.dtype == torch::kFloat16) options_.dtype = torch::kFloat32;
   network_->eval();
   for (Tensor& parameter : network_->parameters()) parameter.requires_grad_(false);
 }
@@ -23,7 +24,7 @@ Tensor AutoencoderCodec::Decode(const Tensor& latents) const {
   return ParallelOverBatch(scaled, none, [&](const Tensor& part, const Tensor&, int64_t, int64_t) {
     const Tensor map = network_->BeforeDecoder(part);
     return ByTiles(map, network_->config().factor(), options_.tiles, [&](const Tensor& tile) {
-      const AutocastGuard autocast(tile.device().type(), options_.bfloat16);
+      const AutocastGuard autocast(tile.device().type(), options_.dtype);
       return network_->decoder().forward(ChannelsLast(tile)).to(type);
     });
   });

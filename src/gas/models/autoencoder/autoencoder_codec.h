@@ -12,8 +12,9 @@ namespace gas::autoencoder {
 
 struct CodecOptions {
   double scale = 1.0;  // states are latents times this
-  bool bfloat16 =
-      false;  // the decoder's convolutions and matrix products; the search for codes is in float32
+  // Of the decoder's convolutions and matrix products; the search for codes is in float32. float16 stands for
+  // float32: values inside of SDXL's decoder are beyond its range.
+  torch::Dtype dtype = torch::kFloat32;
   TileOptions tiles;
 };
 

@@ -1,6 +1,7 @@
 #include "gas/models/autoencoder/coder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "gas/nn/attention.h"
 #include "gas/nn/ops.h"
@@ -68,10 +69,15 @@ ResnetBlock::ResnetBlock(int64_t in, int64_t out)
   if (in != out) shortcut_ = register_module("nin_shortcut", Pointwise(in, out));
 }
 
-Tensor ResnetBlock::forward(const Tensor& x) {
-  const Tensor h = conv1_->forward(norm1_->forward(x, /*silu=*/true));
-  const Tensor y = conv2_->forward(norm2_->forward(h, /*silu=*/true));
-  return y + (shortcut_ ? shortcut_->forward(x) : x);
+// At full resolution each tensor is a large part of all memory, so that none lives longer than it must.
+Tensor ResnetBlock::forward(Tensor x) {
+  const Tensor beside = shortcut_ ? shortcut_->forward(x) : x;
+  Tensor h = shortcut_ ? norm1_->InPlace(x, /*silu=*/true) : norm1_->forward(x, /*silu=*/true);
+  x.reset();
+  h = conv1_->forward(h);
+  h = norm2_->InPlace(h, /*silu=*/true);
+  // In place: a fresh output of a convolution, which nobody else reads.
+  return conv2_->forward(h).add_(beside);
 }
 
 AttnBlock::AttnBlock(int64_t channels)
@@ -91,7 +97,7 @@ Tensor AttnBlock::forward(const Tensor& x) {
 
 Tensor Level::Apply(Tensor h) const {
   for (size_t i = 0; i < blocks.size(); ++i) {
-    h = blocks[i]->forward(h);
+    h = blocks[i]->forward(std::move(h));
     if (!attention.empty()) h = attention[i]->forward(h);
   }
   return h;
@@ -124,7 +130,7 @@ Encoder::Encoder(const AutoencoderConfig& c) {
 Tensor Encoder::forward(const Tensor& images) {
   Tensor h = conv_in_->forward(images);
   for (const Level& level : levels_) {
-    h = level.Apply(h);
+    h = level.Apply(std::move(h));
     if (level.resample) h = Downsample(*level.resample, h);
   }
   return conv_out_->forward(norm_out_->forward(mid_->forward(h), /*silu=*/true));
@@ -150,10 +156,10 @@ Decoder::Decoder(const AutoencoderConfig& c) {
 Tensor Decoder::forward(const Tensor& z) {
   Tensor h = mid_->forward(conv_in_->forward(z));
   for (auto level = levels_.rbegin(); level != levels_.rend(); ++level) {
-    h = level->Apply(h);
-    if (level->resample) h = level->resample->forward(nn::UpsampleBox2x(h));
+    h = level->Apply(std::move(h));
+    if (level->resample) h = nn::ConvolvedUpsampling(h, level->resample->weight, level->resample->bias);
   }
-  return conv_out_->forward(norm_out_->forward(h, /*silu=*/true));
+  return conv_out_->forward(norm_out_->InPlace(h, /*silu=*/true));
 }
 
 }  // namespace gas::autoencoder

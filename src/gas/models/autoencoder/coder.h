@@ -13,7 +13,8 @@ namespace gas::autoencoder {
 // Two convolutions beside a shortcut.
 struct ResnetBlock : torch::nn::Module {
   ResnetBlock(int64_t in, int64_t out);
-  Tensor forward(const Tensor& x);  // [B,in,H,W] -> [B,out,H,W]
+  // [B,in,H,W] -> [B,out,H,W]. Where nothing is differentiated, x may be overwritten.
+  Tensor forward(Tensor x);
 
  private:
   nn::GroupNormLayer norm1_, norm2_;

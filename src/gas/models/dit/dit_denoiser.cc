@@ -37,7 +37,7 @@ Tensor DitDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Conditi
   if (condition.labels.defined())
     CheckClassLabels("", condition.labels, /*least=*/-1, network_->config().label_rows);
   const Tensor output = RunNetwork(
-      x, ToLike(TimeToldAt(kind_, at.t), x), bfloat16_,
+      x, ToLike(TimeToldAt(kind_, at.t), x), dtype_,
       [&](const Tensor& part, const Tensor& time, int64_t begin, int64_t end) {
         const Condition rows = condition.Rows(begin, end);
         return network_->forward(part, time.expand({end - begin}), rows.labels).slice(1, 0, x.size(1));

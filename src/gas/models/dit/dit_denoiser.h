@@ -18,16 +18,16 @@ SchedulePtr ScheduleOf(Kind kind, std::optional<double> t_eps);
 // data minus noise: the negative of kFlow.
 class DitDenoiser : public Denoiser {
  public:
-  // With `bfloat16` matrix products are rounded to it.
-  DitDenoiser(std::shared_ptr<Transformer> network, Kind kind, bool bfloat16 = false)
-      : network_(std::move(network)), kind_(kind), bfloat16_(bfloat16) {}
+  // Matrix products are computed in `dtype`.
+  DitDenoiser(std::shared_ptr<Transformer> network, Kind kind, torch::Dtype dtype = torch::kFloat32)
+      : network_(std::move(network)), kind_(kind), dtype_(dtype) {}
   PredictionType prediction_type() const override;
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
 
  private:
   std::shared_ptr<Transformer> network_;
   Kind kind_;
-  bool bfloat16_;
+  torch::Dtype dtype_;
 };
 
 // Maps of tokens (Transformer::InnerMaps). Freezes the network.

@@ -33,8 +33,8 @@ void SetCodec(Model& model, const Config& config, const ModelOptions& options) {
             ": an autoencoder of ", c.latent_channels, " channels, the network has ",
             config.network.in_channels);
   model.codec = std::make_shared<autoencoder::AutoencoderCodec>(
-      opened.network, autoencoder::CodecOptions{.scale = opened.scale.value_or(config.scale_factor),
-                                                .bfloat16 = options.bfloat16});
+      opened.network,
+      autoencoder::CodecOptions{.scale = opened.scale.value_or(config.scale_factor), .dtype = options.dtype});
   model.sha256 = Sha256With(model.sha256, opened.sha256);
   model.metadata["autoencoder"] = config.vae.string();
 }
@@ -60,7 +60,7 @@ Model OpenDit(const ModelFiles& files, const ModelOptions& options) {
   model.metadata = {{"flags", flags}};
   if (!layout.described_by.empty()) model.metadata["configuration"] = layout.described_by;
   model.conditioner = std::make_shared<ClassConditioner>(config.classes, config.has_none);
-  model.denoiser = std::make_shared<DitDenoiser>(network, config.kind, options.bfloat16);
+  model.denoiser = std::make_shared<DitDenoiser>(network, config.kind, options.dtype);
   model.encoder = std::make_shared<DitEncoder>(network, config.kind, model.schedule);
   if (!config.vae.empty()) SetCodec(model, config, options);
   model.unused = layout.unused;

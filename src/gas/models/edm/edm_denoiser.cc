@@ -7,7 +7,7 @@ namespace gas::edm {
 Tensor EdmDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
   const PrecondScales c = network_->Scales(at.sigma / at.alpha);
   const Tensor labels = OneHotLabels(condition.labels, network_->config().network.label_dim);
-  return PreconditionedPrediction(x, at, c, bfloat16_,
+  return PreconditionedPrediction(x, at, c, dtype_,
                                   [&](const Tensor& images, const Tensor& noise, int64_t begin, int64_t end) {
                                     return network_->Raw(images, noise, RowsIfAny(labels, begin, end));
                                   });

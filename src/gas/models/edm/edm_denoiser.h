@@ -13,15 +13,15 @@ namespace gas::edm {
 // D(x / alpha; sigma / alpha), which predicts the data. Condition::labels are its classes.
 class EdmDenoiser : public Denoiser {
  public:
-  // With `bfloat16` convolutions and matrix products are rounded to it.
-  explicit EdmDenoiser(std::shared_ptr<Precond> network, bool bfloat16 = false)
-      : network_(std::move(network)), bfloat16_(bfloat16) {}
+  // Convolutions and matrix products are computed in `dtype`.
+  explicit EdmDenoiser(std::shared_ptr<Precond> network, torch::Dtype dtype = torch::kFloat32)
+      : network_(std::move(network)), dtype_(dtype) {}
   PredictionType prediction_type() const override { return PredictionType::kData; }
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
 
  private:
   std::shared_ptr<Precond> network_;
-  bool bfloat16_;
+  torch::Dtype dtype_;
 };
 
 class EdmEncoder : public EncoderFeatures {

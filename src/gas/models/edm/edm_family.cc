@@ -96,7 +96,7 @@ Model OpenEdm(const ModelFiles& files, const ModelOptions& options) {
   } else {
     model.metadata = files.tensors()->metadata();
   }
-  model.denoiser = std::make_shared<EdmDenoiser>(network, options.bfloat16);
+  model.denoiser = std::make_shared<EdmDenoiser>(network, options.dtype);
   model.conditioner = std::make_shared<ClassConditioner>(c.label_dim);
   model.encoder = std::make_shared<EdmEncoder>(network);
   return model;

@@ -85,7 +85,7 @@ Networks NetworksOf(CheckpointWeights& weights, const Config& config, const std:
 void SetNetwork(Model& model, const Config& config, const Networks& networks, const ModelOptions& options) {
   const TrainingTimes times{.steps = config.timesteps};
   model.denoiser =
-      std::make_shared<openai_unet::UNetDenoiser>(networks.unet, times, config.prediction, options.bfloat16);
+      std::make_shared<openai_unet::UNetDenoiser>(networks.unet, times, config.prediction, options.dtype);
   model.encoder = std::make_shared<openai_unet::UNetEncoder>(
       networks.unet, model.shape, kDataStd,
       [schedule = model.schedule, times](double sigma) { return DiscreteInputAt(*schedule, times, sigma); });
@@ -123,7 +123,7 @@ Model OpenLdm(const ModelFiles& files, const ModelOptions& options) {
   SetNetwork(model, config, networks, options);
   const double scale = compvis::ScaleOf(weights, config, files.name());
   model.codec = std::make_shared<autoencoder::AutoencoderCodec>(
-      networks.first_stage, autoencoder::CodecOptions{.scale = scale, .bfloat16 = options.bfloat16});
+      networks.first_stage, autoencoder::CodecOptions{.scale = scale, .dtype = options.dtype});
   model.metadata = {{"configuration", yaml.string()}};
   model.unused = weights.Unused();
   return model;

@@ -9,8 +9,7 @@ namespace gas {
 bool IsMixture(const ModelFiles& files) { return files.HasJsonEntry(kMixtureKey); }
 
 Model OpenMixture(const ModelFiles& files, const ModelOptions& options) {
-  GAS_CHECK(!options.bfloat16, Errc::kBadOption, files.name(),
-            ": dtype bfloat16, must be float32 for a mixture");
+  CheckFloat32(options, files.name(), "a mixture");
   const Bytes bytes = ReadFile(files.path(), kMaxMixtureBytes);
   const MixtureFile file = ParseMixtureFile(files.name(), {bytes.data(), bytes.size()});
   Model model;

@@ -17,7 +17,7 @@ Told ToldOf(const UNetConfig& config, const Tensor& timesteps, const Condition& 
 }
 
 Tensor UNetDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
-  return RunNetwork(x, ToLike(times_.ToldAt(at.t), x), bfloat16_,
+  return RunNetwork(x, ToLike(times_.ToldAt(at.t), x), dtype_,
                     [&](const Tensor& part, const Tensor& time, int64_t begin, int64_t end) {
                       const Told told =
                           ToldOf(network_->config(), time.expand({end - begin}), condition.Rows(begin, end));

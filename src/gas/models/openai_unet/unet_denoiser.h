@@ -20,9 +20,10 @@ Told ToldOf(const UNetConfig& config, const Tensor& timesteps, const Condition& 
 // Of the network's channels those beyond the state's, learned variances, are not used.
 class UNetDenoiser : public Denoiser {
  public:
-  // With `bfloat16` convolutions and matrix products are rounded to it.
-  UNetDenoiser(std::shared_ptr<UNet> network, TrainingTimes times, PredictionType type, bool bfloat16 = false)
-      : network_(std::move(network)), times_(times), type_(type), bfloat16_(bfloat16) {}
+  // Convolutions and matrix products are computed in `dtype`.
+  UNetDenoiser(std::shared_ptr<UNet> network, TrainingTimes times, PredictionType type,
+               torch::Dtype dtype = torch::kFloat32)
+      : network_(std::move(network)), times_(times), type_(type), dtype_(dtype) {}
   PredictionType prediction_type() const override { return type_; }
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override;
 
@@ -30,7 +31,7 @@ class UNetDenoiser : public Denoiser {
   std::shared_ptr<UNet> network_;
   TrainingTimes times_;
   PredictionType type_;
-  bool bfloat16_;
+  torch::Dtype dtype_;
 };
 
 class UNetEncoder : public EncoderFeatures {

@@ -35,39 +35,33 @@ Tensor CheckedRequests(const ProcessPool& pool, const Condition& condition, int6
   return found->second.cpu().contiguous();
 }
 
+// What the derivative needs again. It keeps the processes alive.
+struct Asked : torch::CustomClassHolder {
+  Asked(std::shared_ptr<const ProcessPool> asked_pool, ProcessQuestion asked_question)
+      : pool(std::move(asked_pool)), question(std::move(asked_question)) {}
+  std::shared_ptr<const ProcessPool> pool;
+  ProcessQuestion question;
+};
+
 // The first four inputs of forward are differentiable: x, t, alpha, sigma.
 class ProcessFunction : public torch::autograd::Function<ProcessFunction> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& t, const Tensor& alpha,
-                        const Tensor& sigma, const ProcessPool* pool, const ProcessQuestion& question) {
+                        const Tensor& sigma, const c10::intrusive_ptr<Asked>& asked) {
     context->save_for_backward({x, t, alpha, sigma});
-    context->saved_data["state"] = question.state;
-    context->saved_data["labels"] = question.labels;
-    context->saved_data["requests"] = question.requests;
-    if (question.guidance) context->saved_data["guidance"] = *question.guidance;
-    context->saved_data["pool"] = reinterpret_cast<int64_t>(pool);
-    return OutputOf(*pool, question).to(x.device(), x.scalar_type());
+    context->saved_data["asked"] = torch::IValue::make_capsule(asked);
+    return OutputOf(*asked->pool, asked->question).to(x.device(), x.scalar_type());
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& output_gradient) {
-    const variable_list saved = context->get_saved_variables();
-    variable_list gradients(6);
-    const torch::IValue guidance = context->saved_data["guidance"];
-    const ProcessQuestion question{
-        .t = saved[1].item<double>(),
-        .alpha = saved[2].item<double>(),
-        .sigma = saved[3].item<double>(),
-        .guidance = guidance.isNone() ? std::nullopt : std::optional(guidance.toDouble()),
-        .state = context->saved_data["state"].toTensor(),
-        .labels = context->saved_data["labels"].toTensor(),
-        .requests = context->saved_data["requests"].toTensor()};
-    // What a context saves may be a number, not a pointer.  NOLINTNEXTLINE(performance-no-int-to-ptr)
-    const auto* pool = reinterpret_cast<const ProcessPool*>(context->saved_data["pool"].toInt());
-    const QuestionGradient found =
-        GradientOf(*pool, question, output_gradient[0].to(torch::kCPU, torch::kFloat32).contiguous());
-    gradients[0] = found.state.to(saved[0].device(), saved[0].scalar_type());
+    const auto asked = c10::static_intrusive_pointer_cast<Asked>(context->saved_data["asked"].toCapsule());
+    const QuestionGradient found = GradientOf(
+        *asked->pool, asked->question, output_gradient[0].to(torch::kCPU, torch::kFloat32).contiguous());
+    const variable_list inputs = context->get_saved_variables();
+    variable_list gradients(5);
+    gradients[0] = found.state.to(inputs[0].device(), inputs[0].scalar_type());
     const Tensor level = found.level.sum(0);
-    for (int64_t i = 0; i < 3; ++i) gradients[1 + i] = level[i].to(saved[1 + i].device());
+    for (int64_t i = 0; i < 3; ++i) gradients[1 + i] = level[i].to(inputs[1 + i].device());
     return gradients;
   }
 };
@@ -93,7 +87,8 @@ Tensor ProcessDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Con
                            .labels = CheckedLabels(*pool_, condition, batch),
                            .requests = CheckedRequests(*pool_, condition, batch)};
   if (hello().guidance != GuidanceSide::kHere) question.guidance = use_.guidance;
-  return ProcessFunction::apply(x, at.t, at.alpha, at.sigma, pool_.get(), question);
+  return ProcessFunction::apply(x, at.t, at.alpha, at.sigma,
+                                c10::make_intrusive<Asked>(pool_, std::move(question)));
 }
 
 }  // namespace gas

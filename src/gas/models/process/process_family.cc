@@ -47,8 +47,7 @@ Shapes ShapesOf(const ProcessPool& pool, const std::optional<ImageSize>& size) {
 bool IsProcess(const ModelFiles& files) { return !files.command().empty(); }
 
 Model OpenProcess(const ModelFiles& files, const ModelOptions& options) {
-  GAS_CHECK(!options.bfloat16, Errc::kBadOption, files.name(),
-            ": dtype bfloat16, must be float32 for a network in another process");
+  CheckFloat32(options, files.name(), "a network in another process");
   const auto pool = std::make_shared<const ProcessPool>(files.command(), options.workers, options.message);
   const ProcessHello& hello = pool->hello();
   CheckTexts(*pool, options.texts);

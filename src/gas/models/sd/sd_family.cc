@@ -113,14 +113,13 @@ Model OpenSd(const ModelFiles& files, const ModelOptions& options) {
   model.texts = RecordOf(options.texts);
   const TrainingTimes times{.steps = c.parts.timesteps};
   model.denoiser =
-      std::make_shared<openai_unet::UNetDenoiser>(networks.unet, times, c.parts.prediction, options.bfloat16);
+      std::make_shared<openai_unet::UNetDenoiser>(networks.unet, times, c.parts.prediction, options.dtype);
   model.encoder = std::make_shared<openai_unet::UNetEncoder>(
       networks.unet, model.shape, kDataStd,
       [schedule = model.schedule, times](double sigma) { return DiscreteInputAt(*schedule, times, sigma); });
   model.conditioner = ConditionerOf(c, networks, size, options);
   model.codec = std::make_shared<autoencoder::AutoencoderCodec>(
-      networks.first_stage,
-      autoencoder::CodecOptions{.scale = layout->Scale(), .bfloat16 = options.bfloat16});
+      networks.first_stage, autoencoder::CodecOptions{.scale = layout->Scale(), .dtype = options.dtype});
   if (!layout->described_by().empty()) model.metadata = {{"configuration", layout->described_by()}};
   model.unused = layout->Unused();
   return model;

@@ -7,6 +7,7 @@
 #include "gas/models/batch_parallel.h"
 #include "gas/models/class_labels.h"
 #include "gas/models/no_gradient.h"
+#include "gas/nn/product_dtype.h"
 
 namespace gas {
 namespace {
@@ -53,12 +54,12 @@ void CheckInputs(const std::string& name, const std::vector<ModuleArgument>& arg
 }  // namespace
 
 ModuleDenoiser::ModuleDenoiser(std::string name, std::shared_ptr<const ExportedModule> module,
-                               ModuleCard card, bool bfloat16)
+                               ModuleCard card, torch::Dtype dtype)
     : name_(std::move(name)),
       module_(std::move(module)),
       card_(std::move(card)),
       inputs_(InputsOf(name_, module_->arguments(), card_)),
-      bfloat16_(bfloat16) {
+      dtype_(dtype) {
   CheckInputs(name_, module_->arguments(), inputs_);
 }
 
@@ -103,7 +104,7 @@ Tensor ModuleDenoiser::CheckedOutput(const Tensor& output, const Tensor& state) 
 }
 
 Tensor ModuleDenoiser::Evaluate(const Tensor& state, const Tensor& time, const Tensor& labels) const {
-  const AutocastGuard autocast(state.device().type(), bfloat16_);
+  const AutocastGuard autocast(state.device().type(), dtype_);
   std::vector<std::pair<std::string, Tensor>> named;
   for (const auto& [argument, input] : inputs_) {
     switch (input) {
@@ -118,8 +119,8 @@ Tensor ModuleDenoiser::Evaluate(const Tensor& state, const Tensor& time, const T
     return CheckedOutput(module_->Run(named), state);
   } catch (const Error& e) {
     // Not every operation of LibTorch takes numbers of two types at once.
-    if (!bfloat16_) throw;
-    Fail(Errc::kBadOption, e.what(), " (in bfloat16; float32 may do)");
+    if (dtype_ == torch::kFloat32) throw;
+    Fail(Errc::kBadOption, e.what(), " (in ", nn::kProductDtypeNames.NameOf(dtype_), "; float32 may do)");
   }
 }
 

@@ -18,7 +18,7 @@ class ModuleDenoiser : public Denoiser {
   // name: for messages. Throws Error(kBadFile) if the card names arguments that the module does not take, or
   // leaves one without a value.
   ModuleDenoiser(std::string name, std::shared_ptr<const ExportedModule> module, ModuleCard card,
-                 bool bfloat16);
+                 torch::Dtype dtype);
 
   PredictionType prediction_type() const override { return card_.facts.prediction; }
   // Throws Error(kBadOption) for states of another shape, for a class that the network does not have and for
@@ -36,7 +36,7 @@ class ModuleDenoiser : public Denoiser {
   std::shared_ptr<const ExportedModule> module_;
   ModuleCard card_;
   std::vector<std::pair<std::string, ModuleInput>> inputs_;
-  bool bfloat16_;
+  torch::Dtype dtype_;
 };
 
 }  // namespace gas

@@ -83,8 +83,7 @@ bool IsCompiled(const ModelFiles& files, const fs::path& module) {
 std::shared_ptr<const ExportedModule> OpenModule(const fs::path& path, bool compiled,
                                                  const ModelOptions& options) {
   if (!compiled) return OpenScriptModule(path, options.device);
-  GAS_CHECK(!options.bfloat16, Errc::kBadOption, path.string(),
-            ": dtype bfloat16, must be float32 for a compiled network, whose types are fixed");
+  CheckFloat32(options, path.string(), "a compiled network, whose types are fixed");
   return OpenCompiledModule(path, options.device);
 }
 
@@ -119,7 +118,7 @@ Model OpenTorchScript(const ModelFiles& files, const ModelOptions& options) {
   model.features = card.features;
   model.parameters = module->parameters();
   model.has_gradient = module->has_gradient();
-  model.denoiser = std::make_shared<ModuleDenoiser>(parts.module.string(), module, card, options.bfloat16);
+  model.denoiser = std::make_shared<ModuleDenoiser>(parts.module.string(), module, card, options.dtype);
   model.conditioner = std::make_shared<ClassConditioner>(card.facts.classes, card.has_none());
   if (card.range_low != -1 || card.range_high != 1)
     model.codec = std::make_shared<RangeCodec>(card.range_low, card.range_high);

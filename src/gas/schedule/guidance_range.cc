@@ -1,0 +1,11 @@
+#include "gas/schedule/guidance_range.h"
+
+#include <fmt/format.h>
+
+namespace gas {
+
+std::string GuidanceText(double scale, const std::optional<GuidanceRange>& range) {
+  return range ? fmt::format("{}..{}", range->first, range->second) : fmt::format("{}", scale);
+}
+
+}  // namespace gas
