@@ -4,9 +4,9 @@
 
 Prompts and negative prompts are gas's (`--prompt`, `--prompts`, `--negative`). If the worker is given prompts, each of
 them is a class instead: `--class 2` is the third, and the worker's negative prompt is class -1. Guidance is gas's own
-(`--guidance`); FLUX is told the scale. States are latents, which the worker decodes; the gradient is autograd's, so that
-`gas train` works. Pipelines: Stable Diffusion, Stable Diffusion XL, Stable Diffusion 3, FLUX, PixArt, DiT; a row of
-ADAPTERS makes another one.
+(`--guidance`); FLUX is told the scale. States are latents, which the worker decodes; the gradient is autograd's, so
+that `gas train` works. Pipelines: Stable Diffusion, Stable Diffusion XL, Stable Diffusion 3, FLUX, PixArt, DiT; a row
+of ADAPTERS makes another one.
 """
 
 import argparse
@@ -297,7 +297,9 @@ def parse(arguments):
     )
     parser.add_argument("--height", type=int, help="of images, in pixels [the pipeline's]")
     parser.add_argument("--width", type=int)
-    parser.add_argument("--embedded-guidance", type=float, help="that FLUX's network is told [gas's --guidance, 3.5 with prompts here]")
+    parser.add_argument(
+        "--embedded-guidance", type=float, help="that FLUX's network is told [gas's --guidance; 3.5 with prompts here]"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
     options = parser.parse_args(arguments)

@@ -1,6 +1,7 @@
 """A network that offers all of version 2: usage offers_worker.py [FIRST_LINE_AS_JSON].
 
-The exact denoiser of data whose numbers are N(m, 0.25), with m by the prompt; states [4,2,2], images eight times as large.
+The exact denoiser of data whose numbers are N(m, 0.25), with m by the prompt; states [4,2,2], images eight times as
+large.
 """
 
 import json

@@ -176,7 +176,8 @@ def test_lora_in_the_worker_is_the_pipelines(fixtures, folder_of, sampled, tmp_p
     lora = fixtures / "sd1_lora_kohya.safetensors"
     sizes = ("--height", size, "--width", size)
     with_lora = ("--prompt", PROMPT, "--lora", f"{lora}=0.8", *sizes)
-    theirs = sampled(worker(folder_of("sd1_diffusers"), *with_lora), path, 4, tmp_path, "--latents", "--class", 0, seeds="0")
+    served = worker(folder_of("sd1_diffusers"), *with_lora)
+    theirs = sampled(served, path, 4, tmp_path, "--latents", "--class", 0, seeds="0")
     asked = {
         "num_inference_steps": 4,
         "guidance_scale": 1.0,

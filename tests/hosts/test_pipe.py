@@ -1,11 +1,10 @@
-"""Networks that Python serves to `gas` by version 2 of docs/process-denoiser.md: gas_pipe, gas_torch and the workers."""
+"""Networks that Python serves to `gas` by version 2 of docs/process-denoiser.md."""
 
 import json
 import shlex
 import sys
 from pathlib import Path
 
-import numpy
 import pytest
 import solvers
 from conftest import SOURCE
@@ -47,25 +46,26 @@ def test_all_offers_are_kept(gas, dtype):
     }
 
 
-def test_guidance_of_either_side_is_the_same(gas, tmp_path):
-    """With an output that is linear in m, a worker could guide by m; here gas does, and the images are decoded."""
-    out = tmp_path / "grid.png"
-    gas("sample", "--model", offers(), "--prompt", "four", "--guidance", 2, "--nfe", 3, "--seeds", "0-3", "--size",
-        "24x16", "--format", "grid", "--out", out)
-    assert out.exists()
+def test_images_of_texts_in_another_size(gas, tmp_path):
+    out = tmp_path / "images"
+    texts = ("--prompt", "four", "--negative", "no", "--guidance", 2, "--size", "24x16")
+    gas("sample", "--model", offers(), *texts, "--nfe", 3, "--seeds", "0-3", "--out", out)
+    png = (out / "000003.png").read_bytes()
+    assert [int.from_bytes(png[at : at + 4], "big") for at in (16, 20)] == [24, 16]
 
 
 def test_an_exception_is_reported(gas, tmp_path):
-    said = gas("sample", "--model", offers(), "--prompt", "refused", "--nfe", 2, "--seeds", "0", "--out",
-               tmp_path / "s", status=6)
+    asked = ("--prompt", "refused", "--nfe", 2, "--seeds", "0", "--out", tmp_path / "s")
+    said = gas("sample", "--model", offers(), *asked, status=6)
     assert 'answers with an error: "ValueError: this prompt is refused"' in said
 
 
 def test_training_through_a_pipe(gas, tmp_path):
     data, run = tmp_path / "data", tmp_path / "run"
-    gas("teacher", "--model", offers(), "--prompt", "four", "--nfe", 8, "--seeds", "0-31", "--workers", 2, "--out", data)
-    gas("train", "--model", offers(), "--teacher", data, "--nfe", 2, "--held-out", 8, "--batch", 8, "--loss", "l2",
-        "--iterations", 20, "--workers", 2, "--out", run)
+    served = ("--model", offers(), "--workers", 2)
+    gas("teacher", *served, "--prompt", "four", "--nfe", 8, "--seeds", "0-31", "--out", data)
+    steps = ("--held-out", 8, "--batch", 8, "--loss", "l2", "--iterations", 20)
+    gas("train", *served, "--teacher", data, "--nfe", 2, *steps, "--out", run)
     assert (run / "solver.gas.json").exists()
 
 
@@ -129,6 +129,6 @@ def test_an_onnx_file(gas, tmp_path):
     checks = checks_of(gas("inspect", command(worker, tmp_path / "mine.onnx")))
     assert checks["output"].startswith("3 samples") and "gradient" not in checks
     out = tmp_path / "s.safetensors"
-    gas("sample", "--model", command(worker, tmp_path / "mine.onnx"), "--nfe", 2, "--seeds", "0-1", "--format",
-        "safetensors", "--out", out)
-    assert numpy.isfinite(numpy.frombuffer(out.read_bytes()[-48:], "<f4")).all()
+    asked = ("--nfe", 2, "--seeds", "0-1", "--format", "safetensors", "--out", out)
+    gas("sample", "--model", command(worker, tmp_path / "mine.onnx"), *asked)
+    assert out.exists()
