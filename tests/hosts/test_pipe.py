@@ -132,3 +132,16 @@ def test_an_onnx_file(gas, tmp_path):
     asked = ("--nfe", 2, "--seeds", "0-1", "--format", "safetensors", "--out", out)
     gas("sample", "--model", command(worker, tmp_path / "mine.onnx"), *asked)
     assert out.exists()
+
+
+def test_seeds_begin_with_the_noise_of_generators(sampled, tmp_path):
+    """What `gas sample --seeds` begins with is what a pipeline of diffusers draws with a generator for each seed."""
+    torch = pytest.importorskip("torch")
+    drawing = pytest.importorskip("diffusers.utils.torch_utils")
+    worker = shlex.join([sys.executable, str(HERE / "mixture_worker.py"), "noise", "sd", "4", "6", "5"])
+    seeds = (0, 7, 2**32 - 1)
+    noise = sampled(worker, "dpmpp-3m", 3, tmp_path, seeds=",".join(map(str, seeds)))["noise"]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    expected = drawing.randn_tensor((3, 4, 6, 5), generator=generators)
+    # The last bits are those of a release's and a processor's logarithm and cosine.
+    assert torch.allclose(torch.tensor(noise), expected, rtol=0, atol=1e-5)
