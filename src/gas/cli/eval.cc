@@ -19,8 +19,8 @@
 namespace gas::cli {
 namespace {
 
-// What is compared.
-std::vector<OptionRow> EvalSolverRows() {
+// With what is compared.
+std::vector<OptionRow> EvalTeacherRows() {
   return {
       ModelRow(),
       ConfigRow(),
@@ -30,6 +30,12 @@ std::vector<OptionRow> EvalSolverRows() {
        .def = "runs/test",
        .help = "folder of teacher data of unseen seeds (gas teacher --seeds 50000-...)",
        .value = "FOLDER"},
+  };
+}
+
+// What is compared.
+std::vector<OptionRow> EvalSolverRows() {
+  return {
       {.key = "eval.solvers",
        .flag = "--solver",
        .type = OptType::kText,
@@ -101,7 +107,8 @@ std::vector<OptionRow> EvalMeasureRows() {
 }
 
 std::vector<OptionRow> EvalRows() {
-  return JoinedRows({EvalSolverRows(),
+  return JoinedRows({EvalTeacherRows(),
+                     EvalSolverRows(),
                      TextModelRows(),
                      WorkerRows(),
                      EvalMeasureRows(),

@@ -57,14 +57,8 @@ int64_t VectorWidth(const std::string& what, const Json& params) {
   return width;
 }
 
-}  // namespace
-
-openai_unet::UNetConfig UNetFromJson(const std::string& what, const Json& unet) {
-  const std::string target = TargetOf(what, unet), of_params = what + ".params";
-  GAS_CHECK(target.ends_with(".UNetModel"), Errc::kBadFile, what, ".target = ", Quoted(target),
-            ", must be a UNetModel");
-  const Json& params = MappingAt(what, unet, "params");
-  openai_unet::UNetConfig c;
+// What has a place of its own in c. No other keys may stand there.
+void ReadSizes(const std::string& what, const Json& params, openai_unet::UNetConfig& c) {
   // Read elsewhere, or of no meaning for sampling.
   std::vector<std::string> known = {"image_size",
                                     "dropout",
@@ -84,7 +78,7 @@ openai_unet::UNetConfig UNetFromJson(const std::string& what, const Json& unet) 
                                     "spatial_transformer_attn_type"};
   const auto field = [&](const char* key, auto& value) {
     known.emplace_back(key);
-    ReadOptional(of_params, params, key, value);
+    ReadOptional(what, params, key, value);
   };
   field("in_channels", c.in_channels);
   field("out_channels", c.out_channels);
@@ -96,12 +90,23 @@ openai_unet::UNetConfig UNetFromJson(const std::string& what, const Json& unet) 
   field("resblock_updown", c.resblock_updown);
   field("use_spatial_transformer", c.use_spatial_transformer);
   known.emplace_back("transformer_depth");
-  ReadDepth(of_params, params, c.transformer_depth);
+  ReadDepth(what, params, c.transformer_depth);
   field("context_dim", c.context_dim);
   for (const auto& [key, value] : params.items()) {
-    GAS_CHECK(std::find(known.begin(), known.end(), key) != known.end(), Errc::kBadFile, of_params, ".", key,
+    GAS_CHECK(std::find(known.begin(), known.end(), key) != known.end(), Errc::kBadFile, what, ".", key,
               ": unknown key, did you mean ", NearestName(key, known), "?");
   }
+}
+
+}  // namespace
+
+openai_unet::UNetConfig UNetFromJson(const std::string& what, const Json& unet) {
+  const std::string target = TargetOf(what, unet), of_params = what + ".params";
+  GAS_CHECK(target.ends_with(".UNetModel"), Errc::kBadFile, what, ".target = ", Quoted(target),
+            ", must be a UNetModel");
+  const Json& params = MappingAt(what, unet, "params");
+  openai_unet::UNetConfig c;
+  ReadSizes(of_params, params, c);
   CheckVariants(of_params, params);
   c.vector_dim = VectorWidth(of_params, params);
   ReadHeads(of_params, params, c);
