@@ -41,7 +41,7 @@ def sampled(gas):
         gas(
             "sample",
             "--model",
-            f"exec:{model}",
+            model,
             "--solver",
             solver,
             "--nfe",

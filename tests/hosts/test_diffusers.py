@@ -51,7 +51,7 @@ def opened(folder):
 
 def worker(folder, *arguments):
     script = SOURCE / "hosts/python/worker_diffusers.py"
-    return " ".join(f"'{part}'" for part in (sys.executable, script, folder, *arguments))
+    return "exec:" + " ".join(f"'{part}'" for part in (sys.executable, script, folder, *arguments))
 
 
 def solver_for(pipe, shape, path, guidance=1.0, **kind):
@@ -139,9 +139,33 @@ def test_prompts_of_the_program_are_those_of_the_worker(name, shape, guidance, f
     assert relative_error(ours["latents"], theirs["latents"]) < 1e-5
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name, shape, guidance", TEXT[:3])
+def test_the_programs_own_networks_are_the_pipeline(name, shape, guidance, kind, folder_of, sampled, tmp_path):
+    """Without a worker: the folder of the pipeline is the model, its texts, network and schedule are the program's."""
+    pipe = opened(folder_of(name))
+    height, width = (side * pipe.vae_scale_factor for side in shape[1:])
+    path = solver_for(pipe, shape, tmp_path, guidance, **KINDS[kind])
+    asked = ("--prompt", PROMPT, "--negative", "blurry", "--size", f"{width}x{height}")
+    theirs = sampled(folder_of(name), path, 4, tmp_path, "--latents", *asked, seeds="0-1")
+    pipe.scheduler = GasScheduler.from_file(path, pipe.scheduler)
+    ours = pipe(
+        PROMPT,
+        negative_prompt="blurry",
+        num_images_per_prompt=2,
+        num_inference_steps=4,
+        guidance_scale=guidance,
+        latents=torch.from_numpy(theirs["noise"]),
+        height=height,
+        width=width,
+        output_type="latent",
+    ).images
+    assert relative_error(ours.numpy(), theirs["latents"]) < 1e-4
+
+
 def test_the_worker_keeps_its_offers(gas, folder_of):
     """Gradient, decoding and requests of a small pipeline."""
-    said = gas("inspect", f"exec:{worker(folder_of('sd1_diffusers'))}")
+    said = gas("inspect", worker(folder_of("sd1_diffusers")))
     for check in ("gradient", "decodes", "requests by their numbers"):
         assert f"ok: {check}" in said
 

@@ -138,7 +138,7 @@ def test_seeds_begin_with_the_noise_of_generators(sampled, tmp_path):
     """What `gas sample --seeds` begins with is what a pipeline of diffusers draws with a generator for each seed."""
     torch = pytest.importorskip("torch")
     drawing = pytest.importorskip("diffusers.utils.torch_utils")
-    worker = shlex.join([sys.executable, str(HERE / "mixture_worker.py"), "noise", "sd", "4", "6", "5"])
+    worker = command(HERE / "mixture_worker.py", "noise", "sd", 4, 6, 5)
     seeds = (0, 7, 2**32 - 1)
     noise = sampled(worker, "dpmpp-3m", 3, tmp_path, seeds=",".join(map(str, seeds)))["noise"]
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -16,7 +16,7 @@ SHAPE = (3, 6, 10)
 def worker(prediction, schedule):
     path = f"PYTHONPATH='{SOURCE}/hosts/python'"
     here = SOURCE / "tests/hosts/mixture_worker.py"
-    return f"{path} '{sys.executable}' '{here}' {prediction} {schedule} {SHAPE[0]} {SHAPE[1]} {SHAPE[2]}"
+    return f"exec:{path} '{sys.executable}' '{here}' {prediction} {schedule} {SHAPE[0]} {SHAPE[1]} {SHAPE[2]}"
 
 
 def denoiser(prediction):
@@ -58,7 +58,7 @@ def test_sample_is_the_programs(prediction, schedule, kind, sampled, tmp_path):
 
 def test_fitted_solver_of_the_program_is_read(gas, sampled, tmp_path):
     """What `gas fit` writes by default, student and provenance and all, and it is closer to the teacher than ddim."""
-    model = f"exec:{worker('data', 'vp')}"
+    model = worker("data", "vp")
     gas("teacher", "--model", model, "--nfe", 12, "--seeds", "0-31", "--states", "--out", tmp_path / "d")
     gas(
         "fit",
