@@ -96,6 +96,11 @@ class Patcher:
         return self.objects[name]
 
 
+def model(prediction, alphas_cumprod, network):
+    """A MODEL."""
+    return Patcher(model_sampling(prediction, alphas_cumprod), network)
+
+
 class KSAMPLER:
     def __init__(self, sampler_function, extra_options={}, inpaint_options={}):
         self.sampler_function, self.extra_options = sampler_function, extra_options

@@ -78,7 +78,7 @@ def test_comfyui_folder(exported, monkeypatch):
     package = __import__("folder")  # as ComfyUI does with each folder of custom_nodes
     node = package.NODE_CLASS_MAPPINGS["GasSolver"]
     assert node.INPUT_TYPES()["required"]["file"] == (["solver.gas.json"],)
-    model = comfy_stand_in.Patcher(comfy_stand_in.model_sampling("noise", solvers.scaled_linear()), None)
+    model = comfy_stand_in.model("noise", solvers.scaled_linear(), None)
     _, sigmas, sampler = node().load(model, "solver.gas.json", 4)
     assert len(sigmas) == 5 and sampler.sampler_function is not None
 

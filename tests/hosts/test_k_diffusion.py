@@ -1,5 +1,7 @@
 """sample_gas with the denoisers of k-diffusion, and the node of ComfyUI, against `gas sample`."""
 
+import importlib
+import os
 import sys
 import types
 
@@ -113,11 +115,15 @@ def test_times_that_the_host_lacks_are_told(external):
         gas_k_diffusion._level_at(1000, gas_table.Level(0.0005, 1, 0.01), lambda t: torch.tensor(0.03))
 
 
-# ---- ComfyUI, by a stand-in of the interfaces that the node uses (comfy_stand_in.py) ----
+# ---- ComfyUI: by a stand-in of the interfaces that the node uses, and itself where $GAS_COMFYUI names it ----
 
 
-@pytest.fixture
-def comfy(monkeypatch):
+@pytest.fixture(params=("stand-in", "ComfyUI"))
+def comfy(request, monkeypatch):
+    if request.param == "ComfyUI":
+        if not os.environ.get("GAS_COMFYUI"):
+            pytest.skip("GAS_COMFYUI does not name a checkout of ComfyUI")
+        return importlib.import_module("comfy_real")
     monkeypatch.setitem(sys.modules, "comfy", types.ModuleType("comfy"))
     monkeypatch.setitem(sys.modules, "comfy.samplers", comfy_stand_in)
     return comfy_stand_in
@@ -137,7 +143,7 @@ def test_node_is_the_program(prediction, schedule, kind, comfy, sampled, tmp_pat
     content = mixture_worker.SCHEDULES[schedule]
     path = solver_file(tmp_path / "t.gas.json", prediction, content, **KINDS[kind])
     theirs = sampled(worker(prediction, schedule), path, 5, tmp_path, "--class", 0)
-    model = comfy.Patcher(comfy.model_sampling(prediction, ALPHAS), network(prediction, content))
+    model = comfy.model(prediction, ALPHAS, network(prediction, content))
     patched, sigmas, sampler = loaded(comfy, monkeypatch, tmp_path, model, path)
     noise = torch.from_numpy(theirs["noise"])
     ours = comfy.sample_custom(patched, sampler, sigmas, noise, torch.zeros_like(noise))
@@ -154,7 +160,7 @@ def test_node_at_the_most_noise_takes_the_noise_as_it_was_scaled(comfy, sampled,
         table[key][0] = float(value)
     path = solvers.write(tmp_path / "t.gas.json", solvers.solver(content, "noise", [table]))
     theirs = sampled(worker("noise", "sd"), path, 3, tmp_path, "--class", 0)
-    model = comfy.Patcher(comfy.model_sampling("noise", ALPHAS), network("noise"))
+    model = comfy.model("noise", ALPHAS, network("noise"))
     patched, sigmas, sampler = loaded(comfy, monkeypatch, tmp_path, model, path)
     noise = torch.from_numpy(theirs["noise"])
     ours = comfy.sample_custom(patched, sampler, sigmas, noise, torch.zeros_like(noise))
@@ -163,7 +169,7 @@ def test_node_at_the_most_noise_takes_the_noise_as_it_was_scaled(comfy, sampled,
 
 def test_rounded_times_are_told(comfy, tmp_path, monkeypatch, caplog):
     path = solver_file(tmp_path / "t.gas.json", "noise", solvers.discrete(ALPHAS))
-    model = comfy.Patcher(comfy.model_sampling("noise", ALPHAS), network("noise"))
+    model = comfy.model("noise", ALPHAS, network("noise"))
     _, sigmas, sampler = loaded(comfy, monkeypatch, tmp_path, model, path)
     noise = torch.randn(1, *SHAPE)
     comfy.sample_custom(model, sampler, sigmas, noise, torch.zeros_like(noise))
@@ -181,7 +187,7 @@ def test_rounded_times_are_told(comfy, tmp_path, monkeypatch, caplog):
 )
 def test_node_refuses_other_models(prediction, alphas, message, comfy, tmp_path, monkeypatch):
     path = solver_file(tmp_path / "t.gas.json", "noise", solvers.discrete(ALPHAS))
-    model = comfy.Patcher(comfy.model_sampling(prediction, alphas), None)
+    model = comfy.model(prediction, alphas, None)
     with pytest.raises(gas_table.SolverError, match=message):
         loaded(comfy, monkeypatch, tmp_path, model, path)
 
@@ -192,6 +198,6 @@ def test_node_reads_no_file_outside_of_its_folder(comfy, tmp_path, monkeypatch):
 
 
 def test_continuous_times_invert_the_hosts_levels(comfy):
-    sampling = gas_comfyui.continuous(comfy.model_sampling("noise", ALPHAS))
+    sampling = gas_comfyui.continuous(comfy.model("noise", ALPHAS, None).get_model_object("model_sampling"))
     times = torch.tensor([0.0, 0.25, 17.5, 500.125, 998.9, 999.0])
     assert numpy.allclose(sampling.timestep(sampling.sigma(times)), times, atol=1e-3)
