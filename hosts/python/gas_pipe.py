@@ -49,15 +49,30 @@ class Ask(NamedTuple):
 
 def serve(hello, network):
     """Answers requests until the input ends. network: a function, or an object for version 2."""
-    simple = callable(network)
-    first = {"gas_denoiser": 1, **hello} if simple else _offered(hello, network)
-    answer = _simple(hello, network) if simple else _Offers(first, network).answer
+    server = Server(hello, network)
     with _own_output() as replies:
-        replies.write(json.dumps(first, separators=(",", ":")).encode() + b"\n")
+        replies.write(server.first_line)
         replies.flush()
         for line in iter(sys.stdin.buffer.readline, b""):
-            replies.write(answer(json.loads(line)))
+            replies.write(server.answer(line, sys.stdin.buffer.read))
             replies.flush()
+
+
+class Server:
+    """The protocol without its pipe: the first line, and an answer to each request, wherever it comes from."""
+
+    def __init__(self, hello, network):
+        if callable(network):
+            first = {"gas_denoiser": 1, **hello}
+            self._answer = _simple(hello, network)
+        else:
+            first = _offered(hello, network)
+            self._answer = _Offers(first, network).answer
+        self.first_line = json.dumps(first, separators=(",", ":")).encode() + b"\n"
+
+    def answer(self, line, read):
+        """The bytes that answer a request: its line, and read(n), which gives the next n bytes behind it."""
+        return self._answer(json.loads(line), read)
 
 
 def time_told(card, level):
@@ -82,10 +97,10 @@ def _log(value):
 
 
 def _simple(hello, predict):
-    def answer(ask):
+    def answer(ask, read):
         shape = [ask["batch"], *hello["shape"]]
-        x = _read(shape, "<f4")
-        labels = _read(shape[:1], "<i8") if ask["labels"] else None
+        x = _numbers(read, shape, "<f4")
+        labels = _numbers(read, shape[:1], "<i8") if ask["labels"] else None
         return _checked(predict(x, Level(ask["t"], ask["alpha"], ask["sigma"]), labels), shape).tobytes()
 
     return answer
@@ -114,9 +129,9 @@ class _Offers:
         self.network = network
         self.conditions = {}
 
-    def answer(self, ask):
+    def answer(self, ask, read):
         # All of a request is read before anything can go wrong.
-        work = getattr(self, "_" + ask["op"])(ask)
+        work = getattr(self, "_" + ask["op"])(ask, read)
         try:
             reply = work()
         except Exception as error:
@@ -125,7 +140,7 @@ class _Offers:
             return json.dumps({"error": text[:1000]}).encode() + b"\n"
         return json.dumps({"bytes": len(reply)}).encode() + b"\n" + reply
 
-    def _condition(self, ask):
+    def _condition(self, ask, read):
         def work():
             for number in ask.get("forget", ()):
                 self.conditions.pop(number, None)
@@ -134,13 +149,13 @@ class _Offers:
 
         return work
 
-    def _predict(self, ask):
-        x, asked = self._inputs(ask)
+    def _predict(self, ask, read):
+        x, asked = self._inputs(ask, read)
         return lambda: self._packed(_checked(self.network.predict(x, asked()), x.shape))
 
-    def _gradient(self, ask):
-        x, asked = self._inputs(ask)
-        output_gradient = _read(x.shape, "<f4")
+    def _gradient(self, ask, read):
+        x, asked = self._inputs(ask, read)
+        output_gradient = _numbers(read, x.shape, "<f4")
 
         def work():
             by_x, by_level = self.network.gradient(x, asked(), output_gradient)
@@ -148,26 +163,26 @@ class _Offers:
 
         return work
 
-    def _decode(self, ask):
-        x = self._unpacked([ask["batch"], *ask["shape"]])
+    def _decode(self, ask, read):
+        x = self._unpacked(read, [ask["batch"], *ask["shape"]])
         sides = self.image_shape[1:]
         if ask["shape"] != self.state_shape:  # of an image of another size
             factor = sides[0] // self.state_shape[1]
             sides = [side * factor for side in ask["shape"][1:]]
         return lambda: _checked(self.network.decode(x), [len(x), 3, *sides]).tobytes()
 
-    def _encode(self, ask):
-        images = _read([ask["batch"], *ask["shape"]], "<f4")
+    def _encode(self, ask, read):
+        images = _numbers(read, [ask["batch"], *ask["shape"]], "<f4")
         shape = list(self.state_shape)
         if ask["shape"] != self.image_shape:
             factor = self.image_shape[1] // shape[1]
             shape[1:] = [side // factor for side in ask["shape"][1:]]
         return lambda: self._packed(_checked(self.network.encode(images), [len(images), *shape]))
 
-    def _inputs(self, ask):
+    def _inputs(self, ask, read):
         """The states, and a function that gives the rest: a request may have a number that is not known."""
-        x = self._unpacked([ask["batch"], *ask["shape"]])
-        labels = _read([ask["batch"]], "<i8") if ask["labels"] else None
+        x = self._unpacked(read, [ask["batch"], *ask["shape"]])
+        labels = _numbers(read, [ask["batch"]], "<i8") if ask["labels"] else None
 
         def asked():
             known = [self.conditions[number] for number in ask["requests"]] if self.texts else None
@@ -175,9 +190,9 @@ class _Offers:
 
         return x, asked
 
-    def _unpacked(self, shape):
+    def _unpacked(self, read, shape):
         """float32 of the numbers in the pipe."""
-        numbers = _read(shape, DTYPES[self.dtype])
+        numbers = _numbers(read, shape, DTYPES[self.dtype])
         if self.dtype == BFLOAT16:
             return (numbers.astype("<u4") << 16).view("<f4")
         return numbers.astype("<f4")
@@ -208,9 +223,9 @@ def _checked(reply: Any, shape, dtype="<f4"):
     return reply
 
 
-def _read(shape, dtype):
+def _numbers(read, shape, dtype):
     size = int(numpy.prod(shape)) * numpy.dtype(dtype).itemsize
-    data = sys.stdin.buffer.read(size)
+    data = read(size)
     if len(data) != size:
         raise EOFError(f"the request ends after {len(data)} of {size} bytes")
     return numpy.frombuffer(data, dtype).reshape(shape)

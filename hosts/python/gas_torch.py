@@ -7,8 +7,23 @@
     serve({"name": "mine", ...}, Mine("cuda"))
 """
 
+import hashlib
+
 import torch
-from gas_pipe import Level
+
+if __package__:
+    from .gas_pipe import Level
+else:
+    from gas_pipe import Level
+
+
+def hash_of(tensors):
+    """The SHA-256 of tensors by name, as they are in memory: solver files and teacher data belong to them."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return total.hexdigest()
 
 
 class TorchNetwork:

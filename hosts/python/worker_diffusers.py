@@ -10,14 +10,13 @@ of ADAPTERS makes another one.
 """
 
 import argparse
-import hashlib
 import sys
 from typing import Callable, NamedTuple
 
 import torch
 from gas_diffusers import FLOW_STEPS, PREDICTION_TYPES
 from gas_pipe import serve
-from gas_torch import TorchNetwork
+from gas_torch import TorchNetwork, hash_of
 
 
 class Adapter(NamedTuple):
@@ -178,15 +177,6 @@ def schedule_of(scheduler):
     )
 
 
-def weights_hash(network):
-    """The SHA-256 of the weights as they are in memory: solver files and teacher data belong to them."""
-    total = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        total.update(name.encode())
-        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return total.hexdigest()
-
-
 def add_loras(pipe, loras):
     """Each FILE or FILE=SCALE, all of them at once."""
     scales = {}
@@ -242,7 +232,7 @@ class Worker(TorchNetwork):
             "shape": self.shape,
             "prediction": self.prediction,
             "schedule": self.schedule,
-            "weights": weights_hash(self.network),
+            "weights": hash_of(self.network.state_dict()),
             "computes_in": options.dtype,
             "lora": options.lora,
         }

@@ -11,6 +11,24 @@ import types
 import torch
 
 
+interrupted = False
+
+
+class Interrupted(Exception):
+    """What a cancelled prompt ends with."""
+
+
+def interrupt_current_processing(value=True):
+    global interrupted
+    interrupted = value
+
+
+def throw_exception_if_processing_interrupted():
+    if interrupted:
+        interrupt_current_processing(False)
+        raise Interrupted
+
+
 class EPS:
     def calculate_input(self, sigma, x):
         return x / (1 + sigma**2) ** 0.5
@@ -116,7 +134,12 @@ def sample_custom(patcher, sampler, sigmas, noise, latent_image):
         return sampling.calculate_denoised(wide, output, x)
 
     class Guided:
-        inner_model = types.SimpleNamespace(model_patcher=patcher)
+        inner_model = types.SimpleNamespace(
+            model_patcher=patcher,
+            inner_model=types.SimpleNamespace(diffusion_model=torch.nn.Module()),
+            conds={},
+            cfg=1.0,
+        )
         __call__ = staticmethod(denoise)
 
     most = float(sampling.sigma_max)

@@ -8,7 +8,7 @@ import comfy_stand_in
 import mixture_worker
 import pytest
 import solvers
-from conftest import relative_error
+from conftest import SOURCE, relative_error
 from test_table import SHAPE, worker
 
 torch = pytest.importorskip("torch")
@@ -81,6 +81,12 @@ def test_comfyui_folder(exported, monkeypatch):
     model = comfy_stand_in.model("noise", solvers.scaled_linear(), None)
     _, sigmas, sampler = node().load(model, "solver.gas.json", 4)
     assert len(sigmas) == 5 and sampler.sampler_function is not None
+
+
+def test_folder_of_the_hosts_is_a_node(monkeypatch, tmp_path):
+    (tmp_path / "gas_worker").symlink_to(SOURCE / "hosts/python")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "GasWorker" in __import__("gas_worker").NODE_CLASS_MAPPINGS
 
 
 def test_sd_cpp_says_what_is_lost(gas, exported, tmp_path):

@@ -3,6 +3,8 @@
 import importlib
 import os
 import sys
+import threading
+import time
 import types
 
 import numpy
@@ -12,11 +14,12 @@ torch = pytest.importorskip("torch")
 
 import comfy_stand_in
 import gas_comfyui
+import gas_comfyui_worker
 import gas_k_diffusion
 import gas_table
 import mixture_worker
 import solvers
-from conftest import relative_error
+from conftest import SOURCE, relative_error
 from test_table import SHAPE, worker
 
 ALPHAS = solvers.scaled_linear()
@@ -126,6 +129,7 @@ def comfy(request, monkeypatch):
         return importlib.import_module("comfy_real")
     monkeypatch.setitem(sys.modules, "comfy", types.ModuleType("comfy"))
     monkeypatch.setitem(sys.modules, "comfy.samplers", comfy_stand_in)
+    monkeypatch.setitem(sys.modules, "comfy.model_management", comfy_stand_in)
     return comfy_stand_in
 
 
@@ -201,3 +205,48 @@ def test_continuous_times_invert_the_hosts_levels(comfy):
     sampling = gas_comfyui.continuous(comfy.model("noise", ALPHAS, None).get_model_object("model_sampling"))
     times = torch.tensor([0.0, 0.25, 17.5, 500.125, 998.9, 999.0])
     assert numpy.allclose(sampling.timestep(sampling.sigma(times)), times, atol=1e-3)
+
+
+# ---- The node that serves ----
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("prediction, schedule", CASES)
+def test_worker_node_serves_the_model(prediction, schedule, kind, comfy, sampled, tmp_path):
+    """What `gas` samples through the node is what it samples of the same network itself, until the user cancels."""
+    content = mixture_worker.SCHEDULES[schedule]
+    path = solver_file(tmp_path / "t.gas.json", prediction, content, **KINDS[kind])
+    expected = sampled(worker(prediction, schedule), path, 5, tmp_path, "--class", 0)
+    model = comfy.model(prediction, ALPHAS, network(prediction, content))
+    place = tmp_path / "gas.sock"
+    patched, sigmas, sampler = gas_comfyui_worker.GasWorker().load(model, str(place))
+    ended = []
+
+    def serve():
+        try:
+            comfy.sample_custom(patched, sampler, sigmas, torch.zeros(1, *SHAPE), torch.zeros(1, *SHAPE))
+        except BaseException as error:
+            ended.append(type(error).__name__)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        while not place.exists() and thread.is_alive():
+            time.sleep(0.01)
+        connect = f"exec:'{sys.executable}' '{SOURCE}/hosts/python/gas_socket.py' '{place}'"
+        found = sampled(connect, path, 5, tmp_path, "--force")
+        again = sampled(connect, path, 5, tmp_path, "--force")
+    finally:
+        importlib.import_module("comfy.model_management").interrupt_current_processing()
+        thread.join(timeout=30)
+    assert relative_error(found["images"], expected["images"]) < 1e-4
+    assert (found["images"] == again["images"]).all()
+    assert ended and "Interrupt" in ended[0]
+
+
+def test_worker_node_replaces_no_file(comfy, tmp_path):
+    place = tmp_path / "mine.txt"
+    place.write_text("mine")
+    with pytest.raises(gas_table.SolverError, match="is no socket"):
+        gas_comfyui_worker.listening(str(place))
+    assert place.read_text() == "mine"
