@@ -5,8 +5,10 @@
 #include "gas/core/error.h"
 #include "gas/io/file.h"
 #include "gas/io/json.h"
+#include "gas/solver/deis.h"
 #include "gas/solver/dpm_multistep.h"
 #include "gas/solver/heun.h"
+#include "gas/solver/pndm.h"
 #include "gas/solver/sampler.h"
 #include "gas/solver/unipc.h"
 #include "support/expect.h"
@@ -24,7 +26,8 @@ json ReadFixture(const std::string& name) {
 
 // x / alpha is the state of schedulers in the manner of k-diffusion, x that of the others.
 bool CountsSigmaOverAlpha(const std::string& scheduler) {
-  return scheduler == "EulerDiscreteScheduler" || scheduler == "HeunDiscreteScheduler";
+  return scheduler == "EulerDiscreteScheduler" || scheduler == "HeunDiscreteScheduler" ||
+         scheduler == "LMSDiscreteScheduler";
 }
 
 // The levels at which the scheduler evaluates, and the last one if it is above 0: our tables end above 0.
@@ -35,8 +38,11 @@ struct Levels {
 
 Levels LevelsOf(const json& c, const NoiseSchedule& schedule) {
   std::vector<double> times;
-  if (!c.contains("sigmas")) {  // DDIM: steps of training, down to the first
-    for (const double k : c.at("timesteps")) times.push_back((k + 1) / 1000);
+  if (!c.contains("sigmas")) {  // DDIM and PNDM: steps of training, down to the first
+    for (const double k : c.at("timesteps")) {
+      const double time = (k + 1) / 1000;
+      if (times.empty() || times.back() != time) times.push_back(time);  // PNDM's list has its second twice
+    }
     const bool to_data = c.at("arguments").at("set_alpha_to_one");
     times.push_back(to_data ? times.back() / 2 : 1e-3);
     return {torch::tensor(times, torch::kFloat64), !to_data};
@@ -59,6 +65,11 @@ std::optional<StepTable> TableOf(const json& c, const NoiseSchedule& schedule, c
   // It steps by a fixed stride, which only with leading spacing ends at the next of its times.
   if (name == "DDIMScheduler" && args.at("timestep_spacing") == "leading") return DdimTable(schedule, grid);
   if (name == "HeunDiscreteScheduler") return HeunTable(schedule, grid);
+  if (name == "PNDMScheduler") return PndmTable(schedule, grid);
+  if (name == "LMSDiscreteScheduler") return DeisTable(3, schedule, grid, DeisVariable::kRho);
+  if (name == "DEISMultistepScheduler") {
+    return DeisTable(order - 1, schedule, grid, DeisVariable::kLogRho);
+  }
   if (name == "UniPCMultistepScheduler") {
     const bool bh1 = args.value("solver_type", "bh2") == "bh1";
     return UniPcTable({.order = order, .variant = bh1 ? UniPcVariant::kBh1 : UniPcVariant::kBh2}, schedule,
@@ -70,12 +81,13 @@ std::optional<StepTable> TableOf(const json& c, const NoiseSchedule& schedule, c
         {.order = order, .second_order = heun ? SecondOrder::kTaylor : SecondOrder::kMidpoint}, schedule,
         grid);
   }
-  return std::nullopt;
+  return std::nullopt;  // DDIM by other strides
 }
 
 // Steps at the end that we lower the order of in other cases than diffusers: it does below 15 steps, we do
-// below 10.
+// below 10, and never those of DEIS.
 int64_t LoweredSteps(const json& c) {
+  if (c.at("scheduler") == "DEISMultistepScheduler") return c.at("arguments").value("solver_order", 2) - 1;
   if (c.at("scheduler") != "DPMSolverMultistepScheduler" || c.at("steps") < 10) return 0;
   return c.at("arguments").value("solver_order", 2) - 1;
 }
@@ -126,8 +138,9 @@ TEST(DiffusersSchedulers, StatesAreTheSameCombinations) {
   testing::WorstError worst("diffusers' schedulers");
   std::map<std::string, int64_t> states;
   for (const json& c : fixture.at("cases")) states[c.at("scheduler")] += CompareStates(c, *schedule, worst);
-  for (const char* name : {"EulerDiscreteScheduler", "DDIMScheduler", "HeunDiscreteScheduler",
-                           "UniPCMultistepScheduler", "DPMSolverMultistepScheduler"})
+  for (const char* name :
+       {"EulerDiscreteScheduler", "DDIMScheduler", "HeunDiscreteScheduler", "UniPCMultistepScheduler",
+        "DPMSolverMultistepScheduler", "PNDMScheduler", "LMSDiscreteScheduler", "DEISMultistepScheduler"})
     EXPECT_GE(states[name], 10) << name;
 }
 

@@ -3,6 +3,8 @@
 #include "gas/solver/deis.h"
 #include "gas/solver/dpm_multistep.h"
 #include "gas/solver/ipndm.h"
+#include "gas/solver/pndm.h"
+#include "gas/solver/registry.h"
 #include "gas/solver/sampler.h"
 #include "support/expect.h"
 #include "support/fixtures.h"
@@ -52,31 +54,42 @@ TEST(Deis, DegreeZeroIsDdim) {
   EXPECT_TRUE(testing::Close(deis.b, ddim.b, 1e-13, 0));
 }
 
-// A network whose noise prediction is a polynomial in t of the degree of the method, at every state.
+// A network whose noise prediction is a polynomial of the degree of the method in its variable, at every
+// state.
 class PolynomialNoise : public Denoiser {
  public:
-  explicit PolynomialNoise(int64_t degree) : degree_(degree) {}
+  PolynomialNoise(int64_t degree, DeisVariable variable) : degree_(degree), variable_(variable) {}
   PredictionType prediction_type() const override { return PredictionType::kNoise; }
   Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition&) const override {
-    return torch::pow(at.t + 0.5, degree_).expand_as(x) * 1.0;
+    return torch::pow(Variable(at) + 0.5, degree_).expand_as(x) * 1.0;
   }
 
  private:
+  Tensor Variable(const NoiseLevel& at) const {
+    switch (variable_) {
+      case DeisVariable::kTime: return at.t;
+      case DeisVariable::kRho: return at.sigma / at.alpha;
+      case DeisVariable::kLogRho: return torch::log(at.sigma / at.alpha);
+    }
+    return {};
+  }
+
   int64_t degree_;
+  DeisVariable variable_;
 };
 
 // Once its history is full, DEIS is exact for such a network: compare with many DDIM steps, whose error is
 // known to fall with their number, extrapolated twice.
-TEST(Deis, IsExactForPolynomialNoise) {
+void ExpectExact(DeisVariable variable) {
   const SchedulePtr schedule = VpLinearSchedule();
   for (int64_t degree = 1; degree <= 3; ++degree) {
-    const PolynomialNoise network(degree);
+    const PolynomialNoise network(degree, variable);
     const Tensor grid = MakeGrid("quadratic", *schedule, degree + 3, 1e-2);
     std::vector<Tensor> states;
     SampleOptions options;
     options.on_state = [&](int64_t, const Tensor& x) { states.push_back(x); };
-    RunTable(DeisTable(degree, *schedule, grid), network, torch::ones({1, 1, 1, 1}, torch::kFloat64), {},
-             options);
+    RunTable(DeisTable(degree, *schedule, grid, variable), network,
+             torch::ones({1, 1, 1, 1}, torch::kFloat64), {}, options);
     const double t_from = grid[degree + 1].item<double>(), t_to = grid[degree + 2].item<double>();
     const auto fine = [&](int64_t steps) {
       const Tensor inner = MakeGridBetween("logsnr", *schedule, steps, t_from, t_to);
@@ -88,11 +101,42 @@ TEST(Deis, IsExactForPolynomialNoise) {
   }
 }
 
+TEST(Deis, IsExactForPolynomialNoise) { ExpectExact(DeisVariable::kTime); }
+TEST(Deis, InRhoIsExactForPolynomialNoise) { ExpectExact(DeisVariable::kRho); }
+TEST(Deis, InLogRhoIsExactForPolynomialNoise) { ExpectExact(DeisVariable::kLogRho); }
+
+TEST(Pndm, BeginsWithAnAveragedStepAndGoesOnAsIpndm) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const Tensor grid = MakeGrid("uniform", *schedule, 5, 1e-3);
+  const StepTable pndm = PndmTable(*schedule, grid), ipndm = IpndmTable(4, *schedule, grid);
+  ASSERT_EQ(pndm.nfe(), 6);
+  EXPECT_EQ(pndm.t_eval[1].item<double>(), pndm.t_eval[2].item<double>());
+  // The state after the averaged step is the mean of the states that either noise leads to.
+  const auto run = [&](const StepTable& table, const Tensor& x) {
+    std::vector<Tensor> states;
+    SampleOptions options;
+    options.on_state = [&](int64_t, const Tensor& state) { states.push_back(state); };
+    RunTable(table, PolynomialNoise(1, DeisVariable::kTime), x, {}, options);
+    return states;
+  };
+  const Tensor x = torch::ones({1, 1, 1, 1}, torch::kFloat64);
+  const std::vector<Tensor> theirs = run(pndm, x), ours = run(ipndm, x);
+  EXPECT_TRUE(testing::Close(theirs[1], ours[1], 1e-13, 0));
+  // There the noise does not depend on the state, so that the mean over the first step is that of its ends.
+  const Tensor at_start = grid[0] + 0.5, at_end = grid[1] + 0.5;
+  const Tensor difference = (at_end - at_start) / 2;
+  const SchedulePoint from = PointAt(*schedule, grid[0].item<double>()),
+                      to = PointAt(*schedule, grid[1].item<double>());
+  const double factor = to.sigma - to.alpha * from.sigma / from.alpha;
+  EXPECT_TRUE(testing::Close(theirs[2], ours[1] + factor * difference, 1e-12, 0));
+}
+
 TEST(IpndmDeis, BadRequestsAreRefused) {
   const SchedulePtr schedule = VpLinearSchedule();
   const Tensor grid = MakeGrid("uniform", *schedule, 4, 1e-3);
   EXPECT_ERROR(IpndmTable(5, *schedule, grid), Errc::kBadOption, "order = 5, must be in [1, 4]");
   EXPECT_ERROR(IpndmTable(2, *schedule, grid, grid), Errc::kBadOption, "must be 4 float64 numbers");
+  EXPECT_ERROR(MakeSolverTable("pndm", *schedule, "", 1, 1e-3), Errc::kBadOption, "must be at least 2");
   EXPECT_ERROR(DeisTable(4, *schedule, grid), Errc::kBadOption, "degree = 4, must be in [0, 3]");
 }
 

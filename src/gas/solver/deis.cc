@@ -36,17 +36,47 @@ Quadrature GaussLegendre(double from, double to) {
   return {torch::tensor(lambda, torch::kFloat64), torch::tensor(weight, torch::kFloat64)};
 }
 
-// integral of L_j(t) d(sigma/alpha) from points[0] to `to`, where L_j is 1 at points[j] and 0 at the others.
-std::vector<double> LagrangeIntegrals(const NoiseSchedule& schedule, std::span<const SchedulePoint> points,
-                                      const SchedulePoint& to) {
+// The variable u where lambda = -log(sigma/alpha) is known, [Q] float64.
+Tensor VariableAt(DeisVariable variable, const NoiseSchedule& schedule, const Tensor& lambda) {
+  switch (variable) {
+    case DeisVariable::kTime: return schedule.TimeOfHalfLogSnr(lambda);
+    case DeisVariable::kRho: return torch::exp(-lambda);
+    case DeisVariable::kLogRho: return -lambda;
+  }
+  GAS_ASSERT(false);
+}
+
+double VariableAt(DeisVariable variable, const SchedulePoint& point) {
+  switch (variable) {
+    case DeisVariable::kTime: return point.t;
+    case DeisVariable::kRho: return point.sigma / point.alpha;
+    case DeisVariable::kLogRho: return -point.lambda;
+  }
+  GAS_ASSERT(false);
+}
+
+std::string MethodName(DeisVariable variable, int64_t degree) {
+  switch (variable) {
+    case DeisVariable::kTime: return "deis-" + std::to_string(degree);
+    case DeisVariable::kRho: return "lms-" + std::to_string(degree + 1);
+    case DeisVariable::kLogRho: return "deis-log-rho-" + std::to_string(degree);
+  }
+  GAS_ASSERT(false);
+}
+
+// integral of L_j(u) d(sigma/alpha) from points[0] to `to`, where L_j is 1 at points[j] and 0 at the others.
+std::vector<double> LagrangeIntegrals(DeisVariable variable, const NoiseSchedule& schedule,
+                                      std::span<const SchedulePoint> points, const SchedulePoint& to) {
   const Quadrature q = GaussLegendre(points[0].lambda, to.lambda);
-  const Tensor t = schedule.TimeOfHalfLogSnr(q.lambda);
+  const Tensor u = VariableAt(variable, schedule, q.lambda);
+  std::vector<double> knots;
+  for (const SchedulePoint& point : points) knots.push_back(VariableAt(variable, point));
   const Tensor density = -torch::exp(-q.lambda) * q.weight;  // d(sigma/alpha) = -e^-lambda d lambda
   std::vector<double> integrals;
   for (size_t j = 0; j < points.size(); ++j) {
     Tensor basis = density;
     for (size_t k = 0; k < points.size(); ++k) {
-      if (k != j) basis = basis * ((t - points[k].t) / (points[j].t - points[k].t));
+      if (k != j) basis = basis * ((u - knots[k]) / (knots[j] - knots[k]));
     }
     integrals.push_back(basis.sum().item<double>());
   }
@@ -55,7 +85,8 @@ std::vector<double> LagrangeIntegrals(const NoiseSchedule& schedule, std::span<c
 
 }  // namespace
 
-StepTable DeisTable(int64_t degree, const NoiseSchedule& schedule, const Tensor& grid) {
+StepTable DeisTable(int64_t degree, const NoiseSchedule& schedule, const Tensor& grid,
+                    DeisVariable variable) {
   GAS_CHECK(degree >= 0 && degree <= 3, Errc::kBadOption, "DEIS: degree = ", degree, ", must be in [0, 3]");
   CheckGrid(grid);
   const std::vector<SchedulePoint> points = PointsAt(schedule, grid);
@@ -65,12 +96,12 @@ StepTable DeisTable(int64_t degree, const NoiseSchedule& schedule, const Tensor&
   for (int64_t n = 0;; ++n) {
     std::vector<SchedulePoint> newest_first;
     for (int64_t j = 0; j <= std::min(degree, n); ++j) newest_first.push_back(points[n - j]);
-    const std::vector<double> integrals = LagrangeIntegrals(schedule, newest_first, points[n + 1]);
+    const std::vector<double> integrals = LagrangeIntegrals(variable, schedule, newest_first, points[n + 1]);
     LinearForm next = (points[n + 1].alpha / points[n].alpha) * evaluations[n].x;
     for (size_t j = 0; j < integrals.size(); ++j) {
       next += (points[n + 1].alpha * integrals[j]) * evaluations[n - j].Noise();
     }
-    if (n + 1 == steps) return builder.Finish(next, points[steps].t, "deis-" + std::to_string(degree));
+    if (n + 1 == steps) return builder.Finish(next, points[steps].t, MethodName(variable, degree));
     evaluations.push_back(builder.Evaluate(next, points[n + 1].t));
   }
 }

@@ -2,23 +2,12 @@
 
 #include "gas/core/error.h"
 #include "gas/grid/time_grid.h"
-#include "gas/solver/exponential_step.h"
+#include "gas/solver/adams_bashforth.h"
 
 namespace gas {
-namespace {
-
-// Adams-Bashforth weights of equal steps, newest first.
-const std::array<std::vector<double>, 4> kAdamsBashforth = {{
-    {1.0},
-    {3.0 / 2, -1.0 / 2},
-    {23.0 / 12, -16.0 / 12, 5.0 / 12},
-    {55.0 / 24, -59.0 / 24, 37.0 / 24, -9.0 / 24},
-}};
-
-}  // namespace
-
 StepTable IpndmTable(int64_t order, const NoiseSchedule& schedule, const Tensor& grid, const Tensor& t_eval) {
-  GAS_CHECK(order >= 1 && order <= 4, Errc::kBadOption, "iPNDM: order = ", order, ", must be in [1, 4]");
+  GAS_CHECK(order >= 1 && order <= kMostAdamsBashforth, Errc::kBadOption, "iPNDM: order = ", order,
+            ", must be in [1, ", kMostAdamsBashforth, "]");
   CheckGrid(grid);
   const int64_t steps = grid.size(0) - 1;
   const Tensor seen = (t_eval.defined() ? t_eval : grid.slice(0, 0, steps)).contiguous();
@@ -31,11 +20,10 @@ StepTable IpndmTable(int64_t order, const NoiseSchedule& schedule, const Tensor&
   TableBuilder builder(schedule);
   std::vector<Evaluation> evaluations{builder.Start(points[0].t, t_seen[0])};
   for (int64_t n = 0;; ++n) {
-    const std::vector<double>& weights = kAdamsBashforth[std::min(order, n + 1) - 1];
+    const std::vector<double>& weights = AdamsBashforthWeights(std::min(order, n + 1));
     LinearForm noise;
     for (size_t i = 0; i < weights.size(); ++i) noise += weights[i] * evaluations[n - i].Noise();
-    const ExponentialStep step = MakeExponentialStep(Interpolant::kNoise, points[n], points[n + 1]);
-    const LinearForm next = step.state * evaluations[n].x + step.weight[0] * noise;
+    const LinearForm next = NoiseStep(points[n], points[n + 1], evaluations[n].x, noise);
     if (n + 1 == steps) return builder.Finish(next, points[steps].t, "ipndm-" + std::to_string(order));
     evaluations.push_back(builder.Evaluate(next, points[n + 1].t, t_seen[n + 1]));
   }

@@ -9,6 +9,7 @@
 #include "gas/solver/heun.h"
 #include "gas/solver/ipndm.h"
 #include "gas/solver/neural_solver.h"
+#include "gas/solver/pndm.h"
 #include "gas/solver/unipc.h"
 
 namespace gas {
@@ -84,6 +85,16 @@ void AddUniPc(std::vector<Solver>& solvers) {
   }
 }
 
+Maker DeisIn(DeisVariable variable, int64_t degree) {
+  return [=](const Request& r) { return DeisTable(degree, r.schedule, r.Grid(r.nfe), variable); };
+}
+
+StepTable MakePndm(const Request& r) {
+  GAS_CHECK(r.nfe >= 2, Errc::kBadOption, "solver pndm: ", r.nfe,
+            " network evaluations, must be at least 2: two for the first step");
+  return PndmTable(r.schedule, r.Grid(r.nfe - 1));
+}
+
 void AddAdamsBashforth(std::vector<Solver>& solvers) {
   for (int64_t order = 1; order <= 4; ++order) {
     solvers.push_back(
@@ -97,8 +108,25 @@ void AddAdamsBashforth(std::vector<Solver>& solvers) {
                         "DEIS tAB" + std::to_string(degree) + ": polynomial of degree " +
                             std::to_string(degree) + " in t through the noise predictions",
                         "quadratic"},
-                       [=](const Request& r) { return DeisTable(degree, r.schedule, r.Grid(r.nfe)); }});
+                       DeisIn(DeisVariable::kTime, degree)});
   }
+  for (int64_t degree = 1; degree <= 3; ++degree) {
+    solvers.push_back(
+        {{"deis-log-rho-" + std::to_string(degree),
+          "DEIS as in diffusers: polynomial of degree " + std::to_string(degree) + " in log(sigma/alpha)",
+          "logsnr"},
+         DeisIn(DeisVariable::kLogRho, degree)});
+  }
+  for (int64_t order = 2; order <= 4; ++order) {
+    solvers.push_back(
+        {{"lms-" + std::to_string(order),
+          "LMS as in k-diffusion: polynomial of degree " + std::to_string(order - 1) + " in sigma/alpha",
+          "edm"},
+         DeisIn(DeisVariable::kRho, order - 1)});
+  }
+  solvers.push_back(
+      {{"pndm", "PNDM, also called PLMS: iPNDM-4 with two evaluations for its first step", "uniform"},
+       MakePndm});
 }
 
 StepTable MakeNeuralSolver(const Request& r) {
