@@ -37,30 +37,31 @@ int64_t RoundUp(int64_t a, int64_t b) { return DivideUp(a, b) * b; }
 // N -> M. `step` is the distance between the numbers of either side.
 struct Four {
   static constexpr int M = 4, N = 6;
-  static constexpr float a = 0.625f, b = 1.5f, aa = a * a, bb = b * b;
+  static constexpr float kA = 0.625f, kB = 1.5f, kAA = kA * kA, kBB = kB * kB;
 
   template <class T>
   [[gnu::always_inline]] static inline void Input(const T* d, int step, T* v, int to) {
     const T d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
-    v[0] = (aa * bb) * d0 - (aa + bb) * d2 + d4;
-    const T even_a = d4 - bb * d2, odd_a = a * (d3 - bb * d1);
+    v[0] = (kAA * kBB) * d0 - (kAA + kBB) * d2 + d4;
+    const T even_a = d4 - kBB * d2, odd_a = kA * (d3 - kBB * d1);
     v[to] = even_a + odd_a;
     v[2 * to] = even_a - odd_a;
-    const T even_b = d4 - aa * d2, odd_b = b * (d3 - aa * d1);
+    const T even_b = d4 - kAA * d2, odd_b = kB * (d3 - kAA * d1);
     v[3 * to] = even_b + odd_b;
     v[4 * to] = even_b - odd_b;
-    v[5 * to] = (aa * bb) * d1 - (aa + bb) * d3 + d5;
+    v[5 * to] = (kAA * kBB) * d1 - (kAA + kBB) * d3 + d5;
   }
 
   template <class T>
   [[gnu::always_inline]] static inline void Weights(const T* g, int step, T* u, int to) {
-    constexpr float by_0 = 1 / (aa * bb), by_a = 1 / (2 * aa * (aa - bb)), by_b = 1 / (2 * bb * (bb - aa));
+    const float by_0 = 1 / (kAA * kBB), by_a = 1 / (2 * kAA * (kAA - kBB)),
+                by_b = 1 / (2 * kBB * (kBB - kAA));
     const T g0 = g[0], g1 = g[step], g2 = g[2 * step];
     u[0] = by_0 * g0;
-    const T even_a = by_a * (g0 + aa * g2), odd_a = (by_a * a) * g1;
+    const T even_a = by_a * (g0 + kAA * g2), odd_a = (by_a * kA) * g1;
     u[to] = even_a + odd_a;
     u[2 * to] = even_a - odd_a;
-    const T even_b = by_b * (g0 + bb * g2), odd_b = (by_b * b) * g1;
+    const T even_b = by_b * (g0 + kBB * g2), odd_b = (by_b * kB) * g1;
     u[3 * to] = even_b + odd_b;
     u[4 * to] = even_b - odd_b;
     u[5 * to] = g2;
@@ -71,9 +72,9 @@ struct Four {
     const T sum_a = m[step] + m[2 * step], difference_a = m[step] - m[2 * step];
     const T sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
     y[0] = m[0] + sum_a + sum_b;
-    y[to] = a * difference_a + b * difference_b;
-    y[2 * to] = aa * sum_a + bb * sum_b;
-    y[3 * to] = (aa * a) * difference_a + (bb * b) * difference_b + m[5 * step];
+    y[to] = kA * difference_a + kB * difference_b;
+    y[2 * to] = kAA * sum_a + kBB * sum_b;
+    y[3 * to] = (kAA * kA) * difference_a + (kBB * kB) * difference_b + m[5 * step];
   }
 };
 
@@ -116,11 +117,13 @@ struct Plan {
 };
 
 // Rows of channels lie at any multiple of four bytes.
-[[gnu::always_inline]] inline void Load(const float* from, Lanes& to) {
-  std::memcpy(&to, from, sizeof(Lanes));
+template <class Vector>
+[[gnu::always_inline]] inline void Load(const float* from, Vector& to) {
+  std::memcpy(&to, from, sizeof(Vector));
 }
-[[gnu::always_inline]] inline void Store(const Lanes& from, float* to) {
-  std::memcpy(to, &from, sizeof(Lanes));
+template <class Vector>
+[[gnu::always_inline]] inline void Store(const Vector& from, float* to) {
+  std::memcpy(to, &from, sizeof(Vector));
 }
 
 // The first `count` numbers, zero beyond.
@@ -226,23 +229,31 @@ void OutputTwo(const Plan& p, const float* m, const float* bias, int64_t first, 
   OutputTiles<Two>(p, m, bias, first, begin, end, y);
 }
 
-// c [kRows, kVectors vectors] = a [kRows, depth] times the columns of a panel. Each number is one sum over
+template <class Vector>
+[[gnu::always_inline]] inline void AddProduct(float factor, const float* from, Vector& sum) {
+  Vector numbers;
+  Load(from, numbers);
+  sum += factor * numbers;
+}
+
+// c [rows, vectors vectors] = a [rows, depth] times the columns of a panel. Each number is one sum over
 // the depth in order, so it does not depend on the rows beside it. `sum` is indexed by constants alone, or
-// else GCC keeps it in memory: number i is of row i / kVectors.
-template <class Set, int kVectors, int kRows, size_t... kRow, size_t... kSum>
+// else GCC keeps it in memory: number i is of row i / vectors.
+template <class Set, int vectors, int rows, size_t... of_row, size_t... of_sum>
 [[gnu::always_inline]] inline void MultiplyBlock(const float* a, int64_t a_row, const float* panel,
                                                  int64_t depth, float* c, int64_t c_row,
-                                                 std::index_sequence<kRow...>, std::index_sequence<kSum...>) {
+                                                 std::index_sequence<of_row...>,
+                                                 std::index_sequence<of_sum...>) {
   using Vector = typename Set::Vector;
-  constexpr int64_t width = sizeof(Vector) / sizeof(float);
-  const auto at = [](size_t i) { return static_cast<int64_t>(i % kVectors) * width; };
-  Vector sum[] = {(static_cast<void>(kSum), Vector{})...};
-  const float* row[] = {a + kRow * a_row...};
+  constexpr int64_t kWidth = sizeof(Vector) / sizeof(float);
+  const auto at = [](size_t i) { return static_cast<int64_t>(i % vectors) * kWidth; };
+  Vector sum[] = {(static_cast<void>(of_sum), Vector{})...};
+  const float* row[] = {a + of_row * a_row...};
   for (int64_t k = 0; k < depth; ++k) {
     const float* b = panel + k * kPanel;
-    ((sum[kSum] += row[kSum / kVectors][k] * *reinterpret_cast<const Vector*>(b + at(kSum))), ...);
+    (AddProduct(row[of_sum / vectors][k], b + at(of_sum), sum[of_sum]), ...);
   }
-  ((*reinterpret_cast<Vector*>(c + kSum / kVectors * c_row + at(kSum)) = sum[kSum]), ...);
+  (Store(sum[of_sum], c + of_sum / vectors * c_row + at(of_sum)), ...);
 }
 
 // A matrix product: a [rows, depth] times panels [panels, depth, kPanel] = c [rows, panels * kPanel].
@@ -255,25 +266,25 @@ struct Product {
   int64_t c_row;
 };
 
-// Blocks of kRows rows, then of half as many, down to one.
-template <class Set, int kVectors, int kRows>
+// Blocks of so many rows, then of half as many, down to one.
+template <class Set, int vectors, int rows>
 [[gnu::always_inline]] inline void MultiplyRows(const Product& p, int64_t row, const float* panel, float* c) {
-  for (; row + kRows <= p.rows; row += kRows) {
-    MultiplyBlock<Set, kVectors, kRows>(p.a + row * p.a_row, p.a_row, panel, p.depth, c + row * p.c_row,
-                                        p.c_row, std::make_index_sequence<kRows>(),
-                                        std::make_index_sequence<kRows * kVectors>());
+  for (; row + rows <= p.rows; row += rows) {
+    MultiplyBlock<Set, vectors, rows>(p.a + row * p.a_row, p.a_row, panel, p.depth, c + row * p.c_row,
+                                      p.c_row, std::make_index_sequence<rows>(),
+                                      std::make_index_sequence<rows * vectors>());
   }
-  if constexpr (kRows > 1) MultiplyRows<Set, kVectors, kRows / 2>(p, row, panel, c);
+  if constexpr (rows > 1) MultiplyRows<Set, vectors, rows / 2>(p, row, panel, c);
 }
 
-template <class Set, int kVectors, int kRows>
+template <class Set, int vectors, int rows>
 [[gnu::always_inline]] inline void MultiplyPanels(const Product& p) {
-  constexpr int64_t columns = kVectors * sizeof(typename Set::Vector) / sizeof(float);
-  static_assert(kPanel % columns == 0);
+  constexpr int64_t kColumns = vectors * sizeof(typename Set::Vector) / sizeof(float);
+  static_assert(kPanel % kColumns == 0);
   for (int64_t panel = 0; panel < p.panel_count; ++panel) {
-    for (int64_t column = 0; column < kPanel; column += columns) {
-      MultiplyRows<Set, kVectors, kRows>(p, 0, p.panels + panel * p.depth * kPanel + column,
-                                         p.c + panel * kPanel + column);
+    for (int64_t column = 0; column < kPanel; column += kColumns) {
+      MultiplyRows<Set, vectors, rows>(p, 0, p.panels + panel * p.depth * kPanel + column,
+                                       p.c + panel * kPanel + column);
     }
   }
 }
@@ -281,13 +292,13 @@ template <class Set, int kVectors, int kRows>
 // The block of each leaves registers to the factors; of more rows, fewer images would fill it. As members,
 // because the types would lose their attributes as arguments of templates.
 struct Narrow {
-  using Vector = float __attribute__((vector_size(16), aligned(4), may_alias));
+  using Vector = float __attribute__((vector_size(16)));
 };
 struct Wide {
-  using Vector = float __attribute__((vector_size(32), aligned(4), may_alias));
+  using Vector = float __attribute__((vector_size(32)));
 };
 struct Widest {
-  using Vector = float __attribute__((vector_size(64), aligned(4), may_alias));
+  using Vector = float __attribute__((vector_size(64)));
 };
 
 void MultiplyPlain(const Product& p) { MultiplyPanels<Narrow, 2, 4>(p); }
