@@ -236,24 +236,24 @@ template <class Vector>
   sum += factor * numbers;
 }
 
-// c [rows, vectors vectors] = a [rows, depth] times the columns of a panel. Each number is one sum over
+// c [Rows, Across vectors] = a [Rows, depth] times the columns of a panel. Each number is one sum over
 // the depth in order, so it does not depend on the rows beside it. `sum` is indexed by constants alone, or
-// else GCC keeps it in memory: number i is of row i / vectors.
-template <class Set, int vectors, int rows, size_t... of_row, size_t... of_sum>
+// else GCC keeps it in memory: number i is of row i / Across.
+template <class Set, int Across, int Rows, size_t... RowAt, size_t... SumAt>
 [[gnu::always_inline]] inline void MultiplyBlock(const float* a, int64_t a_row, const float* panel,
                                                  int64_t depth, float* c, int64_t c_row,
-                                                 std::index_sequence<of_row...>,
-                                                 std::index_sequence<of_sum...>) {
+                                                 std::index_sequence<RowAt...>,
+                                                 std::index_sequence<SumAt...>) {
   using Vector = typename Set::Vector;
   constexpr int64_t kWidth = sizeof(Vector) / sizeof(float);
-  const auto at = [](size_t i) { return static_cast<int64_t>(i % vectors) * kWidth; };
-  Vector sum[] = {(static_cast<void>(of_sum), Vector{})...};
-  const float* row[] = {a + of_row * a_row...};
+  const auto at = [](size_t i) { return static_cast<int64_t>(i % Across) * kWidth; };
+  Vector sum[] = {(static_cast<void>(SumAt), Vector{})...};
+  const float* row[] = {a + RowAt * a_row...};
   for (int64_t k = 0; k < depth; ++k) {
     const float* b = panel + k * kPanel;
-    (AddProduct(row[of_sum / vectors][k], b + at(of_sum), sum[of_sum]), ...);
+    (AddProduct(row[SumAt / Across][k], b + at(SumAt), sum[SumAt]), ...);
   }
-  (Store(sum[of_sum], c + of_sum / vectors * c_row + at(of_sum)), ...);
+  (Store(sum[SumAt], c + SumAt / Across * c_row + at(SumAt)), ...);
 }
 
 // A matrix product: a [rows, depth] times panels [panels, depth, kPanel] = c [rows, panels * kPanel].
@@ -266,25 +266,25 @@ struct Product {
   int64_t c_row;
 };
 
-// Blocks of so many rows, then of half as many, down to one.
-template <class Set, int vectors, int rows>
+// Blocks of Rows rows, then of half as many, down to one.
+template <class Set, int Across, int Rows>
 [[gnu::always_inline]] inline void MultiplyRows(const Product& p, int64_t row, const float* panel, float* c) {
-  for (; row + rows <= p.rows; row += rows) {
-    MultiplyBlock<Set, vectors, rows>(p.a + row * p.a_row, p.a_row, panel, p.depth, c + row * p.c_row,
-                                      p.c_row, std::make_index_sequence<rows>(),
-                                      std::make_index_sequence<rows * vectors>());
+  for (; row + Rows <= p.rows; row += Rows) {
+    MultiplyBlock<Set, Across, Rows>(p.a + row * p.a_row, p.a_row, panel, p.depth, c + row * p.c_row, p.c_row,
+                                     std::make_index_sequence<Rows>(),
+                                     std::make_index_sequence<Rows * Across>());
   }
-  if constexpr (rows > 1) MultiplyRows<Set, vectors, rows / 2>(p, row, panel, c);
+  if constexpr (Rows > 1) MultiplyRows<Set, Across, Rows / 2>(p, row, panel, c);
 }
 
-template <class Set, int vectors, int rows>
+template <class Set, int Across, int Rows>
 [[gnu::always_inline]] inline void MultiplyPanels(const Product& p) {
-  constexpr int64_t kColumns = vectors * sizeof(typename Set::Vector) / sizeof(float);
+  constexpr int64_t kColumns = Across * sizeof(typename Set::Vector) / sizeof(float);
   static_assert(kPanel % kColumns == 0);
   for (int64_t panel = 0; panel < p.panel_count; ++panel) {
     for (int64_t column = 0; column < kPanel; column += kColumns) {
-      MultiplyRows<Set, vectors, rows>(p, 0, p.panels + panel * p.depth * kPanel + column,
-                                       p.c + panel * kPanel + column);
+      MultiplyRows<Set, Across, Rows>(p, 0, p.panels + panel * p.depth * kPanel + column,
+                                      p.c + panel * kPanel + column);
     }
   }
 }
