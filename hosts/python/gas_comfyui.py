@@ -59,8 +59,7 @@ class GasSolver:
 
 def check_model(solver, sampling):
     """Raises SolverError unless the solver is for the model whose model_sampling this is."""
-    names = [base.__name__ for base in type(sampling).__mro__]
-    prediction = next((PREDICTIONS.get(name, name) for name in names if name in PREDICTIONS or name == "EDM"), names[0])
+    prediction = prediction_of(sampling)
     gas_table.check_prediction(solver, prediction, "ComfyUI")
     if prediction == "flow":
         if not is_flow(solver):
@@ -70,8 +69,17 @@ def check_model(solver, sampling):
         if getattr(sampling, "noise_scale", 1.0) != 1.0:
             raise gas_table.SolverError(f"a model with noise_scale = {sampling.noise_scale}, must be 1")
     else:
-        alphas_cumprod = (1 / (1 + sampling.sigmas.double() ** 2)).tolist()
-        gas_table.check_discrete_schedule(solver, alphas_cumprod, "ComfyUI")
+        gas_table.check_discrete_schedule(solver, alphas_cumprod_of(sampling), "ComfyUI")
+
+
+def prediction_of(sampling):
+    """What the network of this model_sampling predicts, or ComfyUI's name for it where a solver file has none."""
+    names = [base.__name__ for base in type(sampling).__mro__]
+    return next((PREDICTIONS.get(name, name) for name in names if name in PREDICTIONS or name == "EDM"), names[0])
+
+
+def alphas_cumprod_of(sampling):
+    return (1 / (1 + sampling.sigmas.double() ** 2)).tolist()
 
 
 def continuous(sampling):

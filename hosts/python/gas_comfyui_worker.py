@@ -19,14 +19,14 @@ import torch
 
 if __package__:
     from . import gas_table
-    from .gas_comfyui import PREDICTIONS, continuous
-    from .gas_k_diffusion import network_output
+    from .gas_comfyui import PREDICTIONS, alphas_cumprod_of, continuous, prediction_of
+    from .gas_k_diffusion import host_sigma, network_output
     from .gas_pipe import Server
     from .gas_torch import hash_of
 else:
     import gas_table
-    from gas_comfyui import PREDICTIONS, continuous
-    from gas_k_diffusion import network_output
+    from gas_comfyui import PREDICTIONS, alphas_cumprod_of, continuous, prediction_of
+    from gas_k_diffusion import host_sigma, network_output
     from gas_pipe import Server
     from gas_torch import hash_of
 
@@ -53,7 +53,7 @@ class GasWorker:
 
         sampling = model.get_model_object("model_sampling")
         model = model.clone()
-        if prediction_of(sampling) != "flow":
+        if served_prediction(sampling) != "flow":
             model.add_object_patch("model_sampling", continuous(sampling))
         return model, torch.tensor([float(sampling.sigma_max), 0.0]), KSAMPLER(sampler_that_serves(path))
 
@@ -72,11 +72,10 @@ def sampler_that_serves(path):
     return sample
 
 
-def prediction_of(sampling):
-    names = [base.__name__ for base in type(sampling).__mro__]
-    prediction = next((PREDICTIONS[name] for name in names if name in PREDICTIONS), None)
-    if prediction is None or "EDM" in names:
-        raise gas_table.SolverError(f"a model whose model_sampling is {names[1:3]} cannot be served")
+def served_prediction(sampling):
+    prediction = prediction_of(sampling)
+    if prediction not in PREDICTIONS.values():
+        raise gas_table.SolverError(f"a model whose model_sampling is {prediction} cannot be served")
     return prediction
 
 
@@ -87,7 +86,7 @@ class ComfyNetwork:
         self.model, self.extra_args = model, extra_args
         self.guider = model.inner_model
         self.sampling = self.guider.model_patcher.get_model_object("model_sampling")
-        self.prediction = prediction_of(self.sampling)
+        self.prediction = served_prediction(self.sampling)
         self.x = x
 
     def hello(self):
@@ -95,7 +94,7 @@ class ComfyNetwork:
         if self.prediction == "flow":
             schedule = {"kind": "flow", "t_eps": 1e-3}
         else:
-            schedule = {"kind": "discrete", "alphas_cumprod": (1 / (1 + self.sampling.sigmas.double() ** 2)).tolist()}
+            schedule = {"kind": "discrete", "alphas_cumprod": alphas_cumprod_of(self.sampling)}
         return {
             "name": type(inner).__name__,
             "shape": list(self.x.shape[1:]),
@@ -110,7 +109,7 @@ class ComfyNetwork:
     def predict(self, x, ask):
         state = torch.tensor(x).to(self.x)
         flow = self.prediction == "flow"
-        sigma = ask.sigma if flow else ask.sigma / ask.alpha
+        sigma = host_sigma(ask, flow)
         seen = state if flow else state / ask.alpha
         denoised = self.model(seen, self.x.new_full((len(x),), sigma), **self.extra_args)
         return network_output(self.prediction, ask, state, denoised).float().cpu().numpy()

@@ -15,6 +15,7 @@
 #include "gas/features/classifier.h"
 #include "gas/fit/fit_run.h"
 #include "gas/grid/time_grid.h"
+#include "gas/schedule/guidance_range.h"
 #include "gas/train/distance.h"
 
 namespace gas::cli {
@@ -198,12 +199,6 @@ ObjectivePtr MakeObjective(FitLoss loss, const ModelCard& card) {
   return EmbeddingObjective([network](const Tensor& images) { return network->Embedding(images); });
 }
 
-// The ends of a range, and its middle.
-std::vector<double> ScalesOf(const AskedGuidance& asked) {
-  if (!asked.range) return {asked.scale};
-  return {asked.range->first, asked.scale, asked.range->second};
-}
-
 // "auto", or a time. 1 is the start of every schedule whose time is not sigma, and means no jump in any.
 void ReadStart(const Options& o, FitSolverOptions& fit) {
   const std::string& text = o.Text("fit.start");
@@ -252,7 +247,8 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   if (!guidance.empty()) asked = ParseGuidance("fit.guidance", guidance);
   if (folder.empty()) {
     ReadPrompts(o, model.options);
-    MadeByTheRun made{.open_model = {}, .guidance = ScalesOf(asked.value_or(AskedGuidance()))};
+    const AskedGuidance scales = asked.value_or(AskedGuidance());
+    MadeByTheRun made{.open_model = {}, .guidance = ScalesAcross(scales.scale, scales.range)};
     made.open_model = [model, batch, first = made.guidance[0]](double scale) {
       ModelRequest guided = model;
       guided.guidance = scale;

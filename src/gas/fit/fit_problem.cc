@@ -4,6 +4,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/seeds.h"
+#include "gas/schedule/guidance_range.h"
 #include "gas/teacher/solver_choice.h"
 
 namespace gas {
@@ -40,12 +41,6 @@ FitSources MadeNow(const Model& model, const TeacherSpec& spec, const StepTable&
   return PartsOf(source, static_cast<int64_t>(seeds.size()), sizes);
 }
 
-// As of trajectories that a fit makes: the ends of a range and its middle.
-std::vector<double> ScalesOf(const TeacherSpec& spec) {
-  if (!spec.guidance_range) return {spec.guidance};
-  return {spec.guidance_range->first, spec.guidance, spec.guidance_range->second};
-}
-
 }  // namespace
 
 FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::string& folder,
@@ -58,7 +53,7 @@ FitProblem FitProblemFrom(std::shared_ptr<const TeacherData> data, const std::st
             ", must leave at least ", kLeastTrajectories);
   const TeacherSpec& spec = data->spec();
   FitProblem problem{.models = {model},
-                     .guidance = ScalesOf(spec),
+                     .guidance = ScalesAcross(spec.guidance, spec.guidance_range),
                      .t_eps = spec.t_eps,
                      .sources = {},
                      .teacher = spec.ToJson(),

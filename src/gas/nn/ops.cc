@@ -1,7 +1,6 @@
 #include "gas/nn/ops.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -20,10 +19,9 @@ Tensor PerChannel(const Tensor& filter, int64_t channels, const Tensor& like, do
 // What is formed at once of something large that is computed part by part.
 constexpr int64_t kPartBytes = int64_t{64} << 20;
 
-int64_t PartsOf(double bytes) { return static_cast<int64_t>(std::ceil(bytes / kPartBytes)); }
-
-double BytesOf(const Tensor& x) {
-  return static_cast<double>(x.numel()) * static_cast<double>(x.element_size());
+// Of `copies` tensors like x.
+int64_t PartsOf(const Tensor& x, int64_t copies = 1) {
+  return (copies * static_cast<int64_t>(x.nbytes()) + kPartBytes - 1) / kPartBytes;
 }
 
 bool Differentiated(const Tensor& x, const Tensor& weight, const Tensor& bias) {
@@ -67,7 +65,7 @@ int64_t StripsOf(const Tensor& x, const Tensor& weight, int64_t padding, int64_t
   const int64_t kernel = weight.size(2);
   const bool keeps_size = stride == 1 && kernel == weight.size(3) && kernel % 2 == 1 && padding == kernel / 2;
   if (!x.is_cpu() || x.size(0) != 1 || !keeps_size) return 1;
-  return std::min(PartsOf(BytesOf(x)), x.size(2));
+  return std::min(PartsOf(x), x.size(2));
 }
 
 // Those of the direct algorithm, whichever is used.
@@ -102,7 +100,7 @@ Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const F
 }
 
 Tensor ConvolvedUpsampling(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  const int64_t rows = 2 * x.size(2), strips = std::min(PartsOf(4 * BytesOf(x)), rows);
+  const int64_t rows = 2 * x.size(2), strips = std::min(PartsOf(x, 4), rows);
   if (strips <= 1 || Differentiated(x, weight, bias)) {
     return Conv2d(UpsampleBox2x(x), weight, bias, /*padding=*/weight.size(2) / 2);
   }
@@ -138,7 +136,7 @@ Tensor GroupNorm(const Tensor& x, int64_t groups, const Tensor& weight, const Te
 
 Tensor GroupNormInPlace(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
                         bool silu) {
-  const int64_t parts = std::min(PartsOf(BytesOf(x)), groups);
+  const int64_t parts = std::min(PartsOf(x), groups);
   if (parts <= 1 || Differentiated(x, weight, bias)) return GroupNorm(x, groups, weight, bias, eps, silu);
   if (CanFuseGroupNorm(x, weight)) {
     FusedGroupNormInPlace(x, groups, weight, bias, eps, silu);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace gas {
 
@@ -13,6 +14,9 @@ using GuidanceRange = std::pair<double, double>;
 
 // "2", or "1..3" for a range, whose `scale` is not shown.
 std::string GuidanceText(double scale, const std::optional<GuidanceRange>& range);
+
+// At which scales to look: `scale` alone or, of a range, whose middle it is, the ends too, ascending.
+std::vector<double> ScalesAcross(double scale, const std::optional<GuidanceRange>& range);
 
 }  // namespace gas
 
