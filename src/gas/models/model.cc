@@ -103,7 +103,7 @@ std::vector<int64_t> ImageShapeOf(const Model& model) {
 
 fs::path FeatureFileOf(const ModelCard& card) {
   GAS_CHECK(!card.features.empty(), Errc::kBadOption, "model ", card.name,
-            " names no feature network for its images");
+            " names no feature network for its images; --features FILE names one");
   return FeatureFile(card.features);
 }
 
