@@ -2,7 +2,6 @@
 #include <numeric>
 
 #include "gas/eval/evaluate.h"
-#include "gas/fit/fit_run.h"
 #include "gas/fit/objective.h"
 #include "gas/io/safetensors.h"
 #include "gas/solver/registry.h"
@@ -25,13 +24,7 @@ constexpr double kBatching = 1e-4;
 class LatentImages : public ::testing::Test {
  protected:
   LatentImages() : model_(OpenModel(testing::FixtureFolder() / "ldm_uncond.ckpt")) {
-    model_.features = (folder_.path() / "features.safetensors").string();
-    torch::manual_seed(6);
-    const ClassifierConfig config{.channels = 3, .resolution = 64, .width = 8};
-    const Classifier classifier(config);
-    const int64_t features = classifier.feature_count();
-    WriteClassifier(model_.features, classifier, torch::zeros({features}, torch::kFloat64),
-                    torch::eye(features, torch::kFloat64), {});
+    model_.features = WriteFeatures(64);
     const StepTable table = MakeSolverTable("dpmpp-2m", *model_.schedule, "uniform", 6, model_.t_eps);
     const TeacherSpec spec{.model = model_.name,
                            .model_sha256 = model_.sha256,
@@ -39,9 +32,20 @@ class LatentImages : public ::testing::Test {
                            .grid = "uniform",
                            .nfe = 6,
                            .t_eps = model_.t_eps,
-                           .shape = model_.shape,
-                           .states = true};
+                           .states = true,
+                           .shape = model_.shape};
     WriteTeacherData(data_, spec, model_, table, SeedRange(0, kAll), {});
+  }
+
+  // A classifier of RGB images of this side with random weights, and its path.
+  std::string WriteFeatures(int64_t side) const {
+    torch::manual_seed(6);
+    const Classifier classifier({.channels = 3, .resolution = side, .width = 8});
+    const int64_t features = classifier.feature_count();
+    const auto path = folder_.path() / ("features-" + std::to_string(side) + ".safetensors");
+    WriteClassifier(path, classifier, torch::zeros({features}, torch::kFloat64),
+                    torch::eye(features, torch::kFloat64), {});
+    return path.string();
   }
 
   LpipsFiles WriteLpips(TrunkKind kind) const {
@@ -81,20 +85,6 @@ class LatentImages : public ::testing::Test {
     return TrainSolvers(o);
   }
 
-  StepTable Fit(bool features) const {
-    FitRunOptions o;
-    o.trajectories = FromTeacherFolder{data_.string(), [this](const auto&, const auto&) { return model_; }};
-    o.sizes = {.training = kAll - kHeldOut, .held_out = kHeldOut, .batch = 8};
-    o.nfe = {kNfe};
-    o.budget = 0;
-    o.bands = 1;
-    o.solver.grid = "uniform";
-    if (features) o.objective_of = FeaturesObjective;
-    o.loss = features ? "features" : "l2";
-    o.folder = folder_.path() / o.loss;
-    return RunFit(o, {}).file.at(kNfe).table;
-  }
-
   testing::TempFolder folder_{"latent_images"};
   std::filesystem::path data_ = folder_.path() / "data";
   Model model_;
@@ -127,35 +117,35 @@ TEST_F(LatentImages, TrainingMinimisesTheirDistanceInFeatures) {
   EXPECT_NEAR(result.solvers[0].held_out_distance.value(), expected, kBatching * expected);
 }
 
-// The equations of the last row are the linearisation of the features of decoded images: the gradient of
-// their squares is that by automatic differentiation through the decoder.
+// Differences do not see a codebook.
+TEST_F(LatentImages, AFitForTheirFeaturesNeedsAContinuousDecoder) {
+  EXPECT_ERROR(FeaturesObjective(model_), Errc::kBadOption, "that of ldm_uncond looks up a codebook");
+}
+
+// Latents of Stable Diffusion's decoder, a continuous one. The equations of the last row are the
+// linearisation of the features of decoded images: the gradient of their squares is that by automatic
+// differentiation through the decoder.
 TEST_F(LatentImages, TheFitsEquationsAreTheLinearisationOfTheirFeatures) {
-  const Samples teacher = TeacherData(data_).Read({0, 1});
+  Model model = OpenModel(testing::FixtureFolder() / "sd1_diffusers");
+  model.features = WriteFeatures(ImageShapeOf(model)[1]);
   torch::manual_seed(7);
-  const Tensor target = teacher.images.to(torch::kFloat64);
+  const Tensor target = torch::randn({2, 4, model.shape[1], model.shape[2]}, torch::kFloat64);
   const Tensor columns = torch::stack({target, torch::randn_like(target)}, 1);
   const Tensor w = torch::tensor({0.8, 0.1}, torch::kFloat64);
-  const Objective::Equations e = FeaturesObjective(model_)->Linearise(columns, w, target);
+  const Objective::Equations e = FeaturesObjective(model)->Linearise(columns, w, target);
   const Tensor at = w.clone().requires_grad_(), of = w.clone().requires_grad_();
   const Tensor residual = (e.columns.matmul(at) - e.target).square().sum();
-  const FeatureModel features = ReadFeatureModel(model_.features);
+  const FeatureModel features = ReadFeatureModel(model.features);
   const auto embedding = [&](const Tensor& states) {
-    return features.network->Embedding(model_.codec->Decode(states.to(torch::kFloat32)));
+    return features.network->Embedding(model.codec->Decode(states.to(torch::kFloat32)));
   };
   const Tensor distance =
       (embedding(torch::einsum("bpchw,p->bchw", {columns, of})) - embedding(target)).square().sum();
-  EXPECT_NEAR(residual.item<double>(), distance.item<double>(), 1e-4 * distance.item<double>());
+  EXPECT_NEAR(residual.item<double>(), distance.item<double>(), 1e-3 * distance.item<double>());
   const Tensor expected = torch::autograd::grad({distance}, {of})[0];
   const Tensor actual = torch::autograd::grad({residual}, {at})[0];
   // Differences in float32 are good to some 1e-3 of the gradient.
   EXPECT_TRUE(testing::Close(actual, expected, 2e-2, 0)) << actual << expected;
-}
-
-TEST_F(LatentImages, AFitForThemIsNearerInFeaturesThanOneForStates) {
-  const auto distance = [&](bool features) {
-    return Perceptual(DecodedPairs(Fit(features), 0, kAll - kHeldOut));
-  };
-  EXPECT_LT(distance(true), distance(false));
 }
 
 TEST_F(LatentImages, AreWhatAnEvaluationLooksAt) {

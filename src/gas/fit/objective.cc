@@ -1,5 +1,6 @@
 #include "gas/fit/objective.h"
 
+#include "gas/core/error.h"
 #include "gas/features/classifier.h"
 
 namespace gas {
@@ -66,6 +67,10 @@ ObjectivePtr EmbeddingObjective(std::function<Tensor(const Tensor&)> embedding, 
 }
 
 ObjectivePtr FeaturesObjective(const Model& model) {
+  GAS_CHECK(!model.codec || model.codec->continuous(), Errc::kBadOption,
+            "fit.loss = features needs a decoder whose images change with small changes of the states, and "
+            "that of ",
+            model.name, " looks up a codebook; gas train --loss features does without");
   const std::shared_ptr<FeatureNetwork> network =
       ReadFeatureModelFor(FeatureFileOf(model), ImageShapeOf(model)).network;
   network->To(torch::kCPU, torch::kFloat64);

@@ -42,8 +42,8 @@ ObjectivePtr EmbeddingObjective(std::function<Tensor(const Tensor&)> embedding, 
                                 double step = kDoubleEmbeddingStep);
 
 // EmbeddingObjective of the feature network that the model's card names. Where the model has a codec, the
-// network looks at decoded images, whose decoder computes in float32. Throws what FeatureFileOf and
-// ReadFeatureModelFor throw.
+// network looks at decoded images, whose decoder computes in float32. Throws Error(kBadOption) for a codec
+// that is not continuous, and what FeatureFileOf and ReadFeatureModelFor throw.
 ObjectivePtr FeaturesObjective(const Model& model);
 
 }  // namespace gas
