@@ -248,15 +248,16 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   if (folder.empty()) {
     ReadPrompts(o, model.options);
     const AskedGuidance scales = asked.value_or(AskedGuidance());
-    MadeByTheRun made{.open_model = {}, .guidance = ScalesAcross(scales.scale, scales.range)};
-    made.open_model = [model, batch, first = made.guidance[0]](double scale) {
-      ModelRequest guided = model;
-      guided.guidance = scale;
-      Model opened = guided.Open();
-      if (scale == first) WarnOfSlowDtype("fit", guided.options.dtype, opened, batch);
-      return opened;
+    model.guidance = scales.scale;
+    // Opened once: all scales have the same weights or processes.
+    const auto open = [model, batch, opened = std::make_shared<std::optional<Model>>()](double scale) {
+      if (!*opened) {
+        *opened = model.Open();
+        WarnOfSlowDtype("fit", model.options.dtype, **opened, batch);
+      }
+      return AtGuidance(**opened, scale);
     };
-    return made;
+    return MadeByTheRun{open, ScalesAcross(scales.scale, scales.range)};
   }
   if (asked) {
     model.guidance = asked->scale;

@@ -14,14 +14,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void ApplyGuidance(Model& model, const ModelOptions& options) {
-  const double guidance = options.guidance;
-  const auto& range = options.guidance_range;
-  if (guidance == 1.0 && !range) return;
+// The denoiser of a model without guidance, and guidance applied to it.
+std::shared_ptr<const Denoiser> Guided(const Model& model, double guidance,
+                                       const std::optional<GuidanceRange>& range) {
+  if (guidance == 1.0 && !range) return model.denoiser;
   const std::optional<Condition> none = model.conditioner->None();
   GAS_CHECK(none, Errc::kBadOption, "guidance = ", GuidanceText(guidance, range), ", must be 1 for ",
             model.name, ", which has no unconditional side");
-  model.denoiser = std::make_shared<GuidedDenoiser>(model.denoiser, *none, guidance, model.guided_channels);
+  return std::make_shared<GuidedDenoiser>(model.denoiser, *none, guidance, model.guided_channels);
+}
+
+void ApplyGuidance(Model& model, const ModelOptions& options) {
+  const auto& range = options.guidance_range;
+  model.denoiser_at = [unguided = model](double scale) { return Guided(unguided, scale, {}); };
+  model.denoiser = Guided(model, options.guidance, range);
   if (range) model.conditioner = std::make_shared<GuidanceConditioner>(model.conditioner, *range);
 }
 
@@ -67,7 +73,7 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   } else if (model.name.empty()) {
     model.name = files.path().stem().string();
   }
-  if (model.guides_itself) {
+  if (model.denoiser_at) {
     GAS_CHECK(!options.guidance_range, Errc::kBadOption, name,
               ": a range of guidance, must be one scale for a network that applies it itself");
   } else {
@@ -76,6 +82,14 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   model.guidance = options.guidance;
   model.guidance_range = options.guidance_range;
   model.t_eps = EndOfSampling(*model.schedule, options.t_eps);
+  return model;
+}
+
+Model AtGuidance(const Model& opened, double scale) {
+  GAS_ASSERT(!opened.guidance_range);
+  Model model = opened;
+  model.denoiser = opened.denoiser_at(scale);
+  model.guidance = scale;
   return model;
 }
 

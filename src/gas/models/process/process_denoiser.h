@@ -35,6 +35,7 @@ class ProcessDenoiser : public Denoiser {
 
   const ProcessHello& hello() const { return pool_->hello(); }
   const std::string& hello_line() const { return pool_->hello_line(); }
+  const std::shared_ptr<const ProcessPool>& pool() const { return pool_; }
 
  private:
   std::shared_ptr<const ProcessPool> pool_;
