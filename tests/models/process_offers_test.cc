@@ -3,6 +3,7 @@
 
 #include "gas/io/file.h"
 #include "gas/models/model.h"
+#include "gas/models/model_scales.h"
 #include "gas/models/process/process_conditioner.h"
 #include "gas/models/process/process_denoiser.h"
 #include "gas/models/process/question.h"
@@ -202,9 +203,9 @@ TEST(ProcessOffers, GuidanceOfOurOwnHasANegativeSide) {
     return model.denoiser->Predict(x, at, model.conditioner->Of(RequestsFor(SeedRange(0, 2))));
   };
   EXPECT_TRUE(testing::Close(sample(OpenModel(name, {.guidance = 3, .texts = texts})), guided(0.2), 1e-5, 0));
-  const Model plain = OpenModel(name, {.texts = texts});
-  EXPECT_TRUE(testing::Close(sample(AtGuidance(plain, 3)), guided(0.2), 1e-5, 0));
-  EXPECT_TRUE(testing::SameBits(sample(AtGuidance(AtGuidance(plain, 3), 1)), sample(plain)));
+  const auto at_scale = OpenModelAtScales(name, {.texts = texts});
+  EXPECT_TRUE(testing::Close(sample(at_scale(3)), guided(0.2), 1e-5, 0));
+  EXPECT_TRUE(testing::SameBits(sample(at_scale(1)), sample(OpenModel(name, {.texts = texts}))));
   texts.negative = "no";
   EXPECT_TRUE(testing::Close(sample(OpenModel(name, {.guidance = 3, .texts = texts})),
                              guided(MeanOfText("no")), 1e-5, 0));
@@ -233,10 +234,14 @@ TEST(ProcessOffers, AProcessMayGuideItself) {
   EXPECT_TRUE(
       testing::Close(sample(OpenModel(input, {.texts = texts})), TwoPoints(x, at, with * ones), 1e-5, 0));
   // The same processes with another scale.
-  const Model other = AtGuidance(worker, 2);
-  EXPECT_EQ(other.guidance, 2);
-  EXPECT_TRUE(testing::Close(sample(other), TwoPoints(x, at, (none + 2 * (with - none)) * ones), 1e-5, 0));
-  EXPECT_TRUE(testing::Close(sample(worker), TwoPoints(x, at, (none + 3 * (with - none)) * ones), 1e-5, 0));
+  texts.negative = "no";
+  const auto at_scale = OpenModelAtScales("exec:" + WorkerCommand(R"({"texts":true,"guidance":"worker"})"),
+                                          {.guidance = 3, .texts = texts});
+  for (const double scale : {2.0, 3.0, 2.0}) {
+    EXPECT_EQ(at_scale(scale).guidance, scale);
+    EXPECT_TRUE(testing::Close(sample(at_scale(scale)),
+                               TwoPoints(x, at, (none + scale * (with - none)) * ones), 1e-5, 0));
+  }
 }
 
 TEST(ProcessOffers, SeedsAreSentWhereTheyAreAskedFor) {

@@ -28,7 +28,6 @@ struct FromTeacherFolder {
 
 // Trajectories that the run makes itself, shared out among guidance scales.
 struct MadeByTheRun {
-  // The model with one of the scales; all of them share weights and processes.
   std::function<Model(double guidance)> open_model;
   std::vector<double> guidance = {1};
 };

@@ -33,6 +33,9 @@ struct ModelFamily {
   std::unique_ptr<TrainableDenoiser> (*train_new)(const DenoiserShape& shape,
                                                   const DenoiserSizes& sizes) = nullptr;
   std::unique_ptr<TrainableDenoiser> (*train_from)(const ModelFiles& files) = nullptr;
+  // Of families whose networks may guide themselves: such a model, which `open` gave, with another scale.
+  // Null for others.
+  Model (*at_guidance)(const Model& model, double scale) = nullptr;
   // Of families whose networks others write: whether an opened one keeps to what is agreed. It is of no use
   // afterwards. Null for others. Throws as `open`.
   ConformanceRecord (*check)(const Model& model) = nullptr;

@@ -50,6 +50,7 @@ struct ModelCard {
   std::vector<std::string> class_names;    // empty if unknown
   int64_t parameters = 0;                  // 0 for a network in another process
   std::optional<int64_t> guided_channels;  // the first ones, which alone are guided; nothing: all are
+  bool guides_itself = false;              // the denoiser as it was opened applies the guidance asked for
   bool has_gradient = true;                // of the denoiser, which the training of a solver needs
   std::string features;  // feature network made for its images: an embedded name or a path; empty: none
   std::map<std::string, std::string> metadata;
@@ -64,10 +65,6 @@ struct Model : ModelCard {
   std::optional<GuidanceRange> guidance_range;
   double t_eps = kDefaultTEps;               // where sampling ends: as asked for, or the schedule's own end
   std::shared_ptr<const Denoiser> denoiser;  // with guidance applied
-  // The denoiser with another scale of guidance, of the same weights or processes. Throws Error(kBadOption)
-  // for a scale other than 1 without an unconditional side. A family sets it if its networks guide
-  // themselves, and OpenModel otherwise.
-  std::function<std::shared_ptr<const Denoiser>(double scale)> denoiser_at;
   std::shared_ptr<const Conditioner> conditioner;
   std::shared_ptr<const ImageCodec> codec;         // null: states are images
   std::shared_ptr<const EncoderFeatures> encoder;  // null where the network has none
@@ -80,10 +77,6 @@ struct Model : ModelCard {
 // files of no known family and damaged ones, Error(kUnavailable) for a process that ends before it has said
 // what it is, and for a dtype that cannot be computed on the device.
 Model OpenModel(const std::string& name, const ModelOptions& options = {});
-
-// The model with another scale of guidance in place of its own. It shares weights and processes with
-// `opened`, which is not for a range of scales. Throws as Model::denoiser_at.
-Model AtGuidance(const Model& opened, double scale);
 
 // For families that compute in float32 alone. Throws Error(kBadOption) for another dtype, as what `name`
 // cannot be computed in, being `what`, such as "a mixture".

@@ -269,10 +269,6 @@ class Examination {
 
 }  // namespace
 
-ConformanceRecord CheckProcess(const Model& model) {
-  const auto* denoiser = dynamic_cast<const ProcessDenoiser*>(model.denoiser.get());
-  GAS_ASSERT(denoiser != nullptr);  // opened without guidance
-  return Examination(denoiser->pool()).All();
-}
+ConformanceRecord CheckProcess(const Model& model) { return Examination(OwnDenoiser(model).pool()).All(); }
 
 }  // namespace gas

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "gas/models/model.h"
 #include "gas/models/process/process_pool.h"
 #include "gas/schedule/denoiser.h"
 
@@ -41,6 +42,9 @@ class ProcessDenoiser : public Denoiser {
   std::shared_ptr<const ProcessPool> pool_;
   ProcessUse use_;
 };
+
+// That of a model as the family opens it, without guidance around it.
+const ProcessDenoiser& OwnDenoiser(const Model& model);
 
 }  // namespace gas
 

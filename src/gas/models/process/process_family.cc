@@ -61,13 +61,11 @@ Model OpenProcess(const ModelFiles& files, const ModelOptions& options) {
   model.shape = shapes.state;
   model.classes = hello.classes;
   model.has_gradient = hello.gradient;
+  model.guides_itself = hello.guidance != GuidanceSide::kHere;
   model.metadata = {{"hello", pool->hello_line()}};
   model.texts = RecordOf(options.texts);
-  const auto denoiser_at = [pool, shape = shapes.state](double scale) {
-    return std::make_shared<ProcessDenoiser>(pool, ProcessUse{.shape = shape, .guidance = scale});
-  };
-  model.denoiser = denoiser_at(options.guidance);
-  if (hello.guidance != GuidanceSide::kHere) model.denoiser_at = denoiser_at;
+  model.denoiser = std::make_shared<ProcessDenoiser>(
+      pool, ProcessUse{.shape = shapes.state, .guidance = options.guidance});
   if (hello.texts) {
     model.conditioner = std::make_shared<ProcessConditioner>(hello, options.texts);
   } else {
@@ -75,6 +73,13 @@ Model OpenProcess(const ModelFiles& files, const ModelOptions& options) {
   }
   if (!shapes.image.empty()) model.codec = std::make_shared<ProcessCodec>(pool, shapes.state, shapes.image);
   return model;
+}
+
+Model ProcessAtGuidance(const Model& model, double scale) {
+  Model other = model;
+  other.denoiser = std::make_shared<ProcessDenoiser>(OwnDenoiser(model).pool(),
+                                                     ProcessUse{.shape = model.shape, .guidance = scale});
+  return other;
 }
 
 }  // namespace gas
