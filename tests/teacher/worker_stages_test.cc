@@ -76,12 +76,16 @@ constexpr const char* kReply = ": a reply begins with ";
 constexpr const char* kLate = "no whole reply within 0.4 seconds, the worker timeout";
 constexpr Stage kStages[] = {
     {"before-hello", kKilled, kLine, ""},  // the first line may take any time
-    {"in-hello", kKilled, kLine, ""},      {"after-hello", kKilled, kMore, kLate},
-    {"header", kKilled, kReply, kLate},    {"condition", kKilled, kReply, kLate},
-    {"predict", kKilled, kReply, kLate},   {"reply", kKilled, kReply, kLate},
-    {"fifth", "", kReply, kLate, kShard},  // a new process has answered in between {"gradient", kKilled,
-                                           // kReply, kLate, 0},
-    {"decode", kKilled, kReply, kLate, 0}, {"end", "", "", "", 0},
+    {"in-hello", kKilled, kLine, ""},
+    {"after-hello", kKilled, kMore, kLate},
+    {"header", kKilled, kReply, kLate},
+    {"condition", kKilled, kReply, kLate},
+    {"predict", kKilled, kReply, kLate},
+    {"reply", kKilled, kReply, kLate},
+    {"fifth", "", kReply, kLate, kShard},  // a new process has answered in between
+    {"gradient", kKilled, kReply, kLate, 0},
+    {"decode", kKilled, kReply, kLate, 0},
+    {"end", "", "", "", 0},
 };
 
 class WorkerStages : public ::testing::TestWithParam<Stage> {
