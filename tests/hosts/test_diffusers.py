@@ -1,6 +1,7 @@
 """GasScheduler in pipelines of diffusers against `gas sample` through worker_diffusers.py: the same latents."""
 
 import json
+import shutil
 import sys
 
 import numpy
@@ -197,6 +198,19 @@ def test_the_programs_own_networks_are_the_pipeline(name, shape, guidance, kind,
         output_type="latent",
     ).images
     assert relative_error(ours.numpy(), theirs["latents"]) < 1e-4
+
+
+def test_folder_saved_by_this_version_is_the_program(folder_of, pipe_of, sampled, tmp_path):
+    """transformers 5 gives the tensors of a text encoder other names."""
+    pipe = pipe_of("sd1_diffusers")
+    saved, original = tmp_path / "saved", folder_of("sd1_diffusers")
+    pipe.save_pretrained(saved)
+    shutil.copytree(original / "tokenizer", saved / "tokenizer", dirs_exist_ok=True)  # it leaves out merges.txt
+    path = solver_for(pipe, (4, 8, 8), tmp_path)
+    side = 8 * pipe.vae_scale_factor
+    asked = ("--latents", "--prompt", PROMPT, "--size", f"{side}x{side}")
+    ours, theirs = (sampled(folder, path, 4, tmp_path, *asked, seeds="0")["latents"] for folder in (saved, original))
+    assert relative_error(ours, theirs) < 1e-6
 
 
 def test_the_worker_keeps_its_offers(gas, folder_of):
