@@ -215,7 +215,7 @@ def test_folder_saved_by_this_version_is_the_program(folder_of, pipe_of, sampled
 
 def test_the_worker_keeps_its_offers(gas, folder_of):
     """Gradient, decoding and requests of a small pipeline."""
-    said = gas("inspect", worker(folder_of("sd1_diffusers")))
+    said = gas("inspect", worker(folder_of("sd1_diffusers"), "--height", 64, "--width", 64))
     for check in ("gradient", "decodes", "gradient of images", "requests by their numbers"):
         assert f"ok: {check}" in said
 

@@ -50,7 +50,7 @@ TEST(ProcessConformance, AGoodProcessPasses) {
 TEST(ProcessConformance, SaysWhatIsWrong) {
   const auto with = [](const std::string& faults) { return CheckCommand(WorkerCommand(kAll, faults)); };
   const ConformanceRecord shorter = with("short=decode");
-  EXPECT_EQ(Failed(shorter), "[decodes] ");
+  EXPECT_EQ(Failed(shorter), "[decodes] [gradient of images] ");
   EXPECT_THAT(Found(shorter, "decodes"), ::testing::HasSubstr("\"bytes\" = 1535, must be 1536"));
   const ConformanceRecord random = with("random=predict");
   EXPECT_THAT(Failed(random), ::testing::StartsWith("[repeats itself] "));
