@@ -15,6 +15,7 @@
 #include "gas/features/classifier.h"
 #include "gas/fit/fit_run.h"
 #include "gas/grid/time_grid.h"
+#include "gas/models/model_scales.h"
 #include "gas/schedule/guidance_range.h"
 #include "gas/train/distance.h"
 
@@ -248,15 +249,17 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   if (folder.empty()) {
     ReadPrompts(o, model.options);
     const AskedGuidance scales = asked.value_or(AskedGuidance());
-    MadeByTheRun made{.open_model = {}, .guidance = ScalesAcross(scales.scale, scales.range)};
-    made.open_model = [model, batch, first = made.guidance[0]](double scale) {
-      ModelRequest guided = model;
-      guided.guidance = scale;
-      Model opened = guided.Open();
-      if (scale == first) WarnOfSlowDtype("fit", guided.options.dtype, opened, batch);
-      return opened;
+    model.options.guidance = scales.scale;
+    model.options.t_eps = model.t_eps;
+    using AtScale = std::function<Model(double)>;
+    const auto open = [model, batch, opened = std::make_shared<AtScale>()](double scale) {
+      if (*opened) return (*opened)(scale);
+      *opened = OpenModelAtScales(model.name, model.options);
+      Model first = (*opened)(scale);
+      WarnOfSlowDtype("fit", model.options.dtype, first, batch);
+      return first;
     };
-    return made;
+    return MadeByTheRun{open, ScalesAcross(scales.scale, scales.range)};
   }
   if (asked) {
     model.guidance = asked->scale;

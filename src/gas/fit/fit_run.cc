@@ -275,7 +275,6 @@ FitRunResult RunIn(const RunFolder& folder, const FitRunOptions& options, const 
 // What a fit works on, before its trajectories are there.
 struct FitMaterial {
   Model model;
-  int64_t other_models = 0;  // that are open beside it, one for each further guidance scale
   int64_t teacher_nfe = kTeacherNfe;
   int64_t kept = 0;  // trajectories in memory all the time
   bool made_now = true;
@@ -284,9 +283,7 @@ struct FitMaterial {
 FitMaterial MaterialOf(const FitRunOptions& o) {
   const int64_t all = o.sizes.training + o.sizes.held_out;
   if (const auto* now = std::get_if<MadeByTheRun>(&o.trajectories)) {
-    return {.model = now->open_model(now->guidance[0]),
-            .other_models = static_cast<int64_t>(now->guidance.size()) - 1,
-            .kept = all};
+    return {.model = now->open_model(now->guidance[0]), .kept = all};
   }
   const auto& from = std::get<FromTeacherFolder>(o.trajectories);
   const TeacherData data(from.folder);
@@ -312,8 +309,7 @@ double ShareOfTeacher(FitEffort effort) {
 
 FitForecast ForecastFit(const FitRunOptions& o, std::optional<int64_t> limit) {
   const FitMaterial material = MaterialOf(o);
-  ModelMemory memory = MeasureModel(material.model, Passes::kForward, o.sizes.batch);
-  memory.held += material.other_models * material.model.parameters * static_cast<int64_t>(sizeof(float));
+  const ModelMemory memory = MeasureModel(material.model, Passes::kForward, o.sizes.batch);
   const int64_t nfe = *std::max_element(o.nfe.begin(), o.nfe.end());
   FitNeeds needs{.states_of_each = 2 * material.teacher_nfe + 2,
                  .kept = material.kept,
