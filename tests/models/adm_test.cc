@@ -212,18 +212,21 @@ TEST_P(GuidedDiffusion, EncoderFeaturesAreTheStages) {
   EXPECT_EQ(model.encoder->shape(), model.shape);
 }
 
-TEST_P(GuidedDiffusion, Bfloat16IsNear) {
-  SKIP_WITHOUT_BFLOAT16();
+TEST_P(GuidedDiffusion, NarrowDtypesAreNear) {
   TakeIt();
   if (IsSkipped()) return;
-  const Model exact = Open(), rounded = Open({.dtype = torch::kBFloat16});
-  const NoiseLevel at = At(*exact.schedule, 0.4);
-  const Tensor x = fixture_.at("x");
-  const Tensor expected = exact.denoiser->Predict(x, at, condition_);
-  const Tensor actual = rounded.denoiser->Predict(x, at, condition_);
-  EXPECT_EQ(actual.scalar_type(), torch::kFloat32);
-  EXPECT_TRUE(Close(actual, expected, 0.1, 0));  // tens of products, each to 2^-8
-  EXPECT_FALSE(Close(actual, expected, 1e-5, 0));
+  for (const testing::NarrowDtype& narrow : testing::kNarrowDtypes) {
+    if (!nn::HasConvolutions(narrow.dtype, torch::kCPU)) continue;
+    SCOPED_TRACE(narrow.dtype);
+    const Model exact = Open(), rounded = Open({.dtype = narrow.dtype});
+    const NoiseLevel at = At(*exact.schedule, 0.4);
+    const Tensor x = fixture_.at("x");
+    const Tensor expected = exact.denoiser->Predict(x, at, condition_);
+    const Tensor actual = rounded.denoiser->Predict(x, at, condition_);
+    EXPECT_EQ(actual.scalar_type(), torch::kFloat32);
+    EXPECT_TRUE(Close(actual, expected, narrow.tolerance, 0));
+    EXPECT_FALSE(Close(actual, expected, 1e-5, 0));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Adm, GuidedDiffusion, ::testing::ValuesIn(kKinds),

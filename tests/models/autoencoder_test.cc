@@ -188,22 +188,55 @@ TEST(Tiles, NeighboursBlendLinearlyAndNoTileIsLarger) {
   EXPECT_TRUE(Close(image.flatten(), torch::tensor({0., 0., .25, .75, 1., 1.}).to(torch::kFloat32), 1e-6, 0));
 }
 
-// VQ-f4, the first stage of cin256-v2 and of the LSUN and FFHQ models, and KL-f8, that of Stable Diffusion:
-// by the configurations in CompVis/latent-diffusion (configs/latent-diffusion/cin256-v2.yaml) and
-// CompVis/stable-diffusion (configs/stable-diffusion/v1-inference.yaml). 55.32 million is what the former's
-// training prints without its loss; 83.65 million is diffusers' count of the latter.
+// A first stage of CompVis/latent-diffusion at a506df5, models/first_stage_models/NAME/config.yaml.
+// `parameters` is the count of that repository's own classes (ldm/models/autoencoder.py, without the loss),
+// built by PyTorch 2.15 on the meta device; the codebook is that of taming-transformers, [n_embed,embed_dim].
+struct PublishedFirstStage {
+  const char* name;
+  const char* target;
+  int64_t channels;  // embed_dim and z_channels
+  int64_t codes;
+  std::vector<int64_t> mult, attention;
+  int64_t parameters;
+};
+
+const PublishedFirstStage kPublishedFirstStages[] = {
+    {"vq-f4", "ldm.models.autoencoder.VQModel", 3, 8192, {1, 2, 4}, {}, 55322782},
+    {"vq-f8", "ldm.models.autoencoder.VQModel", 4, 16384, {1, 2, 2, 4}, {32}, 67717295},
+    {"vq-f8-n256", "ldm.models.autoencoder.VQModel", 4, 256, {1, 2, 2, 4}, {32}, 67652783},
+    {"vq-f16", "ldm.models.autoencoder.VQModel", 8, 16384, {1, 1, 2, 2, 4}, {16}, 69593371},
+    {"kl-f4", "ldm.models.autoencoder.AutoencoderKL", 3, 0, {1, 2, 4}, {}, 55312063},
+    {"kl-f8", "ldm.models.autoencoder.AutoencoderKL", 4, 0, {1, 2, 4, 4}, {}, 83653863},
+    {"kl-f16", "ldm.models.autoencoder.AutoencoderKL", 16, 0, {1, 1, 2, 2, 4}, {16}, 69610963},
+    {"kl-f32", "ldm.models.autoencoder.AutoencoderKL", 64, 0, {1, 1, 2, 2, 4, 4}, {16, 8}, 103880131},
+};
+
+Json ConfigurationOf(const PublishedFirstStage& stage) {
+  Json params = {{"embed_dim", stage.channels},
+                 {"monitor", "val/rec_loss"},
+                 {"ddconfig",
+                  {{"double_z", stage.codes == 0},
+                   {"z_channels", stage.channels},
+                   {"resolution", 256},
+                   {"in_channels", 3},
+                   {"out_ch", 3},
+                   {"ch", 128},
+                   {"ch_mult", stage.mult},
+                   {"num_res_blocks", 2},
+                   {"attn_resolutions", stage.attention},
+                   {"dropout", 0.0}}}};
+  if (stage.codes > 0) params["n_embed"] = stage.codes;
+  return {{"target", stage.target}, {"params", std::move(params)}};
+}
+
 TEST(Autoencoder, PublishedOnesHaveTheirNumberOfParameters) {
   const nn::SkeletonGuard skeleton;
-  const auto millions = [](const AutoencoderConfig& config) {
-    return static_cast<double>(nn::ParameterCount(Autoencoder(config))) / 1e6;
-  };
-  EXPECT_NEAR(millions({.kind = Kind::kVq,
-                        .latent_channels = 3,
-                        .inner_channels = 3,
-                        .codes = 8192,
-                        .channel_mult = {1, 2, 4}}),
-              55.32, 0.005);
-  EXPECT_NEAR(millions({.kind = Kind::kKl}), 83.65, 0.005);
+  for (const PublishedFirstStage& stage : kPublishedFirstStages) {
+    SCOPED_TRACE(stage.name);
+    const auto config = autoencoder::AutoencoderConfigFromJson(stage.name, ConfigurationOf(stage));
+    EXPECT_EQ(nn::ParameterCount(Autoencoder(config)), stage.parameters);
+    EXPECT_EQ(config.factor(), int64_t{1} << (stage.mult.size() - 1));
+  }
 }
 
 TEST(Autoencoder, AttentionIsWhereTheTrainingImagesHaveThatSide) {

@@ -177,16 +177,19 @@ TEST_P(Dit, EncoderMapsAreTwiceDifferentiable) {
   EXPECT_EQ(model.encoder->shape(), model.shape);
 }
 
-TEST_P(Dit, Bfloat16IsNear) {
-  SKIP_WITHOUT_BFLOAT16();
-  const Model exact = Open(), rounded = Open({.dtype = torch::kBFloat16});
-  const NoiseLevel at = testing::LevelAt(exact, Scalar(0.4));
-  const Condition labels{.labels = fixture_.at("y")};
-  const Tensor expected = exact.denoiser->Predict(fixture_.at("x"), at, labels);
-  const Tensor actual = rounded.denoiser->Predict(fixture_.at("x"), at, labels);
-  EXPECT_EQ(actual.scalar_type(), torch::kFloat32);
-  EXPECT_TRUE(Close(actual, expected, 0.1, 0));  // tens of products, each to 2^-8
-  EXPECT_FALSE(Close(actual, expected, 1e-5, 0));
+TEST_P(Dit, NarrowDtypesAreNear) {
+  for (const testing::NarrowDtype& narrow : testing::kNarrowDtypes) {
+    if (!nn::HasConvolutions(narrow.dtype, torch::kCPU)) continue;
+    SCOPED_TRACE(narrow.dtype);
+    const Model exact = Open(), rounded = Open({.dtype = narrow.dtype});
+    const NoiseLevel at = testing::LevelAt(exact, Scalar(0.4));
+    const Condition labels{.labels = fixture_.at("y")};
+    const Tensor expected = exact.denoiser->Predict(fixture_.at("x"), at, labels);
+    const Tensor actual = rounded.denoiser->Predict(fixture_.at("x"), at, labels);
+    EXPECT_EQ(actual.scalar_type(), torch::kFloat32);
+    EXPECT_TRUE(Close(actual, expected, narrow.tolerance, 0));
+    EXPECT_FALSE(Close(actual, expected, 1e-5, 0));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Transformers, Dit, ::testing::ValuesIn(kNetworks),

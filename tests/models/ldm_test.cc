@@ -181,11 +181,13 @@ TEST(Ldm, TheCardSaysWhatTheFilesAre) {
       with_classes.denoiser->Predict(x, at, ConditionOf(of_classes, ".uncond"))));
 }
 
-TEST(Ldm, Bfloat16IsNearFloat32) {
-  SKIP_WITHOUT_BFLOAT16();
+class LdmInNarrowDtypes : public ::testing::TestWithParam<testing::NarrowDtype> {};
+
+TEST_P(LdmInNarrowDtypes, IsNearFloat32) {
+  SKIP_WITHOUT_CONVOLUTIONS(GetParam().dtype);
   const Fixture fixture("ldm_class");
   const Model exact = OpenModel(Checkpoint("ldm_class").string()),
-              rounded = OpenModel(Checkpoint("ldm_class").string(), {.dtype = torch::kBFloat16});
+              rounded = OpenModel(Checkpoint("ldm_class").string(), {.dtype = GetParam().dtype});
   const torch::NoGradGuard no_gradient;
   const NoiseLevel at = LevelAt(exact, Scalar(0.5));
   const Condition condition = ConditionOf(fixture, ".cond");
@@ -193,11 +195,13 @@ TEST(Ldm, Bfloat16IsNearFloat32) {
                b = rounded.denoiser->Predict(fixture.at("x"), at, condition);
   EXPECT_EQ(b.scalar_type(), torch::kFloat32);
   EXPECT_FALSE(a.equal(b));
-  // Eight bits, through about twenty convolutions.
-  EXPECT_TRUE(Close(b, a, 0.1, 0));
+  EXPECT_TRUE(Close(b, a, GetParam().tolerance, 0));
   // Not the search for codes, whose answer jumps: without it images differ as little.
-  EXPECT_TRUE(Close(rounded.codec->Decode(fixture.at("z")), exact.codec->Decode(fixture.at("z")), 0.1, 0));
+  const Tensor image = exact.codec->Decode(fixture.at("z")), decoded = rounded.codec->Decode(fixture.at("z"));
+  EXPECT_TRUE(Close(decoded, image, GetParam().tolerance, 0));
 }
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, LdmInNarrowDtypes, ::testing::ValuesIn(testing::kNarrowDtypes));
 
 TEST(Ldm, TheEncoderShowsItsStages) {
   const Fixture fixture("ldm_class");

@@ -13,6 +13,7 @@
 #include "models/latent_checks.h"
 #include "support/expect.h"
 #include "support/openai_unets.h"
+#include "support/product_dtype.h"
 #include "support/temp_folder.h"
 #include "support/third_party_files.h"
 
@@ -125,6 +126,28 @@ TEST(Sd, ContinuousTimesAndGuidanceAreTheReferences) {
   testing::CheckAtContinuousTimes(model, fixture, *GuidedSd1(model, fixture),
                                   Told(ContextOf(fixture, ".cond")));
 }
+
+class SdInNarrowDtypes : public ::testing::TestWithParam<testing::NarrowDtype> {};
+
+TEST_P(SdInNarrowDtypes, IsNearFloat32) {
+  SKIP_WITHOUT_CONVOLUTIONS(GetParam().dtype);
+  const Fixture fixture("sd1");
+  const Model exact = OpenSd1(Sd1Folder()),
+              rounded = OpenModel(
+                  Sd1Folder(), {.dtype = GetParam().dtype, .texts = {.tokenizer = SmallTokenizerFolder()}});
+  const torch::NoGradGuard no_gradient;
+  const NoiseLevel at = LevelAt(exact, Scalar(0.5));
+  const Condition condition = Told(ContextOf(fixture, ".cond"));
+  const Tensor expected = exact.denoiser->Predict(fixture.at("x"), at, condition);
+  const Tensor actual = rounded.denoiser->Predict(fixture.at("x"), at, condition);
+  EXPECT_EQ(actual.scalar_type(), torch::kFloat32);
+  EXPECT_TRUE(Close(actual, expected, GetParam().tolerance, 0));
+  EXPECT_FALSE(Close(actual, expected, 1e-6, 0));
+  EXPECT_TRUE(Close(rounded.codec->Decode(fixture.at("z")), exact.codec->Decode(fixture.at("z")),
+                    GetParam().tolerance, 0));
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, SdInNarrowDtypes, ::testing::ValuesIn(testing::kNarrowDtypes));
 
 TEST(Sd, ImagesAreTheReferences) { testing::CheckImages(OpenSd1(Sd1Folder()), Fixture("sd1")); }
 

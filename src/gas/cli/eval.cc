@@ -19,6 +19,12 @@
 namespace gas::cli {
 namespace {
 
+constexpr auto kEvalLpipsNames =
+    NamesOf<std::optional<TrunkKind>>("eval.lpips", {{std::nullopt, "none"},
+                                                     {TrunkKind::kVgg16, "vgg"},
+                                                     {TrunkKind::kAlexNet, "alex"},
+                                                     {TrunkKind::kSqueezeNet, "squeeze"}});
+
 // With what is compared.
 std::vector<OptionRow> EvalTeacherRows() {
   return {
@@ -70,6 +76,35 @@ std::vector<OptionRow> EvalSolverRows() {
   };
 }
 
+constexpr const char* kWithLpips = "with --lpips";
+
+// Whose distances it is measured in.
+std::vector<OptionRow> EvalNetworkRows() {
+  return {
+      FeaturesRow(),
+      {.key = "eval.lpips",
+       .flag = "--lpips",
+       .type = OptType::kChoice,
+       .def = DefaultOf(kEvalLpipsNames.NameOf(std::nullopt)),
+       .help = "trunk of an LPIPS that is measured too",
+       .choices = kEvalLpipsNames.choices()},
+      {.key = "eval.lpips_trunk",
+       .flag = "--lpips-trunk",
+       .type = OptType::kText,
+       .def = "",
+       .help = "weights of that trunk, a safetensors file (docs/lpips.md)",
+       .value = "FILE",
+       .only = kWithLpips},
+      {.key = "eval.lpips_heads",
+       .flag = "--lpips-heads",
+       .type = OptType::kText,
+       .def = "",
+       .help = "its linear heads [in the trunk's file]",
+       .value = "FILE",
+       .only = kWithLpips},
+  };
+}
+
 // How it is measured.
 std::vector<OptionRow> EvalMeasureRows() {
   return {
@@ -112,6 +147,7 @@ std::vector<OptionRow> EvalRows() {
                      TextModelRows(),
                      WorkerRows(),
                      EvalMeasureRows(),
+                     EvalNetworkRows(),
                      RunRowsWithAuto(),
                      {ConvolutionOrAutoRow()}});
 }
@@ -137,6 +173,7 @@ struct EvalSettings {
 EvalSettings ReadEvalSettings(const Options& o) {
   EvalSettings s{
       .model = ReadModelRequest(o), .teacher = o.Text("eval.teacher"), .json = o.Flag("eval.json")};
+  s.model.features = o.Text("model.features");
   s.convolution = ReadConvolution(o, s.model);
   s.eval = {.solvers = Split(o.Text("eval.solvers")),
             .counts = o.IntList("eval.nfe"),
@@ -151,6 +188,8 @@ EvalSettings ReadEvalSettings(const Options& o) {
       s.eval.on_difference = OnDifference::kTellModel;
   }
   const int64_t real = o.Int("eval.real");
+  if (const std::optional<TrunkKind> kind = o.Enum("eval.lpips", kEvalLpipsNames))
+    s.eval.lpips = AskedLpips{*kind, {o.Text("eval.lpips_trunk"), o.Text("eval.lpips_heads")}};
   if (real > 0) s.eval.real = RealImages{.folder = o.Text("data.folder"), .count = real};
   return s;
 }
@@ -170,6 +209,10 @@ std::string Legend(const EvalRecord& record) {
   }
   if (record.rows.back().figures.contains("ms_ssim")) {
     text += "PSNR, MS-SSIM: of each sample to the teacher's, clipped to the range of pictures\n";
+  }
+  if (!record.lpips.is_null()) {
+    text += fmt::format("LPIPS: to the teacher, trunk {}, heads: {}\n",
+                        record.lpips["trunk"].get<std::string>(), record.lpips["heads"].get<std::string>());
   }
   if (teacher.figures.contains("agreement")) text += "class %: classified as asked\n";
   return text;

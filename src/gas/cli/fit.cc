@@ -12,7 +12,6 @@
 #include "gas/cli/text_options.h"
 #include "gas/cli/worker_options.h"
 #include "gas/core/error.h"
-#include "gas/features/classifier.h"
 #include "gas/fit/fit_run.h"
 #include "gas/grid/time_grid.h"
 #include "gas/models/model_scales.h"
@@ -154,6 +153,7 @@ std::vector<OptionRow> FitCoefficientRows() {
        .def = DefaultOf(kFitLossNames.NameOf(FitLoss::kL2)),
        .help = "what the last row minimises",
        .choices = kFitLossNames.choices()},
+      Only("with --loss features", FeaturesRow()),
       {.key = "fit.batch",
        .flag = "--batch",
        .type = OptType::kInt,
@@ -187,17 +187,14 @@ std::vector<OptionRow> FitRows() {
 // The scale on which the absolute difference is smooth.
 constexpr double kAbsoluteDelta = 1e-3;
 
-ObjectivePtr MakeObjective(FitLoss loss, const ModelCard& card) {
+ObjectivePtr MakeObjective(FitLoss loss, const Model& model) {
   switch (loss) {
     case FitLoss::kL2: return nullptr;
     case FitLoss::kL1: return HuberObjective(kAbsoluteDelta);
     case FitLoss::kHuber: return HuberObjective(kHuberDelta);
-    case FitLoss::kFeatures: break;
+    case FitLoss::kFeatures: return FeaturesObjective(model);
   }
-  const std::shared_ptr<FeatureNetwork> network =
-      ReadFeatureModelFor(FeatureFileOf(card), card.shape).network;
-  network->To(torch::kCPU, torch::kFloat64);
-  return EmbeddingObjective([network](const Tensor& images) { return network->Embedding(images); });
+  GAS_ASSERT(false);
 }
 
 // "auto", or a time. 1 is the start of every schedule whose time is not sigma, and means no jump in any.
@@ -274,8 +271,9 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
 }
 
 FitRunOptions ReadFitOptions(const Options& o) {
-  const ModelRequest model = ReadModelRequest(o);
+  ModelRequest model = ReadModelRequest(o);
   const FitLoss loss = o.Enum("fit.loss", kFitLossNames);
+  if (loss == FitLoss::kFeatures) model.features = o.Text("model.features");
   FitRunOptions run{.trajectories = ReadTrajectories(o, model),
                     .sizes = {.training = o.Int("fit.trajectories"),
                               .held_out = o.Int("fit.held_out"),
@@ -284,9 +282,10 @@ FitRunOptions ReadFitOptions(const Options& o) {
                     .budget = ReadBudget(o),
                     .bands = ReadBands(o),
                     .solver = ReadSolverOptions(o, model.options.dtype),
-                    .objective_of = [loss](const ModelCard& card) { return MakeObjective(loss, card); },
+                    .objective_of = [loss](const Model& model) { return MakeObjective(loss, model); },
                     .loss = o.Text("fit.loss"),
                     .dtype = o.Text("run.dtype"),
+                    .features = model.features,
                     .folder = o.Text("fit.out")};
   return run;
 }

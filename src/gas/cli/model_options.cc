@@ -45,6 +45,15 @@ OptionRow ConfigRow() {
           .value = "FILE"};
 }
 
+OptionRow FeaturesRow() {
+  return {.key = "model.features",
+          .flag = "--features",
+          .type = OptType::kText,
+          .def = "",
+          .help = "feature network that looks at the images: an embedded one or a file [the model's own]",
+          .value = "FILE"};
+}
+
 OptionRow GuidanceRow() {
   return {.key = "model.guidance",
           .flag = "--guidance",
@@ -135,18 +144,24 @@ std::vector<OptionRow> RunRowsWithAuto() {
   return rows;
 }
 
+Model ModelRequest::OpenWith(const ModelOptions& asked) const {
+  Model model = OpenModel(name, asked);
+  if (!features.empty()) model.features = features;
+  return model;
+}
+
 Model ModelRequest::Open() const {
   ModelOptions asked = options;
   asked.guidance = guidance.value_or(1);
   asked.t_eps = t_eps;
-  return OpenModel(name, asked);
+  return OpenWith(asked);
 }
 
 Model ModelRequest::OpenFor(const ChosenSolver& solver) const {
   ModelOptions asked = options;
   asked.guidance = solver.Guidance(guidance);
   asked.t_eps = solver.EndTime(t_eps);
-  return OpenModel(name, asked);
+  return OpenWith(asked);
 }
 
 Model ModelRequest::OpenFor(const TeacherData& data, const std::string& folder) const {
@@ -172,7 +187,7 @@ Model ModelRequest::OpenAs(const TeacherData& data, const std::string& folder, d
   of_data.guidance = spec.guidance;
   of_data.guidance_range = spec.guidance_range;
   FillFromRecord(spec.texts, of_data.texts);
-  Model model = OpenModel(name, of_data);
+  Model model = OpenWith(of_data);
   GAS_CHECK(spec.model_sha256 == model.sha256, Errc::kBadFile, folder, ": made with model ", spec.model,
             " of SHA-256 ", spec.model_sha256, ", not with ", model.name, " of ", model.sha256);
   return model;

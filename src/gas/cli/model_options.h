@@ -32,6 +32,7 @@ inline constexpr auto kDtypeOrAutoNames =
 
 OptionRow ModelRow();     // model.name
 OptionRow ConfigRow();    // model.config
+OptionRow FeaturesRow();  // model.features, which ModelRequest::features takes
 OptionRow GuidanceRow();  // model.guidance
 OptionRow TEpsRow();      // solver.t_eps, without a default
 OptionRow ForceRow();     // solver.force, read for solver files alone
@@ -59,6 +60,7 @@ struct ModelRequest {
   ModelOptions options;                   // but for guidance and t_eps; a range of guidance is asked for here
   Dtype dtype = Dtype::kFloat32;          // kAuto: opened in float32 until cli/dtype.h has chosen
   std::optional<double> guidance, t_eps;  // as asked for; the verb's to set
+  std::string features = {};              // in place of ModelCard::features; the verb's to set
 
   // With what was asked for, or else guidance 1 and the schedule's own end.
   Model Open() const;
@@ -72,6 +74,7 @@ struct ModelRequest {
   Model OpenForTraining(const TeacherData& data, const std::string& folder) const;
 
  private:
+  Model OpenWith(const ModelOptions& asked) const;
   Model OpenAs(const TeacherData& data, const std::string& folder, double end) const;
 };
 

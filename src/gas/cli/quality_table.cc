@@ -20,6 +20,7 @@ constexpr Column kFigures[] = {
     {"distance", "distance", 1, kThreeDigits},
     {"psnr", "PSNR dB", 1, 2},
     {"ms_ssim", "MS-SSIM", 1, 4},
+    {"lpips", "LPIPS", 1, kThreeDigits},
     {"perceptual", "perceptual", 1, kThreeDigits},
     {"frechet", "Fréchet", 1, kThreeDigits},
     {"precision", "precision", 1, 3},

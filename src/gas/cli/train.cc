@@ -133,6 +133,7 @@ std::vector<OptionRow> TrainLossRows() {
        .def = "l2",
        .help = fmt::format("{}, or a sum such as l1+0.5*ms-ssim", fmt::join(DistanceNames(), ", ")),
        .value = "LOSS"},
+      Only("with a loss of features", FeaturesRow()),
       {.key = "train.lpips_trunk",
        .flag = "--lpips-trunk",
        .type = OptType::kText,
@@ -269,17 +270,20 @@ std::vector<OptionRow> TrainRows() {
 
 struct LossSettings {
   std::string text;
+  std::string features = {};
   LpipsFiles lpips;
   uint64_t cache_bytes = kDistanceCacheBytes;
 };
 
 LossSettings ReadLoss(const Options& o) {
   LossSettings s{.text = o.Text("train.loss"), .lpips = {}};
-  bool lpips = false, keeps_features = false;
+  bool lpips = false, features = false, keeps_features = false;
   for (const WeightedName& term : ParseLoss(s.text, DistanceNames())) {
     lpips |= term.name.starts_with(kLpipsPrefix);
-    keeps_features |= lpips || term.name == "features" || term.name == "self";
+    features |= term.name == "features";
+    keeps_features |= lpips || features || term.name == "self";
   }
+  if (features) s.features = o.Text("model.features");
   if (lpips) s.lpips = {o.Text("train.lpips_trunk"), o.Text("train.lpips_heads")};
   if (keeps_features) s.cache_bytes = static_cast<uint64_t>(o.Int("train.loss_cache")) << 20;
   return s;
@@ -318,6 +322,7 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
                   .per_band = o.Flag("student.per_band")},
       .init = o.Text("student.init"),
       .loss = loss.text,
+      .features = loss.features,
       .lpips = loss.lpips,
       .loss_cache_bytes = loss.cache_bytes,
       .activations = o.Enum("train.activations", kActivationsNames),
@@ -328,6 +333,7 @@ TrainSolversOptions ReadTrainSolversOptions(const Options& o) {
   if (IsSolverFile(s.init)) s.on_difference = ReadForce(o);
   if (o.Enum("train.method", kTrainMethodNames) == TrainMethod::kGas) s.adversary = ReadAdversarySettings(o);
   ModelRequest request = ReadModelRequest(o);
+  request.features = loss.features;
   request.t_eps = o.RealIfGiven("solver.t_eps");
   nn::PlanOptions convolution = ReadConvolution(o, request);
   convolution.input_gradients = true;

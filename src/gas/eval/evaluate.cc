@@ -104,6 +104,11 @@ EvalRecord Evaluate(const TeacherData& data, const Model& model, const EvalOptio
   if (used != nullptr && options.real) {
     quality.real = RealNeighbourhoods(options, *used->network, data.size() / options.blocks, record.remarks);
   }
+  if (options.lpips) {
+    const LpipsModel lpips = ReadLpips(options.lpips->kind, options.lpips->files);
+    quality.lpips = lpips.network;
+    record.lpips = lpips.source;
+  }
   const auto measure = [&](const std::string& label, int64_t nfe, const Tensor& images, const Tensor& to) {
     return MeasureQuality(label, nfe, images, to, teacher.condition.labels, used, quality);
   };

@@ -91,6 +91,10 @@ Quality MeasureQuality(const std::string& label, int64_t nfe, const Tensor& imag
     q.figures["distance"] =
         Over(blocks, [&](const Block& b) { return SquaredDifference(b.Of(images), b.Of(teacher)); });
   }
+  if (teacher.defined() && options.lpips) {
+    q.figures["lpips"] =
+        Over(blocks, [&](const Block& b) { return MeanLpips(*options.lpips, b.Of(images), b.Of(teacher)); });
+  }
   if (network == nullptr) {
     if (teacher.defined() && ArePictures(images)) AddPixelFigures(blocks, images, teacher, q);
     return q;

@@ -9,8 +9,10 @@
 #include "gas/fit/fit_file.h"
 #include "gas/fit/table_point.h"
 #include "gas/fit/unfinished_fit.h"
+#include "gas/io/file.h"
 #include "gas/io/run_folder.h"
 #include "gas/memory/run_memory.h"
+#include "gas/models/embedded.h"
 
 namespace gas {
 namespace {
@@ -83,18 +85,20 @@ Json ValueOrAuto(const std::optional<T>& value) {
 
 // All that decides tables, besides the trajectories and the number of evaluations.
 Json DecidingOptions(const FitRunOptions& o) {
-  return {{"fit.trajectories", o.sizes.training},
-          {"fit.held_out", o.sizes.held_out},
-          {"fit.batch", o.sizes.batch},
-          {"fit.bands", ValueOrAuto(o.bands)},
-          {"fit.start", StartToJson(o.solver)},
-          {"fit.budget", BudgetToJson(o)},
-          {"fit.history", o.solver.fit.history},
-          {"fit.preserve_constant", o.solver.fit.preserve_constant},
-          {"fit.equal_trajectories", o.solver.fit.equal_trajectories},
-          {"fit.loss", o.loss},
-          {"student.grid", ValueOrAuto(o.solver.grid)},
-          {"run.dtype", o.dtype}};
+  Json options = {{"fit.trajectories", o.sizes.training},
+                  {"fit.held_out", o.sizes.held_out},
+                  {"fit.batch", o.sizes.batch},
+                  {"fit.bands", ValueOrAuto(o.bands)},
+                  {"fit.start", StartToJson(o.solver)},
+                  {"fit.budget", BudgetToJson(o)},
+                  {"fit.history", o.solver.fit.history},
+                  {"fit.preserve_constant", o.solver.fit.preserve_constant},
+                  {"fit.equal_trajectories", o.solver.fit.equal_trajectories},
+                  {"fit.loss", o.loss},
+                  {"student.grid", ValueOrAuto(o.solver.grid)},
+                  {"run.dtype", o.dtype}};
+  if (!o.features.empty()) options["model.features"] = Sha256OfFile(FeatureFile(o.features));
+  return options;
 }
 
 // What an interrupted run must have in common with this one to be gone on with. `data`: null for trajectories

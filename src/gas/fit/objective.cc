@@ -1,5 +1,8 @@
 #include "gas/fit/objective.h"
 
+#include "gas/core/error.h"
+#include "gas/features/classifier.h"
+
 namespace gas {
 namespace {
 
@@ -28,8 +31,8 @@ class Huber : public Objective {
 
 class Embedding : public Objective {
  public:
-  Embedding(std::function<Tensor(const Tensor&)> embedding, int64_t iterations)
-      : embedding_(std::move(embedding)), iterations_(iterations) {}
+  Embedding(std::function<Tensor(const Tensor&)> embedding, int64_t iterations, double step)
+      : embedding_(std::move(embedding)), iterations_(iterations), step_(step) {}
   int64_t iterations() const override { return iterations_; }
 
   Equations Linearise(const Tensor& columns, const Tensor& w, const Tensor& teacher) const override {
@@ -38,9 +41,7 @@ class Embedding : public Objective {
     std::vector<Tensor> derivatives;
     for (int64_t p = 0; p < columns.size(1); ++p) {
       const Tensor direction = columns.select(1, p);
-      // A step that moves pixels by about 1e-4: in float64 both errors, of rounding and of curvature, stay
-      // near 1e-8.
-      const double step = 1e-4 / (direction.square().mean().sqrt().item<double>() + 1e-12);
+      const double step = step_ / (direction.square().mean().sqrt().item<double>() + 1e-12);
       derivatives.push_back((embedding_(sample + step * direction) - embedding_(sample - step * direction)) /
                             (2 * step));
     }
@@ -51,6 +52,7 @@ class Embedding : public Objective {
  private:
   std::function<Tensor(const Tensor&)> embedding_;
   int64_t iterations_;
+  double step_;
 };
 
 }  // namespace
@@ -59,8 +61,25 @@ ObjectivePtr HuberObjective(double delta, int64_t iterations) {
   return std::make_shared<Huber>(delta, iterations);
 }
 
-ObjectivePtr EmbeddingObjective(std::function<Tensor(const Tensor&)> embedding, int64_t iterations) {
-  return std::make_shared<Embedding>(std::move(embedding), iterations);
+ObjectivePtr EmbeddingObjective(std::function<Tensor(const Tensor&)> embedding, int64_t iterations,
+                                double step) {
+  return std::make_shared<Embedding>(std::move(embedding), iterations, step);
+}
+
+ObjectivePtr FeaturesObjective(const Model& model) {
+  GAS_CHECK(!model.codec || model.codec->continuous(), Errc::kBadOption,
+            "fit.loss = features needs a decoder whose images change with small changes of the states, and "
+            "that of ",
+            model.name, " looks up a codebook; gas train --loss features does without");
+  const std::shared_ptr<FeatureNetwork> network =
+      ReadFeatureModelFor(FeatureFileOf(model), ImageShapeOf(model)).network;
+  network->To(torch::kCPU, torch::kFloat64);
+  const auto of_images = [network](const Tensor& images) { return network->Embedding(images); };
+  if (!model.codec) return EmbeddingObjective(of_images);
+  const auto of_states = [model, of_images](const Tensor& states) {
+    return of_images(ImagesOf(model, states.to(torch::kFloat32)).to(torch::kFloat64));
+  };
+  return EmbeddingObjective(of_states, /*iterations=*/3, kSingleEmbeddingStep);
 }
 
 }  // namespace gas

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "gas/core/torch.h"
+#include "gas/models/model.h"
 
 namespace gas {
 
@@ -29,9 +30,21 @@ using ObjectivePtr = std::shared_ptr<const Objective>;
 // delta gives the mean absolute difference.
 ObjectivePtr HuberObjective(double delta, int64_t iterations = 8);
 
-// Gauss-Newton for |F(student) - F(teacher)|^2 where F maps samples [B,...] to vectors [B,D], in float64.
-// Only F is differentiated, by central differences along each column.
-ObjectivePtr EmbeddingObjective(std::function<Tensor(const Tensor&)> embedding, int64_t iterations = 3);
+// Of differences of embeddings in float64: both errors, of rounding and of curvature, stay near 1e-8.
+inline constexpr double kDoubleEmbeddingStep = 1e-4;
+// Of those that are computed in float32: both stay near 1e-4.
+inline constexpr double kSingleEmbeddingStep = 1e-2;
+
+// Gauss-Newton for |F(student) - F(teacher)|^2 where F maps samples [B,...] in float64 to vectors [B,D] in
+// float64. Only F is differentiated, by central differences along each column, which move samples by `step`
+// (root mean square).
+ObjectivePtr EmbeddingObjective(std::function<Tensor(const Tensor&)> embedding, int64_t iterations = 3,
+                                double step = kDoubleEmbeddingStep);
+
+// EmbeddingObjective of the feature network that the model's card names. Where the model has a codec, the
+// network looks at decoded images, whose decoder computes in float32. Throws Error(kBadOption) for a codec
+// that is not continuous, and what FeatureFileOf and ReadFeatureModelFor throw.
+ObjectivePtr FeaturesObjective(const Model& model);
 
 }  // namespace gas
 

@@ -119,9 +119,16 @@ Tensor ImagesOf(const Model& model, const Tensor& states, int64_t batch) {
   return torch::cat(images);
 }
 
+std::vector<int64_t> ImageShapeOf(const Model& model) {
+  if (!model.codec) return model.shape;
+  std::vector<int64_t> state = model.shape;
+  state.insert(state.begin(), 1);
+  return ImagesOf(model, torch::zeros(state)).sizes().slice(1).vec();
+}
+
 fs::path FeatureFileOf(const ModelCard& card) {
   GAS_CHECK(!card.features.empty(), Errc::kBadOption, "model ", card.name,
-            " names no feature network for its images");
+            " names no feature network for its images; --features FILE names one");
   return FeatureFile(card.features);
 }
 

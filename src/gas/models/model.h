@@ -86,6 +86,9 @@ void CheckFloat32(const ModelOptions& options, const std::string& name, std::str
 // device, `batch` at once, without gradients.
 Tensor ImagesOf(const Model& model, const Tensor& states, int64_t batch = 16);
 
+// [C,H,W] of such images. Where the model has a codec, it decodes one state.
+std::vector<int64_t> ImageShapeOf(const Model& model);
+
 // The file of the feature network that the card names. Throws Error(kBadOption) if it names none,
 // Error(kUnavailable) if the file is not there.
 std::filesystem::path FeatureFileOf(const ModelCard& card);

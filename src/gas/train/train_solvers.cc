@@ -34,12 +34,13 @@ struct Problem {
 
 Distance DistanceFor(const TrainSolversOptions& o, const Model& model) {
   return MakeDistance(
-      o.loss, {.features = [&] { return ReadFeatureModelFor(FeatureFileOf(model), model.shape).network; },
-               .encoder = model.encoder,
-               .codec = model.codec,
-               .lpips = o.lpips,
-               .device = model.device,
-               .cache_bytes = o.loss_cache_bytes});
+      o.loss,
+      {.features = [&] { return ReadFeatureModelFor(FeatureFileOf(model), ImageShapeOf(model)).network; },
+       .encoder = model.encoder,
+       .codec = model.codec,
+       .lpips = o.lpips,
+       .device = model.device,
+       .cache_bytes = o.loss_cache_bytes});
 }
 
 Problem OpenProblem(const TrainSolversOptions& o) {
@@ -113,6 +114,7 @@ TrainingRunOptions RunOptionsFor(const TrainSolversOptions& o, int64_t nfe, cons
   // Runs from before there was a choice have no such entry.
   if (o.convolution != "direct") run.fingerprint["run.convolution"] = o.convolution;
   if (!problem.distance.source().is_null()) run.fingerprint["train.loss_files"] = problem.distance.source();
+  if (!o.features.empty()) run.fingerprint["model.features"] = Sha256OfFile(FeatureFileOf(problem.model));
   if (o.adversary) run.fingerprint["adversary.discriminator"] = o.adversary->discriminator;
   return run;
 }

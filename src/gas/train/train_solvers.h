@@ -44,7 +44,8 @@ struct TrainSolversOptions {
   std::string grid = "uniform";                      // of the base solver and of the fit
   OnDifference on_difference = OnDifference::kFail;  // of a solver file to begin from; kTell: see begins_from
 
-  std::string loss = "l2";  // MakeDistance
+  std::string loss = "l2";    // MakeDistance
+  std::string features = {};  // network of `features` that `open_model` puts in place of the model's own
   LpipsFiles lpips;
   uint64_t loss_cache_bytes = kDistanceCacheBytes;
 

@@ -4,6 +4,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
+#include "gas/core/memory.h"
 #include "gas/core/rows.h"
 #include "gas/core/seeds.h"
 #include "gas/io/file.h"
@@ -140,6 +141,7 @@ GsStep TrainingRun::TrainOn(const TrainingPairs& training, DataOrder& order, Dat
     if (adversarial.noise.defined()) {
       step.discriminator = DiscriminatorGradients(adversarial);
       step.discriminator->grad_norm = trainer_.ApplyDiscriminatorGradients();
+      BetweenPhases();
       evaluations_ += adversarial.noise.size(0) * nfe();
     }
   }
@@ -148,9 +150,16 @@ GsStep TrainingRun::TrainOn(const TrainingPairs& training, DataOrder& order, Dat
   step.adversarial = terms.adversarial;
   step.weight = terms.weight;
   step.grad_norm = trainer_.ApplyGradients();
+  if (with_adversary) BetweenPhases();
   const int64_t recomputed = std::min(trainer_.options().recomputed, nfe());
   evaluations_ += batch.noise.size(0) * (3 * nfe() + recomputed);
   return step;
+}
+
+// The steps of the discriminator and of the student want tensors of other sizes, for which the heap has
+// little use of what the other freed: kept, both would be resident at once.
+void TrainingRun::BetweenPhases() const {
+  if (options_.device.is_cpu()) ReturnFreedMemory();
 }
 
 StudentTerms TrainingRun::StudentGradients(const StudentBatch& batch, const AdversarialBatch* adversarial) {

@@ -84,6 +84,7 @@ class TrainingRun {
   // Adds up the gradients of the parts of a batch; what is returned holds for the whole batch.
   StudentTerms StudentGradients(const StudentBatch& batch, const AdversarialBatch* adversarial);
   DiscriminatorStep DiscriminatorGradients(const AdversarialBatch& batch);
+  void BetweenPhases() const;
   StudentBatch NextBatch(const TrainingPairs& training, DataOrder& order) const;
   AdversarialBatch NextAdversarialBatch(const TrainingPairs& training, DataOrder& others) const;
   bool IsDue(int64_t every) const;

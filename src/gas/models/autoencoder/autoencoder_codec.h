@@ -24,6 +24,7 @@ class AutoencoderCodec : public ImageCodec {
   // Freezes the network: evaluation mode, no parameter asks for a gradient.
   AutoencoderCodec(std::shared_ptr<Autoencoder> network, const CodecOptions& options);
   Tensor Decode(const Tensor& latents) const override;
+  bool continuous() const override { return network_->config().kind != Kind::kVq; }
   // Throws Error(kBadOption) if the images' height or width is no multiple of the factor.
   Tensor Encode(const Tensor& images) const override;
 
