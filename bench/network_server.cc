@@ -7,7 +7,7 @@
 // how many times the weights of all convolutions their copies may take; `gradients`: copies for them too. It
 // writes a line of JSON when the network is open, and one for each request:
 //
-//   inputs BATCH FILE     FILE gets what the network is evaluated at: state, alpha, sigma, t, and labels, if any
+//   inputs BATCH FILE     FILE gets what it is evaluated at: state, alpha, sigma, t, and labels, if any
 //   check BATCH FILE OUT  evaluates it there; OUT gets `output`, and with `gradients` the `gradient`
 //   forward BATCH         {"seconds": ...} of one evaluation
 //   gradient BATCH        the same with the gradient
