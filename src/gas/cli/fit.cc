@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/convolution_option.h"
 #include "gas/cli/dtype.h"
 #include "gas/cli/fit_printer.h"
 #include "gas/cli/grid_option.h"
@@ -179,6 +180,7 @@ std::vector<OptionRow> FitRows() {
                      FitSolverRows(),
                      FitSearchRows(),
                      FitCoefficientRows(),
+                     {ConvolutionRow()},
                      RunRows(),
                      {MemoryRow("samples at once, at most --batch")}});
 }
@@ -240,6 +242,7 @@ std::variant<FitEffort, int64_t> ReadBudget(const Options& o) {
 }
 
 std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o, ModelRequest model) {
+  const nn::PlanOptions convolution = ReadConvolution(o, model);
   const std::string &folder = o.Text("fit.teacher"), &guidance = o.Text("fit.guidance");
   const int64_t batch = o.Int("fit.batch");
   model.t_eps = o.RealIfGiven("solver.t_eps");
@@ -249,10 +252,11 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
     ReadPrompts(o, model.options);
     const AskedGuidance scales = asked.value_or(AskedGuidance());
     MadeByTheRun made{.open_model = {}, .guidance = ScalesAcross(scales.scale, scales.range)};
-    made.open_model = [model, batch, first = made.guidance[0]](double scale) {
+    made.open_model = [model, batch, convolution, first = made.guidance[0]](double scale) {
       ModelRequest guided = model;
       guided.guidance = scale;
       Model opened = guided.Open();
+      UseConvolutions("fit", opened, guided.options.dtype, convolution);
       if (scale == first) WarnOfSlowDtype("fit", guided.options.dtype, opened, batch);
       return opened;
     };
@@ -262,8 +266,9 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
     model.guidance = asked->scale;
     model.options.guidance_range = asked->range;
   }
-  const auto open = [model, batch](const TeacherData& data, const std::string& path) {
+  const auto open = [model, batch, convolution](const TeacherData& data, const std::string& path) {
     Model opened = model.OpenFor(data, path);
+    UseConvolutions("fit", opened, model.options.dtype, convolution);
     WarnOfSlowDtype("fit", model.options.dtype, opened, batch);
     return opened;
   };
@@ -284,6 +289,7 @@ FitRunOptions ReadFitOptions(const Options& o) {
                     .objective_of = [loss](const ModelCard& card) { return MakeObjective(loss, card); },
                     .loss = o.Text("fit.loss"),
                     .dtype = o.Text("run.dtype"),
+                    .convolution = RecordedConvolution(o),
                     .folder = o.Text("fit.out")};
   return run;
 }
