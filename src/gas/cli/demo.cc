@@ -100,8 +100,8 @@ std::vector<OptionRow> DemoRows() {
                      PromptRows(),
                      TextModelRows(),
                      WorkerRows(),
-                     {ConvolutionRow()},
-                     TrainingRunRows()});
+                     TrainingRunRows(),
+                     {ConvolutionRow()}});
 }
 
 constexpr double kDemoAdversarialWeight = 0.01;

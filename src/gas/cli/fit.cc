@@ -180,8 +180,8 @@ std::vector<OptionRow> FitRows() {
                      FitSolverRows(),
                      FitSearchRows(),
                      FitCoefficientRows(),
-                     {ConvolutionRow()},
                      RunRows(),
+                     {ConvolutionRow()},
                      {MemoryRow("samples at once, at most --batch")}});
 }
 

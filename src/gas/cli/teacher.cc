@@ -106,8 +106,8 @@ std::vector<OptionRow> TeacherRows() {
                      TextModelRows(),
                      WorkerRows(),
                      TeacherSampleRows(),
-                     {ConvolutionRow()},
-                     RunRows()});
+                     RunRows(),
+                     {ConvolutionRow()}});
 }
 
 struct TeacherSettings {
