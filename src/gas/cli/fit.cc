@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/convolution_option.h"
 #include "gas/cli/dtype.h"
 #include "gas/cli/fit_printer.h"
 #include "gas/cli/grid_option.h"
@@ -14,7 +15,6 @@
 #include "gas/core/error.h"
 #include "gas/fit/fit_run.h"
 #include "gas/grid/time_grid.h"
-#include "gas/models/model_scales.h"
 #include "gas/schedule/guidance_range.h"
 #include "gas/train/distance.h"
 
@@ -181,6 +181,7 @@ std::vector<OptionRow> FitRows() {
                      FitSearchRows(),
                      FitCoefficientRows(),
                      RunRows(),
+                     {ConvolutionRow()},
                      {MemoryRow("samples at once, at most --batch")}});
 }
 
@@ -238,6 +239,7 @@ std::variant<FitEffort, int64_t> ReadBudget(const Options& o) {
 }
 
 std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o, ModelRequest model) {
+  const nn::PlanOptions convolution = ReadConvolution(o, model);
   const std::string &folder = o.Text("fit.teacher"), &guidance = o.Text("fit.guidance");
   const int64_t batch = o.Int("fit.batch");
   model.t_eps = o.RealIfGiven("solver.t_eps");
@@ -246,13 +248,12 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   if (folder.empty()) {
     ReadPrompts(o, model.options);
     const AskedGuidance scales = asked.value_or(AskedGuidance());
-    model.options.guidance = scales.scale;
-    model.options.t_eps = model.t_eps;
     using AtScale = std::function<Model(double)>;
-    const auto open = [model, batch, opened = std::make_shared<AtScale>()](double scale) {
+    const auto open = [model, batch, convolution, opened = std::make_shared<AtScale>()](double scale) {
       if (*opened) return (*opened)(scale);
-      *opened = OpenModelAtScales(model.name, model.options);
+      *opened = model.AtScales(scale);
       Model first = (*opened)(scale);
+      UseConvolutions("fit", first, model.options.dtype, convolution);
       WarnOfSlowDtype("fit", model.options.dtype, first, batch);
       return first;
     };
@@ -262,8 +263,9 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
     model.guidance = asked->scale;
     model.options.guidance_range = asked->range;
   }
-  const auto open = [model, batch](const TeacherData& data, const std::string& path) {
+  const auto open = [model, batch, convolution](const TeacherData& data, const std::string& path) {
     Model opened = model.OpenFor(data, path);
+    UseConvolutions("fit", opened, model.options.dtype, convolution);
     WarnOfSlowDtype("fit", model.options.dtype, opened, batch);
     return opened;
   };
@@ -286,6 +288,7 @@ FitRunOptions ReadFitOptions(const Options& o) {
                     .loss = o.Text("fit.loss"),
                     .dtype = o.Text("run.dtype"),
                     .features = model.features,
+                    .convolution = RecordedConvolution(o),
                     .folder = o.Text("fit.out")};
   return run;
 }

@@ -85,20 +85,22 @@ Json ValueOrAuto(const std::optional<T>& value) {
 
 // All that decides tables, besides the trajectories and the number of evaluations.
 Json DecidingOptions(const FitRunOptions& o) {
-  Json options = {{"fit.trajectories", o.sizes.training},
-                  {"fit.held_out", o.sizes.held_out},
-                  {"fit.batch", o.sizes.batch},
-                  {"fit.bands", ValueOrAuto(o.bands)},
-                  {"fit.start", StartToJson(o.solver)},
-                  {"fit.budget", BudgetToJson(o)},
-                  {"fit.history", o.solver.fit.history},
-                  {"fit.preserve_constant", o.solver.fit.preserve_constant},
-                  {"fit.equal_trajectories", o.solver.fit.equal_trajectories},
-                  {"fit.loss", o.loss},
-                  {"student.grid", ValueOrAuto(o.solver.grid)},
-                  {"run.dtype", o.dtype}};
-  if (!o.features.empty()) options["model.features"] = Sha256OfFile(FeatureFile(o.features));
-  return options;
+  Json all = {{"fit.trajectories", o.sizes.training},
+              {"fit.held_out", o.sizes.held_out},
+              {"fit.batch", o.sizes.batch},
+              {"fit.bands", ValueOrAuto(o.bands)},
+              {"fit.start", StartToJson(o.solver)},
+              {"fit.budget", BudgetToJson(o)},
+              {"fit.history", o.solver.fit.history},
+              {"fit.preserve_constant", o.solver.fit.preserve_constant},
+              {"fit.equal_trajectories", o.solver.fit.equal_trajectories},
+              {"fit.loss", o.loss},
+              {"student.grid", ValueOrAuto(o.solver.grid)},
+              {"run.dtype", o.dtype}};
+  // Runs from before there was a choice have no such entries.
+  if (!o.features.empty()) all["model.features"] = Sha256OfFile(FeatureFile(o.features));
+  if (!o.convolution.empty()) all["run.convolution"] = o.convolution;
+  return all;
 }
 
 // What an interrupted run must have in common with this one to be gone on with. `data`: null for trajectories
@@ -120,6 +122,7 @@ FitProblem ProblemOf(const FitRunOptions& o, const SamplesDone& progress, Unfini
     return [&o, &unfinished, data](const Model& model, TeacherSpec spec, const StepTable& table,
                                    const std::vector<Seed>& seeds, const auto& done) {
       spec.dtype = o.dtype;
+      spec.convolution = o.convolution;
       unfinished.Begin(FingerprintOf(o, model, data));
       return unfinished.Make(model, spec, table, seeds, o.sizes.batch, done);
     };
