@@ -8,6 +8,10 @@ WHEEL := build/wheel
 WHEEL_READY := $(WHEEL)/ready
 HOSTS := build/hosts
 HOSTS_READY := $(HOSTS)/ready
+PEERS := build/peers
+PEERS_READY := $(PEERS)/ready
+EDM ?= build/edm
+EDM_COMMIT := 008a4e5316c8e3bfe61a62f874bddba254295afb
 
 ifeq ($(LIBTORCH),)
   BUILD := build/release
@@ -20,7 +24,7 @@ else
   LIBTORCH_FOLDER := $(abspath $(LIBTORCH))
 endif
 
-.PHONY: all build demo test test-hosts check fast kill-test disk-test mutants bench model emoji packages wheel clean
+.PHONY: all build demo test test-hosts check fast kill-test disk-test mutants bench bench-peers model emoji packages wheel clean
 
 all: $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target gas
@@ -40,8 +44,9 @@ fast: build
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -L fast
 
 # Solvers in the Python programs where people sample (docs/hosts.md), with their packages in an environment on PyTorch's wheel.
+# Networks are so small that a second thread only waits.
 test-hosts: all $(HOSTS_READY)
-	GAS_PROGRAM=$(abspath $(BUILD))/gas $(HOSTS)/bin/python -m pytest -q -p no:cacheprovider tests/hosts
+	OMP_NUM_THREADS=1 GAS_PROGRAM=$(abspath $(BUILD))/gas $(HOSTS)/bin/python -m pytest -q -p no:cacheprovider tests/hosts
 
 # Kills and breaks each kind of run at 50 random moments, lets it finish and compares; the suite does so at a few.
 kill-test: build
@@ -62,6 +67,15 @@ mutants:
 
 bench: all
 	$(BUILD)/gas bench
+
+# `gas` beside PyTorch, torch.compile, ONNX Runtime and OpenVINO on the same weights: about 40 minutes on two cores that do
+# nothing else. It writes its section of docs/benchmarks.md. With build/wheel-release (make LIBTORCH=wheel) both LibTorchs
+# are measured. PEERS_OPTIONS=--quick takes a few minutes and writes nothing; EDM=/folder is a checkout of NVlabs/edm.
+SERVERS := gas_network_report gas_network_server
+bench-peers: $(BUILD)/build.ninja $(PEERS_READY) $(EDM)/training/networks.py
+	cmake --build $(BUILD) -j $(JOBS) --target $(SERVERS)
+	test ! -d build/wheel-release || cmake --build build/wheel-release -j $(JOBS) --target $(SERVERS)
+	$(PEERS)/bin/python tools/bench_peers.py --edm $(EDM) $(PEERS_OPTIONS)
 
 # Trains the embedded models again (models/README.md has the recipe and what it gives). Hours on a CPU.
 FASHION := --data-name "Fashion-MNIST (MIT licence)" \
@@ -93,6 +107,17 @@ $(WHEEL_READY): tools/requirements-wheel.txt packages.txt
 	touch $@
 
 # The wheel's packages are seen, not installed again: they take 5 GB.
+$(PEERS_READY): tools/requirements-peers.txt $(WHEEL_READY)
+	python3 -m venv $(PEERS)
+	ls -d $(abspath $(WHEEL))/lib/python3*/site-packages > $$(ls -d $(PEERS)/lib/python3*/site-packages)/wheel.pth
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir -r $<
+	touch $@
+
+# The reference's network, which is run and not copied.
+build/edm/training/networks.py:
+	git clone --quiet https://github.com/NVlabs/edm build/edm
+	git -C build/edm checkout --quiet $(EDM_COMMIT)
+
 $(HOSTS_READY): hosts/python/requirements.txt $(WHEEL_READY)
 	python3 -m venv $(HOSTS)
 	ls -d $(abspath $(WHEEL))/lib/python3*/site-packages > $$(ls -d $(HOSTS)/lib/python3*/site-packages)/wheel.pth

@@ -2,9 +2,12 @@
 // CPU in float32, as JSON lines, each written when it is known. What tools/gpu_check.sh runs on machines with
 // a GPU.
 //
-//   gas_network_report MODEL DEVICE [BATCHES [SECONDS]]   MODEL: as for `gas sample --model`; BATCHES:
-//   "1,16,256" gas_network_report --make edm-cifar10 FILE            writes EDM's CIFAR-10 network with
-//   random weights; --make ldm-imagenet FILE that of latent diffusion on ImageNet, with its .yaml beside it
+//   gas_network_report MODEL DEVICE [BATCHES [SECONDS]]
+//     MODEL: as for `gas sample --model`; BATCHES: "1,16,256"
+//   gas_network_report --make edm-cifar10|ldm-imagenet|ldm-block FILE
+//     writes a network with random weights: EDM's for CIFAR-10, latent diffusion's for ImageNet, or a U-Net
+//     of 320 channels at 32x32 alone, with attention, as they are in Stable Diffusion. Those of latent
+//     diffusion have a .yaml beside them.
 //
 // SECONDS is the time after which no further measurement is begun.
 #include <chrono>
@@ -70,6 +73,24 @@ constexpr const char* kLdmImageNet = R"({"model": {
     "cond_stage_config": {"target": "ldm.modules.encoders.modules.ClassEmbedder",
                           "params": {"n_classes": 1001, "embed_dim": 512, "key": "class_label"}}}}})";
 
+// One level of 320 channels at 32x32 with transformers, and a first stage that is small, for it is not timed.
+constexpr const char* kLdmBlock = R"({"model": {
+  "target": "ldm.models.diffusion.ddpm.LatentDiffusion",
+  "params": {
+    "linear_start": 0.0015, "linear_end": 0.0195, "image_size": 32, "channels": 4, "use_ema": false,
+    "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": {
+      "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 320,
+      "attention_resolutions": [1], "num_res_blocks": 1, "channel_mult": [1], "num_heads": 8,
+      "use_spatial_transformer": true, "transformer_depth": 1, "context_dim": 512}},
+    "first_stage_config": {"target": "ldm.models.autoencoder.VQModelInterface", "params": {
+      "embed_dim": 4, "n_embed": 16,
+      "ddconfig": {"double_z": false, "z_channels": 4, "resolution": 32, "in_channels": 3, "out_ch": 3,
+                   "ch": 32, "ch_mult": [1], "num_res_blocks": 1, "attn_resolutions": [],
+                   "dropout": 0.0},
+      "lossconfig": {"target": "torch.nn.Identity"}}},
+    "cond_stage_config": {"target": "ldm.modules.encoders.modules.ClassEmbedder",
+                          "params": {"n_classes": 1001, "embed_dim": 512, "key": "class_label"}}}}})";
+
 // Every layer is random and keeps the size of what it is given, so that an error anywhere shows in the
 // output.
 void Randomise(torch::nn::Module& network) {
@@ -86,9 +107,8 @@ void MakeEdm(const std::string& path) {
   edm::WriteEdmModel(path, config, StateDict(network), {});
 }
 
-void MakeLdm(const std::string& path) {
-  const compvis::Config config =
-      compvis::ConfigFromJson("the configuration", nlohmann::json::parse(kLdmImageNet));
+void MakeLdm(const std::string& path, std::string_view yaml) {
+  const compvis::Config config = compvis::ConfigFromJson("the configuration", nlohmann::json::parse(yaml));
   openai_unet::UNet unet(config.network);
   autoencoder::Autoencoder first_stage(config.first_stage);
   Randomise(unet);
@@ -101,16 +121,16 @@ void MakeLdm(const std::string& path) {
   for (const auto& [name, weight] : StateDict(first_stage))
     weights["first_stage_model." + name] = weight.detach().contiguous();
   WriteSafetensors(path, weights, {});
-  const std::string_view yaml = kLdmImageNet;
   WriteFile(std::filesystem::path(path).replace_extension(".yaml"), std::span(yaml.data(), yaml.size()));
 }
 
 void Make(const std::string& name, const std::string& path) {
   torch::manual_seed(0);
   if (name == "edm-cifar10") return MakeEdm(path);
+  if (name == "ldm-block") return MakeLdm(path, kLdmBlock);
   GAS_CHECK(name == "ldm-imagenet", Errc::kBadOption, "network ", name,
-            ": unknown, must be edm-cifar10 or ldm-imagenet");
-  MakeLdm(path);
+            ": unknown, must be edm-cifar10, ldm-imagenet or ldm-block");
+  MakeLdm(path, kLdmImageNet);
 }
 
 // The median of repeated runs after one that is not counted, in seconds.
@@ -227,9 +247,9 @@ int Main(int argc, char** argv) {
     Make(arguments[1], arguments[2]);
     return 0;
   }
-  GAS_CHECK(
-      count >= 2 && count <= 4, Errc::kBadOption,
-      "usage: gas_network_report MODEL DEVICE [BATCHES [SECONDS]], or --make edm-cifar10|ldm-imagenet FILE");
+  GAS_CHECK(count >= 2 && count <= 4, Errc::kBadOption,
+            "usage: gas_network_report MODEL DEVICE [BATCHES [SECONDS]], or "
+            "--make edm-cifar10|ldm-imagenet|ldm-block FILE");
   Report(arguments[0], arguments[1], count > 2 ? arguments[2] : "1,16,64,256",
          count > 3 ? std::stod(arguments[3]) : 60);
   return 0;

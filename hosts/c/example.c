@@ -15,6 +15,23 @@ typedef struct {
   size_t count; /* floats of all states together */
 } gaussian;
 
+/* With ONNX Runtime's C API (onnxruntime_c_api.h, api = OrtGetApiBase()->GetApi(ORT_API_VERSION)) this function wraps
+ * x, the time and output as tensors and runs a session that was created before:
+ *
+ *   OrtStatus *CreateTensorWithDataAsOrtValue(const OrtMemoryInfo *info, void *data, size_t bytes, const int64_t *shape,
+ *                                             size_t shape_len, ONNXTensorElementDataType type, OrtValue **out);
+ *   OrtStatus *Run(OrtSession *session, const OrtRunOptions *options, const char *const *input_names,
+ *                  const OrtValue *const *inputs, size_t input_len, const char *const *output_names,
+ *                  size_t output_names_len, OrtValue **outputs);
+ *
+ * so, with names and shapes of the network's own file, and each status looked at,
+ *
+ *   api->CreateTensorWithDataAsOrtValue(cpu, (void *)x, bytes, shape, 4, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &in[0]);
+ *   api->CreateTensorWithDataAsOrtValue(cpu, &time, sizeof time, NULL, 0, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &in[1]);
+ *   api->CreateTensorWithDataAsOrtValue(cpu, output, bytes, shape, 4, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &out[0]);
+ *   api->Run(session, NULL, in_names, in, 2, out_names, 1, out);
+ *
+ * and returns nonzero where one fails. */
 static int evaluate(void *user, int n, const float *x, double t, double alpha, double sigma, float *output) {
   const gaussian *network = user;
   const double variance = 0.25, shrink = alpha * variance / (alpha * alpha * variance + sigma * sigma);

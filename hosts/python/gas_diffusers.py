@@ -16,7 +16,7 @@ method with a history made up for it.
 `latents=scheduler.start_latents(noise)`, and step() says so if they were not.
 """
 
-import json
+import dataclasses
 import math
 
 import torch
@@ -81,11 +81,15 @@ class GasScheduler(SchedulerMixin, ConfigMixin):
 
         Raises gas_table.SolverError if the file is for another noise schedule or prediction than that one's.
         """
-        solver = gas_table.read_solver(path)
+        content = gas_table.read_content(path)
+        try:
+            made = cls(solver=content)
+        except gas_table.SolverError as error:
+            raise gas_table.SolverError(f"{path}: {error}") from None
+        made.solver = dataclasses.replace(made.solver, name=str(path))
         if scheduler is not None:
-            check_scheduler(solver, scheduler)
-        with open(path, encoding="utf-8") as file:
-            return cls(solver=json.load(file))
+            check_scheduler(made.solver, scheduler)
+        return made
 
     # ---- What pipelines call ----
 

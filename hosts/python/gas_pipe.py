@@ -11,6 +11,7 @@ there; each of the others is offered if it is:
     predict(x, ask) -> output                       x [B,...] float32, ask: Ask
     gradient(x, ask, output_gradient) -> (by x [B,...], by level [B,3]), the latter by t, alpha and sigma
     decode(x) -> images [B,3,H,W] in [-1,1]         the first line says {"decode": {"shape": [3, H, W]}}
+    decode_gradient(x, image_gradient) -> by x
     encode(images) -> x
     condition(request) -> anything                  the first line says {"texts": true}; once for each request
 
@@ -113,8 +114,11 @@ def _offered(hello, network):
     first = {"gas_denoiser": 2, **hello}
     if hasattr(network, "gradient"):
         first.setdefault("gradient", True)
-    if "decode" in first and hasattr(network, "encode"):
-        first["decode"] = {"encode": True, **first["decode"]}
+    if "decode" in first:
+        if hasattr(network, "encode"):
+            first["decode"] = {"encode": True, **first["decode"]}
+        if hasattr(network, "decode_gradient"):
+            first["decode"] = {"gradient": True, **first["decode"]}
     return first
 
 
@@ -165,11 +169,19 @@ class _Offers:
 
     def _decode(self, ask, read):
         x = self._unpacked(read, [ask["batch"], *ask["shape"]])
+        return lambda: _checked(self.network.decode(x), self._images_of(ask)).tobytes()
+
+    def _decode_gradient(self, ask, read):
+        x = self._unpacked(read, [ask["batch"], *ask["shape"]])
+        image_gradient = _numbers(read, self._images_of(ask), "<f4")
+        return lambda: _checked(self.network.decode_gradient(x, image_gradient), x.shape).tobytes()
+
+    def _images_of(self, ask):
         sides = self.image_shape[1:]
         if ask["shape"] != self.state_shape:  # of an image of another size
             factor = sides[0] // self.state_shape[1]
             sides = [side * factor for side in ask["shape"][1:]]
-        return lambda: _checked(self.network.decode(x), [len(x), 3, *sides]).tobytes()
+        return [ask["batch"], 3, *sides]
 
     def _encode(self, ask, read):
         images = _numbers(read, [ask["batch"], *ask["shape"]], "<f4")

@@ -132,29 +132,38 @@ class Solver:
 
 def read_solver(path):
     """Raises SolverError, which names the file and the entry, for anything that is not a solver file."""
+    return solver_from_json(read_content(path), str(path))
+
+
+def read_content(path):
+    """What `solver_from_json` takes: the file's JSON, with the same errors for what is none."""
     with open(path, "rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise SolverError(f"{path}: more than {MAX_BYTES} bytes")
     try:
-        return parse_solver(data.decode("utf-8"), str(path))
+        return _content(data.decode("utf-8"), str(path))
     except UnicodeDecodeError as error:
         raise SolverError(f"{path}: not UTF-8 text: {error}") from None
 
 
 def parse_solver(text, name="solver file"):
-    """The same from text."""
+    """As read_solver, from text."""
+    return solver_from_json(_content(text, name), name)
+
+
+def _content(text, name):
     try:
         _check_depth(text)
-        return solver_from_json(json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant), name)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (json.JSONDecodeError, RecursionError) as error:
         raise SolverError(f"{name}: not JSON: {error}") from None
     except SolverError as error:
-        raise error if str(error).startswith(name) else SolverError(f"{name}: {error}") from None
+        raise SolverError(f"{name}: {error}") from None
 
 
 def solver_from_json(content, name="solver file"):
-    """The same from what a JSON reader made of the text."""
+    """As read_solver, from what a JSON reader made of the text."""
     try:
         return _solver(content, name)
     except SolverError as error:

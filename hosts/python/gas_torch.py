@@ -56,3 +56,22 @@ class TorchNetwork:
 
     def _level(self, batch, ask):
         return Level(*(torch.full((batch,), value, device=self.device) for value in (ask.t, ask.alpha, ask.sigma)))
+
+
+class TorchDecoder(TorchNetwork):
+    """A network whose states are decoded to images, with their gradient: the first line says "decode"."""
+
+    def images(self, x):
+        """States [B,...] to images [B,3,H,W] in [-1,1], differentiable."""
+        raise NotImplementedError
+
+    def decode(self, x):
+        with torch.no_grad():
+            return self.images(self.tensor(x)).float().cpu().numpy()
+
+    def decode_gradient(self, x, image_gradient):
+        state = self.tensor(x).requires_grad_()
+        with torch.enable_grad():
+            images = self.images(state)
+        found = torch.autograd.grad(images, state, self.tensor(image_gradient).to(images.dtype))
+        return found[0].float().cpu().numpy()

@@ -16,7 +16,7 @@ from typing import Callable, NamedTuple
 import torch
 from gas_diffusers import FLOW_STEPS, PREDICTION_TYPES
 from gas_pipe import serve
-from gas_torch import TorchNetwork, hash_of
+from gas_torch import TorchDecoder, hash_of
 
 
 class Adapter(NamedTuple):
@@ -188,7 +188,7 @@ def add_loras(pipe, loras):
         pipe.set_adapters(list(scales), list(scales.values()))
 
 
-class Worker(TorchNetwork):
+class Worker(TorchDecoder):
     """The denoiser of one pipeline, with its prompts encoded once."""
 
     def __init__(self, pipe, options):
@@ -197,7 +197,9 @@ class Worker(TorchNetwork):
             raise SystemExit(f"{name}: not among {', '.join(ADAPTERS)}")
         self.pipe, self.options, self.adapter = pipe, options, ADAPTERS[name]
         self.network = getattr(pipe, self.adapter.network)
-        self.network.requires_grad_(False)
+        for part in (self.network, getattr(pipe, "vae", None)):
+            if part is not None:
+                part.requires_grad_(False)
         super().__init__(self.network.device, self.network.dtype)
         scale = getattr(pipe, "vae_scale_factor", None) or 8
         side = getattr(pipe, "default_sample_size", None) or self.network.config.sample_size
@@ -267,13 +269,11 @@ class Worker(TorchNetwork):
         rows = torch.where(rows < 0, len(self.prompts), rows).to(self.device)
         return {key: values[rows] for key, values in self.conditions.items()}
 
-    def decode(self, x):
+    def images(self, x):
         config = self.pipe.vae.config
-        latents = self.tensor(x).to(self.pipe.vae.dtype) / config.scaling_factor
+        latents = x.to(self.pipe.vae.dtype) / config.scaling_factor
         latents = latents + (getattr(config, "shift_factor", None) or 0)
-        with torch.no_grad():
-            images = self.pipe.vae.decode(latents, return_dict=False)[0]
-        return images.float().clamp(-1, 1).cpu().numpy()
+        return self.pipe.vae.decode(latents, return_dict=False)[0].clamp(-1, 1)
 
 
 def parse(arguments):

@@ -24,11 +24,8 @@ def gas():
 
 @pytest.fixture(scope="session")
 def fixtures():
-    """Networks and numbers of other programs: $GAS_FIXTURES."""
-    folder = os.environ.get("GAS_FIXTURES")
-    if not folder:
-        pytest.skip("GAS_FIXTURES does not name a folder of fixtures")
-    return Path(folder)
+    """Networks of other programs: $GAS_FIXTURES, or those in the tree, which are fewer."""
+    return Path(os.environ.get("GAS_FIXTURES") or SOURCE / "tests/fixtures")
 
 
 @pytest.fixture(scope="session")

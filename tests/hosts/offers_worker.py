@@ -49,6 +49,10 @@ class Network:
     def decode(self, x):
         return numpy.tanh(x[:, :3]).repeat(8, 2).repeat(8, 3)
 
+    def decode_gradient(self, x, image_gradient):
+        sums = image_gradient.reshape(*image_gradient.shape[:2], x.shape[2], 8, x.shape[3], 8).sum((3, 5))
+        return numpy.concatenate([sums * (1 - numpy.tanh(x[:, :3]) ** 2), numpy.zeros_like(x[:, 3:])], 1)
+
     def encode(self, images):
         return numpy.concatenate([images, images[:, :1]], 1)[:, :, ::8, ::8]
 

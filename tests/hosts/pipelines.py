@@ -13,9 +13,13 @@ from diffusers import (
     FluxTransformer2DModel,
     PixArtAlphaPipeline,
     PixArtTransformer2DModel,
+    PNDMScheduler,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
 )
+from safetensors.torch import load_file, save_file
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -26,8 +30,14 @@ from transformers import (
 )
 
 
-def write_tokenizer(folder, vocabulary):
-    """vocab.json and merges.txt of CLIP, which fixtures leave out, from OpenAI's list of merges."""
+def write_tokenizer(folder, fixtures):
+    """vocab.json and merges.txt of CLIP, which fixtures leave out, from OpenAI's list of merges; where that is missing, a
+    few words."""
+    vocabulary = fixtures / "bpe_simple_vocab_16e6.txt.gz"
+    if not vocabulary.exists():
+        for name in ("vocab.json", "merges.txt"):
+            shutil.copyfile(fixtures / "clip_tokenizer_small" / name, folder / name)
+        return
     lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")[1 : 49152 - 256 - 2 + 1]
     shown = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     letters = [chr(code) for code in shown] + [chr(256 + i) for i in range(256 - len(shown))]
@@ -44,7 +54,7 @@ def completed(fixtures, name, folder):
     out.chmod(0o755)
     for tokenizer in out.glob("tokenizer*"):
         tokenizer.chmod(0o755)
-        write_tokenizer(tokenizer, fixtures / "bpe_simple_vocab_16e6.txt.gz")
+        write_tokenizer(tokenizer, fixtures)
     index = json.loads((out / "model_index.json").read_text())
     if index["_class_name"] == "DiTPipeline":
         autoencoder(4).save_pretrained(out / "vae")
@@ -90,7 +100,7 @@ def t5(width):
 
 def tokenizer(fixtures, folder):
     folder.mkdir(exist_ok=True)
-    write_tokenizer(folder, fixtures / "bpe_simple_vocab_16e6.txt.gz")
+    write_tokenizer(folder, fixtures)
     return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
 
 
@@ -176,3 +186,39 @@ def pixart(words):
         transformer=randomised(network, 3),
         scheduler=schedule,
     )
+
+
+def sd1_for_sd_cpp(words, folder, fixtures):
+    """Writes a folder of Stable Diffusion 1 as the published ones are named, whatever the version of transformers."""
+    torch.manual_seed(1)
+    unet = UNet2DConditionModel(
+        sample_size=16,
+        block_out_channels=(32, 64, 128, 128),
+        cross_attention_dim=768,
+        attention_head_dim=8,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+        sample_size=128,
+    )
+    text = CLIPTextConfig(hidden_size=768, intermediate_size=3072, vocab_size=49408, bos_token_id=0, eos_token_id=2)
+    text.num_hidden_layers = text.num_attention_heads = 12
+    pipe = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel(text),
+        tokenizer=words,
+        unet=unet,
+        scheduler=PNDMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.to(torch.float16).save_pretrained(folder)
+    file = folder / "text_encoder/model.safetensors"
+    tensors = load_file(file)
+    first = "text_model."
+    save_file({first + name.removeprefix(first): tensor for name, tensor in tensors.items()}, file)
+    write_tokenizer(folder / "tokenizer", fixtures)

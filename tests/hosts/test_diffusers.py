@@ -1,6 +1,7 @@
 """GasScheduler in pipelines of diffusers against `gas sample` through worker_diffusers.py: the same latents."""
 
 import json
+import shutil
 import sys
 
 import numpy
@@ -11,6 +12,7 @@ diffusers = pytest.importorskip("diffusers")
 
 import gas_diffusers
 import gas_table
+import in_process
 import pipelines
 import solvers
 from conftest import SOURCE, relative_error
@@ -37,10 +39,44 @@ def folder_of(fixtures, words, tmp_path_factory):
                 made[name] = folder / name
                 getattr(pipelines, name)(words).save_pretrained(made[name])
             else:
+                if not (fixtures / name).exists():
+                    pytest.skip(f"GAS_FIXTURES does not name a folder with {name}")
                 made[name] = pipelines.completed(fixtures, name, folder)
         return made[name]
 
     return make
+
+
+@pytest.fixture(scope="module")
+def pipe_of(folder_of):
+    """The pipeline of a name, opened once; a test may give it another scheduler."""
+    pipes, schedulers = {}, {}
+
+    def pipe(name):
+        if name not in pipes:
+            pipes[name] = opened(folder_of(name))
+            schedulers[name] = pipes[name].scheduler
+        pipes[name].scheduler = schedulers[name]
+        return pipes[name]
+
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def served(folder_of, tmp_path_factory):
+    """The --model of a pipeline by name, with arguments of worker_diffusers.py, which runs in this process."""
+    import worker_diffusers
+
+    pipes = {}
+
+    def model(name, *arguments):
+        if name not in pipes:
+            pipes[name] = opened(folder_of(name))
+        options = worker_diffusers.parse([str(folder_of(name)), *map(str, arguments)])
+        network = worker_diffusers.Worker(pipes[name], options)
+        return in_process.served(network.hello(), network, tmp_path_factory.mktemp("served") / "socket")
+
+    return model
 
 
 def opened(folder):
@@ -50,6 +86,7 @@ def opened(folder):
 
 
 def worker(folder, *arguments):
+    """The --model of a worker that is a process of its own."""
     script = SOURCE / "hosts/python/worker_diffusers.py"
     return "exec:" + " ".join(f"'{part}'" for part in (sys.executable, script, folder, *arguments))
 
@@ -75,14 +112,14 @@ TEXT = [
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name, shape, guidance", TEXT)
-def test_pipeline_is_the_program(name, shape, guidance, kind, folder_of, sampled, tmp_path):
-    pipe = opened(folder_of(name))
+def test_pipeline_is_the_program(name, shape, guidance, kind, pipe_of, served, sampled, tmp_path):
+    pipe = pipe_of(name)
     height, width = (side * pipe.vae_scale_factor for side in shape[1:])
     path = solver_for(pipe, shape, tmp_path, guidance, **KINDS[kind])
     size = ("--height", height, "--width", width)
     negative = () if name in ("sdxl_diffusers", "flux") else ("--negative", "blurry")
     theirs = sampled(
-        worker(folder_of(name), "--prompt", PROMPT, *negative, *size),
+        served(name, "--prompt", PROMPT, *negative, *size),
         path,
         4,
         tmp_path,
@@ -118,16 +155,16 @@ def test_pipeline_is_the_program(name, shape, guidance, kind, folder_of, sampled
 
 
 @pytest.mark.parametrize("name, shape, guidance", TEXT)
-def test_prompts_of_the_program_are_those_of_the_worker(name, shape, guidance, folder_of, sampled, tmp_path):
+def test_prompts_of_the_program_are_those_of_the_worker(name, shape, guidance, pipe_of, served, sampled, tmp_path):
     """A prompt by a request and a prompt by a class are the same prompt, and so is what guides away."""
-    pipe = opened(folder_of(name))
+    pipe = pipe_of(name)
     height, width = (side * pipe.vae_scale_factor for side in shape[1:])
     path = solver_for(pipe, shape, tmp_path, guidance)
     size = ("--height", height, "--width", width)
     negative = () if name in ("sdxl_diffusers", "flux") else ("--negative", "blurry")
     scale = ("--embedded-guidance", guidance) if name == "flux" else ()
     theirs = sampled(
-        worker(folder_of(name), "--prompt", PROMPT, *negative, *size, *scale),
+        served(name, "--prompt", PROMPT, *negative, *size, *scale),
         path,
         4,
         tmp_path,
@@ -135,15 +172,15 @@ def test_prompts_of_the_program_are_those_of_the_worker(name, shape, guidance, f
         "--class",
         0,
     )
-    ours = sampled(worker(folder_of(name), *size), path, 4, tmp_path, "--latents", "--prompt", PROMPT, *negative)
+    ours = sampled(served(name, *size), path, 4, tmp_path, "--latents", "--prompt", PROMPT, *negative)
     assert relative_error(ours["latents"], theirs["latents"]) < 1e-5
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name, shape, guidance", TEXT[:3])
-def test_the_programs_own_networks_are_the_pipeline(name, shape, guidance, kind, folder_of, sampled, tmp_path):
+def test_the_programs_own_networks_are_the_pipeline(name, shape, guidance, kind, folder_of, pipe_of, sampled, tmp_path):
     """Without a worker: the folder of the pipeline is the model, its texts, network and schedule are the program's."""
-    pipe = opened(folder_of(name))
+    pipe = pipe_of(name)
     height, width = (side * pipe.vae_scale_factor for side in shape[1:])
     path = solver_for(pipe, shape, tmp_path, guidance, **KINDS[kind])
     asked = ("--prompt", PROMPT, "--negative", "blurry", "--size", f"{width}x{height}")
@@ -163,18 +200,31 @@ def test_the_programs_own_networks_are_the_pipeline(name, shape, guidance, kind,
     assert relative_error(ours.numpy(), theirs["latents"]) < 1e-4
 
 
+def test_folder_saved_by_this_version_is_the_program(folder_of, pipe_of, sampled, tmp_path):
+    """transformers 5 gives the tensors of a text encoder other names."""
+    pipe = pipe_of("sd1_diffusers")
+    saved, original = tmp_path / "saved", folder_of("sd1_diffusers")
+    pipe.save_pretrained(saved)
+    shutil.copytree(original / "tokenizer", saved / "tokenizer", dirs_exist_ok=True)  # it leaves out merges.txt
+    path = solver_for(pipe, (4, 8, 8), tmp_path)
+    side = 8 * pipe.vae_scale_factor
+    asked = ("--latents", "--prompt", PROMPT, "--size", f"{side}x{side}")
+    ours, theirs = (sampled(folder, path, 4, tmp_path, *asked, seeds="0")["latents"] for folder in (saved, original))
+    assert relative_error(ours, theirs) < 1e-6
+
+
 def test_the_worker_keeps_its_offers(gas, folder_of):
     """Gradient, decoding and requests of a small pipeline."""
-    said = gas("inspect", worker(folder_of("sd1_diffusers")))
-    for check in ("gradient", "decodes", "requests by their numbers"):
+    said = gas("inspect", worker(folder_of("sd1_diffusers"), "--height", 64, "--width", 64))
+    for check in ("gradient", "decodes", "gradient of images", "requests by their numbers"):
         assert f"ok: {check}" in said
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_dit_is_the_program(kind, folder_of, sampled, tmp_path, monkeypatch):
-    pipe = opened(folder_of("dit_diffusers"))
+def test_dit_is_the_program(kind, pipe_of, served, sampled, tmp_path, monkeypatch):
+    pipe = pipe_of("dit_diffusers")
     path = solver_for(pipe, (4, 8, 8), tmp_path, **KINDS[kind])
-    theirs = sampled(worker(folder_of("dit_diffusers")), path, 4, tmp_path, "--latents", "--class", 3, seeds="0-1")
+    theirs = sampled(served("dit_diffusers"), path, 4, tmp_path, "--latents", "--class", 3, seeds="0-1")
     # The pipeline draws its noise itself, and gives decoded images alone.
     monkeypatch.setattr(
         "diffusers.pipelines.dit.pipeline_dit.randn_tensor",
@@ -238,9 +288,9 @@ def test_saved_and_loaded_scheduler_has_the_tables(kind, tmp_path, caplog):
     assert "not expected" not in caplog.text
 
 
-def test_saved_pipeline_keeps_the_solver(folder_of, tmp_path):
+def test_saved_pipeline_keeps_the_solver(pipe_of, tmp_path):
     """The pipeline's folder has the tables; diffusers does not know the class, so the scheduler is given to it."""
-    pipe = opened(folder_of("sd1_diffusers"))
+    pipe = pipe_of("sd1_diffusers")
     pipe.scheduler = GasScheduler.from_file(solver_for(pipe, (4, 8, 8), tmp_path), pipe.scheduler)
     pipe.save_pretrained(tmp_path / "saved")
     scheduler = GasScheduler.from_pretrained(tmp_path / "saved", subfolder="scheduler")
@@ -330,9 +380,9 @@ def test_guided_input_has_the_start_twice():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_image_to_image_begins_where_strength_says(kind, folder_of, tmp_path):
+def test_image_to_image_begins_where_strength_says(kind, pipe_of, tmp_path, monkeypatch):
     """From the image's own states: evaluations of the rest alone, and the samples of gas_table's later run."""
-    pipe = opened(folder_of("sd1_diffusers"))
+    pipe = pipe_of("sd1_diffusers")
     side = 16 * pipe.vae_scale_factor
     path = solver_for(pipe, (4, 16, 16), tmp_path, **KINDS[kind])
     image_pipe = diffusers.StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
@@ -347,7 +397,7 @@ def test_image_to_image_begins_where_strength_says(kind, folder_of, tmp_path):
         seen.append((x[:1].clone(), output[0].clone()))
         return output
 
-    image_pipe.unet.forward = watched
+    monkeypatch.setattr(image_pipe.unet, "forward", watched)
     result = image_pipe(
         PROMPT,
         image=image,

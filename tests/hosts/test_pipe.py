@@ -41,6 +41,7 @@ def test_all_offers_are_kept(gas, dtype):
         "requests by their numbers",
         "gradient",
         "decodes",
+        "gradient of images",
         "encodes",
         "quits when its input ends",
     }

@@ -90,12 +90,13 @@ TEST_F(AdmCard, DamagedWeightsAreRefusedByName) {
           "tensor more.weight is unknown to the network");
   refused(
       [](auto& w) {
-        w["out.2.weight"] = torch::zeros({4, 32, 3, 3});
+        w["out.2.weight"] = torch::zeros({4, w.at("out.2.weight").size(1), 3, 3});
       },
       "the network gives 4 channels for 3");
   refused(
       [](auto& w) {
-        w["input_blocks.0.0.weight"] = torch::zeros({32, 6, 3, 3});
+        Tensor& first = w.at("input_blocks.0.0.weight");
+        first = torch::zeros({first.size(0), 6, 3, 3});
       },
       "the network takes 6 channels, must be 3 (networks that enlarge images are not read)");
   refused([](auto& w) { w.erase("input_blocks.1.0.out_layers.3.weight"); },

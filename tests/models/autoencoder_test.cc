@@ -45,8 +45,8 @@ std::shared_ptr<Autoencoder> Load(const AutoencoderConfig& config, const TensorF
   return network;
 }
 
-std::shared_ptr<Autoencoder> LoadVq(const std::string& name) {
-  const auto base = testing::FixtureFolder() / name;
+std::shared_ptr<Autoencoder> LoadVq(const std::filesystem::path& base) {
+  const std::string name = base.filename();
   const AutoencoderConfig config =
       autoencoder::AutoencoderConfigFromJson(name, FirstStageOf(base.string() + "_model.yaml"));
   const auto file = std::make_shared<const TorchFile>(base.string() + ".ckpt", UnknownClasses::kKeep);
@@ -68,7 +68,7 @@ TEST(Autoencoder, VqDecodesAndEncodesAsTheReference) {
   for (const std::string name : kVqNames) {
     SCOPED_TRACE(name);
     const Fixture fixture(name);
-    const auto network = LoadVq(name);
+    const auto network = LoadVq(testing::FixtureFolder() / name);
     CheckDecoding([&](const Tensor& z) { return network->Decode(z); }, fixture, "image", "grad_z");
     CheckDecoding([&](const Tensor& z) { return network->Decode(z, /*quantise=*/false); }, fixture,
                   "image_not_quantised", "grad_z_not_quantised");
@@ -123,8 +123,8 @@ TEST(Autoencoder, KlDecodesAndEncodesAsTheReference) {
 }
 
 TEST(Autoencoder, TheCodecDividesByTheScaleAndMultipliesByIt) {
-  const Fixture fixture("ldm_uncond");
-  const auto network = LoadVq("ldm_uncond");
+  const Fixture fixture(testing::OwnFixture("ldm_uncond").string());
+  const auto network = LoadVq(testing::OwnFixture("ldm_uncond"));
   const torch::NoGradGuard no_gradient;
   const AutoencoderCodec plain(network, {}), scaled(network, {.scale = 0.25});
   const Tensor z = fixture.at("z");
@@ -138,8 +138,8 @@ TEST(Autoencoder, TheCodecDividesByTheScaleAndMultipliesByIt) {
 
 // float16 has not the range of SDXL's decoder.
 TEST(Autoencoder, Float16DecodesInFloat32) {
-  const Fixture fixture("ldm_uncond");
-  const auto network = LoadVq("ldm_uncond");
+  const Fixture fixture(testing::OwnFixture("ldm_uncond").string());
+  const auto network = LoadVq(testing::OwnFixture("ldm_uncond"));
   const torch::NoGradGuard no_gradient;
   const AutoencoderCodec exact(network, {}), half(network, {.dtype = torch::kFloat16});
   EXPECT_TRUE(half.Decode(fixture.at("z")).equal(exact.Decode(fixture.at("z"))));
@@ -147,7 +147,7 @@ TEST(Autoencoder, Float16DecodesInFloat32) {
 
 // Far from a seam only the statistics of the normalisations tell tiles from the whole.
 TEST(Autoencoder, LatentsUpToTheTileAreDecodedWhole) {
-  const auto network = LoadVq("ldm_uncond");
+  const auto network = LoadVq(testing::OwnFixture("ldm_uncond"));
   const torch::NoGradGuard no_gradient;
   torch::manual_seed(2);
   const Tensor z = torch::randn({1, 3, 8, 12});
@@ -250,7 +250,7 @@ TEST(Autoencoder, AttentionIsWhereTheTrainingImagesHaveThatSide) {
 }
 
 TEST(Autoencoder, ConfigurationsThatCannotBeFollowedAreRefused) {
-  const Json good = FirstStageOf(testing::FixtureFolder() / "ldm_uncond_model.yaml");
+  const Json good = FirstStageOf(testing::OwnFixture("ldm_uncond_model.yaml"));
   EXPECT_EQ(autoencoder::AutoencoderConfigFromJson("x", good).codes, good["params"]["n_embed"]);
   const auto with = [&](const char* pointer, const Json& value) {
     Json changed = good;

@@ -222,11 +222,15 @@ TEST(Ldm, TheEncoderShowsItsStages) {
       Close(model.encoder->Maps(x, 1, ConditionOf(fixture, ".cond")).back(), lowest.back(), 1e-2, 0));
 }
 
-// A checkpoint with changes: the state dict as safetensors and a configuration beside it.
+// A checkpoint of the repository's own with changes: the state dict as safetensors and a configuration beside
+// it.
+fs::path OwnCheckpoint(const std::string& name) { return testing::OwnFixture(name + ".ckpt"); }
+Json OwnYamlOf(const std::string& name) { return ReadYaml(testing::OwnFixture(name + "_model.yaml")); }
+
 class LdmFiles : public ::testing::Test {
  protected:
   std::map<std::string, Tensor> StateDictOf(const std::string& name) {
-    const auto file = std::make_shared<const TorchFile>(Checkpoint(name), UnknownClasses::kKeep);
+    const auto file = std::make_shared<const TorchFile>(OwnCheckpoint(name), UnknownClasses::kKeep);
     const TorchTensors tensors(file, {"state_dict"});
     std::map<std::string, Tensor> all;
     for (const auto& [key, info] : tensors.tensors()) all[key] = tensors.View(key).clone();
@@ -252,8 +256,8 @@ void Change(Json& yaml, const std::string& pointer, const Json& value) {
 }
 
 TEST_F(LdmFiles, WithoutAveragesTheWeightsThemselvesAreUsed) {
-  const Fixture fixture("ldm_uncond");
-  Json yaml = YamlOf("ldm_uncond");
+  const Fixture fixture(testing::OwnFixture("ldm_uncond").string());
+  Json yaml = OwnYamlOf("ldm_uncond");
   Change(yaml, "/use_ema", false);
   auto tensors = StateDictOf("ldm_uncond");
   const std::string path = Write(tensors, yaml);
@@ -272,16 +276,16 @@ TEST_F(LdmFiles, WithoutAveragesTheWeightsThemselvesAreUsed) {
 }
 
 TEST_F(LdmFiles, SafetensorsAreTheSameModel) {
-  const Fixture fixture("ldm_class");
-  const Model model = OpenModel(Write(StateDictOf("ldm_class"), YamlOf("ldm_class")));
+  const Fixture fixture(testing::OwnFixture("ldm_class").string());
+  const Model model = OpenModel(Write(StateDictOf("ldm_class"), OwnYamlOf("ldm_class")));
   EXPECT_EQ(model.family, "ldm");
   CheckNetwork(model, fixture, ".cond");
 }
 
 TEST_F(LdmFiles, TheScaleInTheCheckpointIsTaken) {
-  const Fixture fixture("ldm_uncond");
+  const Fixture fixture(testing::OwnFixture("ldm_uncond").string());
   auto tensors = StateDictOf("ldm_uncond");
-  Json yaml = YamlOf("ldm_uncond");
+  Json yaml = OwnYamlOf("ldm_uncond");
   Change(yaml, "/scale_factor", 0.5);
   const torch::NoGradGuard no_gradient;
   const Tensor z = fixture.at("z");
@@ -293,9 +297,9 @@ TEST_F(LdmFiles, TheScaleInTheCheckpointIsTaken) {
 }
 
 TEST_F(LdmFiles, TheScheduleIsTheCheckpointsOrElseTheConfigurations) {
-  const Fixture fixture("ldm_uncond");
+  const Fixture fixture(testing::OwnFixture("ldm_uncond").string());
   auto tensors = StateDictOf("ldm_uncond");
-  Json yaml = YamlOf("ldm_uncond");
+  Json yaml = OwnYamlOf("ldm_uncond");
   const Tensor t = (torch::arange(1000, torch::kFloat64) + 1) / 1000;
   const Tensor alpha = fixture.at("alphas_cumprod").to(torch::kFloat64).sqrt();
   const auto opened = [&] { return OpenModel(Write(tensors, yaml)).schedule->Alpha(t); };
@@ -313,7 +317,7 @@ TEST_F(LdmFiles, TheScheduleIsTheCheckpointsOrElseTheConfigurations) {
 }
 
 TEST_F(LdmFiles, OtherPredictionsAreToldApart) {
-  Json yaml = YamlOf("ldm_uncond");
+  Json yaml = OwnYamlOf("ldm_uncond");
   const auto tensors = StateDictOf("ldm_uncond");
   for (const auto& [name, type] :
        {std::pair{"x0", PredictionType::kData}, {"v", PredictionType::kVelocity}}) {
@@ -327,7 +331,7 @@ TEST_F(LdmFiles, OtherPredictionsAreToldApart) {
 
 // ImageNet's thousand have no other among them.
 TEST_F(LdmFiles, AThousandClassesAreAllReal) {
-  Json yaml = YamlOf("ldm_class");
+  Json yaml = OwnYamlOf("ldm_class");
   auto tensors = StateDictOf("ldm_class");
   Change(yaml, "/cond_stage_config/params/n_classes", 1000);
   tensors["cond_stage_model.embedding.weight"] =
@@ -342,7 +346,7 @@ TEST_F(LdmFiles, AThousandClassesAreAllReal) {
 
 TEST_F(LdmFiles, TheConfigurationIsFoundBesideOrNamed) {
   const auto tensors = StateDictOf("ldm_uncond");
-  const Json yaml = YamlOf("ldm_uncond");
+  const Json yaml = OwnYamlOf("ldm_uncond");
   const std::string path = Write(tensors, yaml, "other/x.yaml");
   const std::string config = (folder_.path() / "other" / "x.yaml").string();
   EXPECT_ERROR(OpenModel(path), Errc::kBadFile,
@@ -378,7 +382,7 @@ TEST_F(LdmFiles, OtherFamiliesTakeNoConfiguration) {
 TEST_F(LdmFiles, WhatDoesNotFitTheConfigurationIsToldWithIt) {
   const auto tensors = StateDictOf("ldm_class");
   const auto refused = [&](const std::string& pointer, const Json& value, const std::string& message) {
-    Json yaml = YamlOf("ldm_class");
+    Json yaml = OwnYamlOf("ldm_class");
     Change(yaml, pointer, value);
     SCOPED_TRACE(pointer);
     EXPECT_ERROR(OpenModel(Write(tensors, yaml)), Errc::kBadFile, message);
@@ -412,7 +416,7 @@ TEST_F(LdmFiles, WhatDoesNotFitTheConfigurationIsToldWithIt) {
 
 TEST_F(LdmFiles, ConfigurationsOfOtherModelsAreRefused) {
   const auto tensors = StateDictOf("ldm_class");
-  EXPECT_ERROR(OpenModel(Write(tensors, YamlOf("ldm_uncond"))), Errc::kBadFile, "by the configuration");
+  EXPECT_ERROR(OpenModel(Write(tensors, OwnYamlOf("ldm_uncond"))), Errc::kBadFile, "by the configuration");
   EXPECT_ERROR(OpenModel(Write(tensors, Json({{"model", {{"target", "taming.models.vqgan.VQModel"}}}}))),
                Errc::kBadFile, "model.target = \"taming.models.vqgan.VQModel\", must be a LatentDiffusion");
   EXPECT_ERROR(OpenModel(Write(tensors, Json::array())), Errc::kBadFile, "m.yaml is not a mapping");
@@ -425,7 +429,7 @@ TEST_F(LdmFiles, ConfigurationsOfOtherModelsAreRefused) {
 TEST_F(LdmFiles, AMissingFirstStageIsToldByItsName) {
   auto tensors = StateDictOf("ldm_uncond");
   std::erase_if(tensors, [](const auto& item) { return item.first.starts_with("first_stage_model."); });
-  EXPECT_ERROR(OpenModel(Write(tensors, YamlOf("ldm_uncond"))), Errc::kBadFile,
+  EXPECT_ERROR(OpenModel(Write(tensors, OwnYamlOf("ldm_uncond"))), Errc::kBadFile,
                "no tensors first_stage_model.*, so that nothing could decode its latents");
 }
 
@@ -433,10 +437,10 @@ TEST_F(LdmFiles, WhatTrainedTheFirstStageIsCountedAndPassedOver) {
   auto tensors = StateDictOf("ldm_uncond");
   tensors["first_stage_model.loss.discriminator.main.0.weight"] = torch::zeros({1});
   tensors["first_stage_model.loss.perceptual_loss.net.weight"] = torch::zeros({1});
-  const Model model = OpenModel(Write(tensors, YamlOf("ldm_uncond")));
+  const Model model = OpenModel(Write(tensors, OwnYamlOf("ldm_uncond")));
   EXPECT_THAT(model.unused, ::testing::Contains("first_stage_model.loss (2 tensors)"));
   tensors["first_stage_model.stranger"] = torch::zeros({1});
-  EXPECT_ERROR(OpenModel(Write(tensors, YamlOf("ldm_uncond"))), Errc::kBadFile,
+  EXPECT_ERROR(OpenModel(Write(tensors, OwnYamlOf("ldm_uncond"))), Errc::kBadFile,
                "tensor first_stage_model.stranger is unknown to the network");
 }
 
@@ -445,21 +449,21 @@ TEST_F(LdmFiles, ModelsOfTextsAreNotClaimed) {
   const auto refused = [&](const char* name, const char* message) {
     auto with_text = tensors;
     with_text[name] = torch::zeros({1});
-    EXPECT_ERROR(OpenModel(Write(with_text, YamlOf("ldm_class"))), Errc::kBadFile, message);
+    EXPECT_ERROR(OpenModel(Write(with_text, OwnYamlOf("ldm_class"))), Errc::kBadFile, message);
   };
   refused("cond_stage_model.transformer.text_model.final_layer_norm.weight",
           "token_embedding.weight is missing");
   refused("conditioner.embedders.0.transformer.text_model.x",
           "its text encoders are none of Stable Diffusion 1, 2 or XL base");
-  Json yaml = YamlOf("ldm_class");
+  Json yaml = OwnYamlOf("ldm_class");
   Change(yaml, "/cond_stage_config", {{"target", "ldm.modules.encoders.modules.FrozenCLIPEmbedder"}});
   EXPECT_ERROR(OpenModel(Write(tensors, yaml)), Errc::kBadFile,
                "a model that is conditioned on texts, whose encoder is not in ");
 }
 
 TEST_F(LdmFiles, TruncatedCheckpointsAreRefused) {
-  const Bytes whole = ReadFile(Checkpoint("ldm_class"));
-  WriteText("m.yaml", YamlOf("ldm_class").dump());
+  const Bytes whole = ReadFile(OwnCheckpoint("ldm_class"));
+  WriteText("m.yaml", OwnYamlOf("ldm_class").dump());
   const fs::path path = folder_.path() / "m.ckpt";
   for (const double share : {0.0001, 0.01, 0.3, 0.7, 0.99, 0.9999}) {
     const auto size = static_cast<size_t>(share * static_cast<double>(whole.size()));

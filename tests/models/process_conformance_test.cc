@@ -13,10 +13,10 @@ namespace {
 using testing::WorkerCommand;
 
 constexpr const char* kAll =
-    R"({"shape":[4,2,2],"texts":true,"gradient":true,"guidance":"worker","decode":{"shape":[3,8,8],"encode":true}})";
+    R"({"shape":[4,2,2],"texts":true,"gradient":true,"guidance":"worker","decode":{"shape":[3,8,8],"encode":true,"gradient":true}})";
 
 ConformanceRecord CheckCommand(const std::string& command) {
-  return CheckProcess(ModelFiles("exec:" + command));
+  return CheckProcess(OpenModel("exec:" + command));
 }
 
 // The names of the checks that failed, and that of the last with what it found.
@@ -36,7 +36,7 @@ std::string Found(const ConformanceRecord& record, const std::string& name) {
 
 TEST(ProcessConformance, AGoodProcessPasses) {
   const ConformanceRecord record = CheckCommand(WorkerCommand(kAll));
-  EXPECT_EQ(record.size(), 8U);
+  EXPECT_EQ(record.size(), 9U);
   EXPECT_EQ(Failed(record), "");
   EXPECT_EQ(Failed(CheckCommand(WorkerCommand(R"({"classes":2,"gradient":true,"dtype":"bfloat16"})"))), "");
   EXPECT_EQ(
@@ -50,7 +50,7 @@ TEST(ProcessConformance, AGoodProcessPasses) {
 TEST(ProcessConformance, SaysWhatIsWrong) {
   const auto with = [](const std::string& faults) { return CheckCommand(WorkerCommand(kAll, faults)); };
   const ConformanceRecord shorter = with("short=decode");
-  EXPECT_EQ(Failed(shorter), "[decodes] ");
+  EXPECT_EQ(Failed(shorter), "[decodes] [gradient of images] ");
   EXPECT_THAT(Found(shorter, "decodes"), ::testing::HasSubstr("\"bytes\" = 1535, must be 1536"));
   const ConformanceRecord random = with("random=predict");
   EXPECT_THAT(Failed(random), ::testing::StartsWith("[repeats itself] "));
@@ -63,6 +63,9 @@ TEST(ProcessConformance, SaysWhatIsWrong) {
   EXPECT_EQ(Failed(wrong), "[gradient] ");
   EXPECT_THAT(Found(wrong, "gradient"), ::testing::HasSubstr("the derivative by the state is"));
   EXPECT_EQ(Failed(with("error=encode")), "[encodes] ");
+  const ConformanceRecord images = with("wrong=decode_gradient");
+  EXPECT_EQ(Failed(images), "[gradient of images] ");
+  EXPECT_THAT(Found(images, "gradient of images"), ::testing::HasSubstr("the derivative by the state is"));
   EXPECT_THAT(Failed(with("deaf")), ::testing::HasSubstr("[requests by their numbers]"));
 }
 

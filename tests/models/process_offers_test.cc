@@ -3,6 +3,7 @@
 
 #include "gas/io/file.h"
 #include "gas/models/model.h"
+#include "gas/models/model_scales.h"
 #include "gas/models/process/process_conditioner.h"
 #include "gas/models/process/process_denoiser.h"
 #include "gas/models/process/question.h"
@@ -47,6 +48,8 @@ TEST(ProcessHello, ReadsWhatIsOffered) {
   EXPECT_FALSE(plain.gradient || plain.texts || plain.seeds || plain.encodes);
   EXPECT_EQ(plain.guidance, GuidanceSide::kHere);
   EXPECT_TRUE(plain.image.empty());
+  EXPECT_FALSE(Parsed(R"({"decode":{"shape":[3,64,64]}})").decode_gradient);
+  EXPECT_TRUE(Parsed(R"({"decode":{"shape":[3,64,64],"gradient":true}})").decode_gradient);
   EXPECT_EQ(Parsed(R"({"shape":[7]})").shape, (std::vector<int64_t>{7}));
   EXPECT_EQ(Parsed(R"({"dtype":"bfloat16"})").dtype, torch::kBFloat16);
   EXPECT_EQ(Parsed(R"({"guidance":"worker"})").guidance, GuidanceSide::kWorker);
@@ -200,6 +203,9 @@ TEST(ProcessOffers, GuidanceOfOurOwnHasANegativeSide) {
     return model.denoiser->Predict(x, at, model.conditioner->Of(RequestsFor(SeedRange(0, 2))));
   };
   EXPECT_TRUE(testing::Close(sample(OpenModel(name, {.guidance = 3, .texts = texts})), guided(0.2), 1e-5, 0));
+  const auto at_scale = OpenModelAtScales(name, {.texts = texts});
+  EXPECT_TRUE(testing::Close(sample(at_scale(3)), guided(0.2), 1e-5, 0));
+  EXPECT_TRUE(testing::SameBits(sample(at_scale(1)), sample(OpenModel(name, {.texts = texts}))));
   texts.negative = "no";
   EXPECT_TRUE(testing::Close(sample(OpenModel(name, {.guidance = 3, .texts = texts})),
                              guided(MeanOfText("no")), 1e-5, 0));
@@ -227,6 +233,15 @@ TEST(ProcessOffers, AProcessMayGuideItself) {
                              TwoPoints(x, at, 3 * with * ones), 1e-5, 0));
   EXPECT_TRUE(
       testing::Close(sample(OpenModel(input, {.texts = texts})), TwoPoints(x, at, with * ones), 1e-5, 0));
+  // The same processes with another scale.
+  texts.negative = "no";
+  const auto at_scale = OpenModelAtScales("exec:" + WorkerCommand(R"({"texts":true,"guidance":"worker"})"),
+                                          {.guidance = 3, .texts = texts});
+  for (const double scale : {2.0, 3.0, 2.0}) {
+    EXPECT_EQ(at_scale(scale).guidance, scale);
+    EXPECT_TRUE(testing::Close(sample(at_scale(scale)),
+                               TwoPoints(x, at, (none + scale * (with - none)) * ones), 1e-5, 0));
+  }
 }
 
 TEST(ProcessOffers, SeedsAreSentWhereTheyAreAskedFor) {
@@ -298,6 +313,21 @@ TEST(ProcessOffers, ImagesAreTheProcessesToMake) {
                "model.size = 12x8, must be multiples of 8");
   const Model decodes = OpenModel("exec:" + WorkerCommand(R"({"shape":[4,2,2],"decode":{"shape":[3,8,8]}})"));
   EXPECT_ERROR(decodes.codec->Encode(expected(states)), Errc::kBadOption, "its first line has no \"encode\"");
+}
+
+TEST(ProcessOffers, ImagesHaveTheGradientOfTheirFormula) {
+  const std::string hello = R"({"shape":[4,2,2],"decode":{"shape":[3,8,8],"gradient":true}})";
+  const Model model = OpenModel("exec:" + WorkerCommand(hello), {.workers = {.count = 2}});
+  const Tensor states = SomeStates({3, 4, 2, 2}).requires_grad_(), weights = SomeStates({3, 3, 8, 8});
+  const Tensor images = model.codec->Decode(states);
+  const Tensor found = torch::autograd::grad({(images * weights).sum()}, {states})[0];
+  // A pixel is the first channel's number at its place.
+  const Tensor sums = weights.sum(1, /*keepdim=*/true).unfold(2, 4, 4).unfold(3, 4, 4).sum({4, 5});
+  EXPECT_TRUE(testing::Close(found.slice(1, 0, 1), sums, 1e-5, 0));
+  EXPECT_EQ(found.slice(1, 1).abs().max().item<double>(), 0);
+  const Model without = OpenModel("exec:" + WorkerCommand(R"({"shape":[4,2,2],"decode":{"shape":[3,8,8]}})"));
+  EXPECT_ERROR(without.codec->Decode(states), Errc::kBadOption,
+               "the process gives no gradient through its images, its \"decode\" has no \"gradient\"");
 }
 
 TEST(RequestNumbers, ForgetsTheOldestButNoneOfABatch) {

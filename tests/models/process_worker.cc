@@ -17,9 +17,17 @@
 //   stays           does not quit when its input ends
 //   deaf            forgets the requests that it is told
 //   hello=FILE      with another name from the second start on, which FILE counts
+// and one that comes at a stage of a worker's life, each time, or unless FILE is there, which it makes:
+//   at=STAGE:DEED[:FILE]
+// STAGE is before-hello, in-hello, after-hello, header (a piece of a request's line has come), OP (the
+// request has come), fifth (the fifth has), reply (half of it is sent) or end (of the input). DEED is kill
+// (by SIGKILL), rubbish (which it prints before it goes on) or late (by kLate).
+#include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -29,6 +37,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -39,6 +48,7 @@ using Json = nlohmann::json;
 using Numbers = std::vector<double>;
 
 constexpr double kVariance = 0.04, kDrift = 0.05;
+constexpr std::chrono::milliseconds kLate{700};
 
 struct Level {
   double t, alpha, sigma;
@@ -89,9 +99,44 @@ uint16_t ToHalf(double number, const std::string& dtype) {
   return static_cast<uint16_t>(sign + (exponent < -13 ? rounded : rounded + (least + 13) * 1024));
 }
 
+// The fault that comes at a stage.
+class Trouble {
+ public:
+  explicit Trouble(const std::set<std::string>& faults) {
+    for (const std::string& fault : faults) {
+      if (!fault.starts_with("at=")) continue;
+      const size_t deed = fault.find(':') + 1, file = fault.find(':', deed);
+      stage_ = fault.substr(3, deed - 4);
+      deed_ = fault.substr(deed, file - deed);
+      if (file != fault.npos) file_ = fault.substr(file + 1);
+    }
+  }
+
+  void At(const std::string& stage) const {
+    if (stage != stage_ || (!file_.empty() && std::ifstream(file_))) return;
+    if (!file_.empty()) std::ofstream(file_) << "done";
+    if (deed_ == "kill") {
+      std::cout << std::flush;
+      ::raise(SIGKILL);
+    } else if (deed_ == "rubbish") {
+      std::cout << "\xff rubbish\n";
+    } else if (stage == "end") {
+      std::this_thread::sleep_for(kLate);
+    } else {
+      std::cout << std::flush;
+      pollfd input{STDIN_FILENO, 0, 0};  // which tells that nobody waits any more
+      if (::poll(&input, 1, static_cast<int>(kLate.count())) > 0) std::_Exit(0);
+    }
+  }
+
+ private:
+  std::string stage_, deed_, file_;
+};
+
 class Worker {
  public:
-  Worker(Json hello, const std::set<std::string>& faults) : hello_(std::move(hello)), faults_(faults) {}
+  Worker(Json hello, const std::set<std::string>& faults, const Trouble& trouble)
+      : hello_(std::move(hello)), faults_(faults), trouble_(trouble) {}
 
   // False when the input has ended within a request.
   bool Answer(const Json& ask) {
@@ -111,6 +156,7 @@ class Worker {
       if (op_ == "predict" && !Predict(ask, &bytes)) return false;
       if (op_ == "gradient" && !Gradient(ask, &bytes)) return false;
       if (op_ == "decode" && !Decode(&bytes)) return false;
+      if (op_ == "decode_gradient" && !DecodeGradient(&bytes)) return false;
       if (op_ == "encode" && !Encode(&bytes)) return false;
     }
     Send(bytes);
@@ -224,6 +270,23 @@ class Worker {
     return true;
   }
 
+  // Sums over the pixels that a number was copied to; other channels of a state are in no pixel.
+  bool DecodeGradient(std::string* bytes) {
+    Numbers x, output;
+    const std::vector<size_t> image = ImageOf(), state = hello_.at("shape");
+    const size_t factor = image[1] / state[1], rows = shape_[1], columns = shape_[2];
+    const size_t pixels = rows * factor * columns * factor;
+    if (!ReadNumbers(batch_ * numbers_, dtype(), x)) return false;
+    if (!ReadNumbers(batch_ * 3 * pixels, "float32", output)) return false;
+    Numbers sums(x.size());
+    for (size_t k = 0; k < output.size(); ++k) {
+      const size_t i = k % pixels, row = i / (columns * factor) / factor;
+      sums[k / (3 * pixels) * numbers_ + row * columns + i % (columns * factor) / factor] += output[k];
+    }
+    for (const double number : sums) Write(number, "float32", bytes);
+    return true;
+  }
+
   // The upper left of each square, in every channel.
   bool Encode(std::string* bytes) {
     Numbers images;
@@ -245,6 +308,8 @@ class Worker {
 
   void Send(std::string bytes) {
     ++requests_;
+    trouble_.At(op_);
+    if (requests_ == 5) trouble_.At("fifth");
     if (Has("dies")) std::_Exit(9);
     for (const std::string& fault : faults_) {
       const std::string once = "once=" + op_ + ":";
@@ -259,11 +324,15 @@ class Worker {
       return;
     }
     if (Has("short")) bytes.pop_back();
-    std::cout << Json{{"bytes", bytes.size()}}.dump() << '\n' << bytes << std::flush;
+    const std::string reply = Json{{"bytes", bytes.size()}}.dump() + '\n' + bytes;
+    std::cout << reply.substr(0, reply.size() / 2);
+    trouble_.At("reply");
+    std::cout << reply.substr(reply.size() / 2) << std::flush;
   }
 
   Json hello_;
   std::set<std::string> faults_;
+  Trouble trouble_;
   std::map<int64_t, Json> known_;
   std::string op_;
   bool unknown_ = false;            // a request has a number that it was not told
@@ -288,11 +357,21 @@ int main(int count, char** arguments) {
     if (std::ifstream(fault.substr(6))) hello["name"] = "another";
     std::ofstream(fault.substr(6)) << "started";
   }
-  std::cout << hello.dump() << std::endl;
-  Worker worker(hello, faults);
-  for (std::string line; std::getline(std::cin, line);) {
+  const Trouble trouble(faults);
+  const std::string first = hello.dump() + "\n";
+  trouble.At("before-hello");
+  std::cout << first.substr(0, first.size() / 2);
+  trouble.At("in-hello");
+  std::cout << first.substr(first.size() / 2);
+  trouble.At("after-hello");
+  std::cout << std::flush;
+  Worker worker(hello, faults, trouble);
+  for (std::string line;;) {
+    if (std::cin.peek() != EOF) trouble.At("header");
+    if (!std::getline(std::cin, line)) break;
     if (!worker.Answer(Json::parse(line))) return 1;
   }
+  trouble.At("end");
   while (faults.contains("stays")) ::sleep(1);
   return 0;
 }

@@ -561,5 +561,22 @@ TEST(PromptList, ReadsLinesAndJsonLines) {
   EXPECT_ERROR(read("\xFF"), Errc::kBadFile, "line 1: is not UTF-8");
 }
 
+TEST(PromptList, ASizeIsThatOfAllLines) {
+  const TempFolder folder("prompt_sizes");
+  const auto read = [&](std::string_view text) {
+    WriteFile(folder.path() / "p.jsonl", text);
+    return PromptList::Read(folder.path() / "p.jsonl");
+  };
+  const PromptList sized =
+      read("{\"prompt\": \"a\", \"size\": \"96x32\"}\n{\"prompt\": \"b\", \"size\": \"96x32\"}\n");
+  EXPECT_EQ(sized.size(), (ImageSize{.width = 96, .height = 32}));
+  EXPECT_EQ(read("{\"prompt\": \"a\"}").size(), std::nullopt);
+  EXPECT_ERROR(read("{\"prompt\": \"a\", \"size\": \"96x\"}"), Errc::kBadFile,
+               "line 1: \"size\" = \"96x\", must be width and height such as 768x512");
+  EXPECT_ERROR(read("{\"prompt\": \"a\", \"size\": 96}"), Errc::kBadFile, "\"size\" = 96, must be a text");
+  EXPECT_ERROR(read("{\"prompt\": \"a\", \"size\": \"96x32\"}\n{\"prompt\": \"b\"}"), Errc::kBadFile,
+               "line 2: no size, line 1 has size 96x32, and all images of a run have one size");
+}
+
 }  // namespace
 }  // namespace gas

@@ -3,6 +3,7 @@
 
 #include "gas/core/allocation_meter.h"
 #include "support/expect.h"
+#include "support/product_dtype.h"
 
 namespace gas {
 namespace {
@@ -59,10 +60,16 @@ TEST(Attention, IsTheSameWithAndWithoutAGradient) {
       };
       const Tensor plain = attended(inputs[0]), traced = attended(inputs[0].clone().requires_grad_());
       EXPECT_TRUE(Close(plain, traced, 1e-6, 0)) << channels;
-      const Tensor narrow = MultiHeadAttention(inputs[0].to(torch::kBFloat16), inputs[1].to(torch::kBFloat16),
-                                               inputs[2].to(torch::kBFloat16), 2);
-      EXPECT_EQ(narrow.scalar_type(), torch::kBFloat16);
     }
+  }
+}
+
+TEST(Attention, KeepsTheTypeOfItsInputs) {
+  SKIP_WITHOUT_BFLOAT16();
+  for (const int64_t channels : {16, 12}) {
+    std::vector<Tensor> narrow;
+    for (const Tensor& x : Inputs(33, 33, channels)) narrow.push_back(x.to(torch::kBFloat16));
+    EXPECT_EQ(MultiHeadAttention(narrow[0], narrow[1], narrow[2], 2).scalar_type(), torch::kBFloat16);
   }
 }
 

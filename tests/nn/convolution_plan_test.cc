@@ -6,6 +6,8 @@
 #include "gas/io/json.h"
 #include "gas/io/json_file.h"
 #include "gas/nn/layers.h"
+#include "gas/nn/packed_convolution.h"
+#include "gas/nn/product_dtype.h"
 #include "support/expect.h"
 #include "support/temp_folder.h"
 
@@ -89,6 +91,27 @@ TEST(ConvolutionPlan, TheLayerComputesWhatItDidBefore) {
   EXPECT_TRUE(testing::Close(other, direct, 2e-5, 0));
 }
 
+// Without times, and of any kernel and stride; of bfloat16 nothing else can be chosen.
+TEST(ConvolutionPlan, InBfloat16WeightsArePackedOnce) {
+  if (!nn::CanPackWeights() || !nn::HasConvolutions(torch::kBFloat16, torch::kCPU)) GTEST_SKIP();
+  torch::manual_seed(4);
+  const Tensor x = torch::randn({2, 24, 8, 8}).contiguous(torch::MemoryFormat::ChannelsLast);
+  for (const auto& [kernel, stride] : std::vector<std::pair<int64_t, int64_t>>{{3, 1}, {1, 1}, {3, 2}}) {
+    const nn::Conv2dLayer layer = FrozenLayer(24, 20, kernel, stride);
+    const torch::NoGradGuard no_grad;
+    const AutocastGuard autocast(torch::kCPU, torch::kBFloat16);
+    const nn::ConvolutionRecorder recorder;
+    const Tensor direct = layer->forward(x);
+    EXPECT_EQ(PlanOf(recorder.uses(), {.mode = ConvolutionMode::kAuto, .dtype = torch::kBFloat16}), "p");
+    const Tensor packed = layer->forward(x);
+    EXPECT_EQ(packed.scalar_type(), torch::kBFloat16);
+    EXPECT_TRUE(packed.is_contiguous(torch::MemoryFormat::ChannelsLast));
+    EXPECT_TRUE(testing::Close(packed.to(torch::kFloat32), direct.to(torch::kFloat32), 1e-2, 1e-2));
+    const AutocastGuard none(torch::kCPU, torch::kFloat32);
+    EXPECT_EQ(layer->forward(x).scalar_type(), torch::kFloat32);
+  }
+}
+
 class ConvolutionTimesTest : public ::testing::Test {
  protected:
   nlohmann::json Read() const { return ReadJsonFile(file_, 1 << 20); }
@@ -108,16 +131,20 @@ TEST_F(ConvolutionTimesTest, MeasuredOnceAndTakenFromTheFileAfterwards) {
   ASSERT_EQ(all.size(), 1u);
   nlohmann::json& ours = all.begin().value();
   ASSERT_TRUE(ours.contains("32->32 at 8x8"));
-  // Times are direct, 2x2, 4x4: what the file says decides.
+  // Times are direct, 2x2, 4x4, packed: what the file says decides.
   const auto plan_of = [&](const nlohmann::json& times) {
     ours["32->32 at 8x8"] = times;
     Write(all.dump());
     return Plan();
   };
-  EXPECT_EQ(plan_of({1.0, 2.0, 2.0}), "d");
-  EXPECT_EQ(plan_of({3.0, 2.0, 1.0}), "4");
-  EXPECT_EQ(plan_of({3.0, 1.0, 2.0}), "2");
-  EXPECT_EQ(plan_of({1.05, 1.0, 1.0}), "d");  // too little
+  EXPECT_EQ(plan_of({1.0, 2.0, 2.0, 1.0}), "d");
+  EXPECT_EQ(plan_of({3.0, 2.0, 1.0, 3.0}), "4");
+  EXPECT_EQ(plan_of({3.0, 1.0, 2.0, 3.0}), "2");
+  EXPECT_EQ(plan_of({1.05, 1.0, 1.0, 1.0}), "d");  // too little
+  if (!nn::CanPackWeights()) return;
+  EXPECT_EQ(plan_of({3.0, 3.0, 3.0, 2.0}), "p");
+  EXPECT_EQ(plan_of({3.0, 2.0, 1.95, 2.0}), "p");  // no more than packed weights give
+  EXPECT_EQ(plan_of({3.0, 2.0, 1.0, 2.0}), "4");
 }
 
 TEST_F(ConvolutionTimesTest, ADamagedFileIsWrittenAnew) {
@@ -132,7 +159,7 @@ TEST_F(ConvolutionTimesTest, ADamagedFileIsWrittenAnew) {
 TEST_F(ConvolutionTimesTest, DamagedTimesAreMeasuredAnew) {
   Plan();
   nlohmann::json all = Read();
-  const nlohmann::json damaged[] = {"x", {1.0, 2.0}, {1.0, 2.0, -1.0}, {1.0, 2.0, "3"}, 5};
+  const nlohmann::json damaged[] = {"x", {1.0, 2.0, 3.0}, {1.0, 2.0, -1.0, 2.0}, {1.0, 2.0, "3", 1.0}, 5};
   for (const nlohmann::json& times : damaged) {
     all.begin().value()["32->32 at 8x8"] = times;
     Write(all.dump());

@@ -126,6 +126,23 @@ TEST_F(FrozenConvolutionTest, GradientsAndTheirGradientsAreTheConvolutions) {
   }
 }
 
+// A central difference of a square is exact, so a step as long as x itself loses nothing to rounding.
+TEST_F(FrozenConvolutionTest, TheGradientIsTheDifferenceOfOutputs) {
+  const auto loss = [&](const Tensor& x) {
+    const Tensor y = nn::Convolution(x, weight_, bias_, frozen_);
+    return y.to(torch::kFloat64).square().sum();
+  };
+  const Tensor gradient = torch::autograd::grad({loss(x_)}, {x_})[0];
+  const torch::NoGradGuard no_grad;
+  for (int i = 0; i < 5; ++i) {
+    const Tensor step = torch::randn_like(x_);
+    const double difference = (loss(x_ + step) - loss(x_ - step)).item<double>() / 2;
+    const double expected = (gradient * step).to(torch::kFloat64).sum().item<double>();
+    const double scale = gradient.norm().item<double>() * step.norm().item<double>();
+    EXPECT_NEAR(difference, expected, 1e-5 * scale);
+  }
+}
+
 TEST_F(FrozenConvolutionTest, WithoutACopyForItTheGradientIsLibTorchs) {
   frozen_ = std::make_shared<nn::FrozenConvolution>(weight_, WinogradTile::kTwo, false);
   const auto ours = Gradients(frozen_), direct = Gradients({});

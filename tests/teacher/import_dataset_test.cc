@@ -1,6 +1,7 @@
 // Teacher data of the reference program of GAS (tests/fixtures/teacher_dataset), to the bit.
 #include "gas/teacher/import_dataset.h"
 
+#include <algorithm>
 #include <fstream>
 
 #include "gas/io/safetensors.h"
@@ -33,6 +34,9 @@ Model ModelOf(const std::vector<int64_t>& shape, int64_t classes) {
   return model;
 }
 
+// That of a sample in a fixture.
+std::vector<int64_t> ShapeOf(const Fixture& fixture) { return fixture.at("noise").sizes().slice(1).vec(); }
+
 // Reads all samples in the order of their seeds.
 Samples AllOf(const TeacherData& data) {
   std::vector<int64_t> all(data.size());
@@ -46,19 +50,22 @@ TEST(ImportDataset, PixelsUnderTheirSeeds) {
   const auto seeds = fixture.json().at("seed_of_each_sample").get<std::vector<Seed>>();
   ImportDatasetOptions options{.seeds = seeds};
   const auto out = folder.path() / "d";
-  EXPECT_EQ(
-      ImportDataset(ForeignDataset(DatasetPath("dataset_pixel")), ModelOf({3, 16, 16}, 0), out, options), 8);
+  const std::vector<int64_t> shape = ShapeOf(fixture);
+  const auto count = static_cast<int64_t>(seeds.size());
+  EXPECT_EQ(ImportDataset(ForeignDataset(DatasetPath("dataset_pixel")), ModelOf(shape, 0), out, options),
+            count);
   const TeacherData data(out);
-  EXPECT_EQ(data.seeds(), SeedRange(5, 8));
+  const Seed first = *std::min_element(seeds.begin(), seeds.end());
+  EXPECT_EQ(data.seeds(), SeedRange(first, count));
   const Samples samples = AllOf(data);
   for (size_t row = 0; row < seeds.size(); ++row) {
-    const auto sorted = static_cast<int64_t>(seeds[row] - 5), in_file = static_cast<int64_t>(row);
+    const auto sorted = static_cast<int64_t>(seeds[row] - first), in_file = static_cast<int64_t>(row);
     EXPECT_TRUE(SameBits(samples.noise[sorted], fixture.at("noise")[in_file]));
     EXPECT_TRUE(SameBits(samples.images[sorted], fixture.at("images")[in_file]));
   }
   // The reference's noise of these seeds is this program's, but for the last bits of LibTorch's logarithms
   // and cosines, which differ between instruction sets.
-  EXPECT_TRUE(Close(samples.noise, NoiseFor(data.seeds(), {3, 16, 16}), 0, 1e-5));
+  EXPECT_TRUE(Close(samples.noise, NoiseFor(data.seeds(), shape), 0, 1e-5));
   EXPECT_FALSE(samples.condition.labels.defined());
   EXPECT_EQ(data.spec().model_sha256, "5");
   EXPECT_EQ(data.spec().solver, "");
@@ -70,11 +77,11 @@ TEST(ImportDataset, LatentsWithClassesNumberedFromZero) {
   const Fixture fixture("teacher_dataset/dataset_latent_class");
   const testing::TempFolder folder("import_latent");
   const auto out = folder.path() / "d";
-  ImportDataset(ForeignDataset(DatasetPath("dataset_latent_class")), ModelOf({3, 4, 4}, 1000), out,
+  ImportDataset(ForeignDataset(DatasetPath("dataset_latent_class")), ModelOf(ShapeOf(fixture), 1000), out,
                 {.solver = "unipc-3-bh2", .grid = "quadratic", .nfe = 10});
   const TeacherData data(out);
   const Samples samples = AllOf(data);
-  EXPECT_EQ(data.seeds(), SeedRange(0, 8));
+  EXPECT_EQ(data.seeds(), SeedRange(0, fixture.at("noise").size(0)));
   EXPECT_TRUE(SameBits(samples.noise, fixture.at("noise")));
   EXPECT_TRUE(SameBits(samples.images, fixture.at("latents")));
   EXPECT_TRUE(SameBits(samples.condition.labels, fixture.at("condition")));
@@ -86,8 +93,10 @@ TEST(ImportDataset, LatentsWithClassesNumberedFromZero) {
 TEST(ImportDataset, ClassesOfAModelThatWasNotToldAnyAreNone) {
   const testing::TempFolder folder("import_uncond");
   const auto out = folder.path() / "d";
-  ImportDataset(ForeignDataset(DatasetPath("dataset_latent_uncond")), ModelOf({3, 4, 4}, 10), out, {});
-  EXPECT_TRUE(SameBits(AllOf(TeacherData(out)).condition.labels, torch::full({8}, -1, torch::kInt64)));
+  const Fixture fixture("teacher_dataset/dataset_latent_uncond");
+  ImportDataset(ForeignDataset(DatasetPath("dataset_latent_uncond")), ModelOf(ShapeOf(fixture), 10), out, {});
+  EXPECT_TRUE(SameBits(AllOf(TeacherData(out)).condition.labels,
+                       torch::full({fixture.at("noise").size(0)}, -1, torch::kInt64)));
 }
 
 TEST(ImportDataset, TextsAreRefused) {
@@ -102,21 +111,23 @@ TEST(ImportDataset, BatchesOfAFolderInTheOrderOfTheirNamesAsText) {
   std::filesystem::copy_file(DatasetPath("dataset_latent_class"), folder.path() / "5.pt");
   std::ofstream(folder.path() / "notes.txt") << "no batch";
   const ForeignDataset both(folder.path());
-  EXPECT_EQ(both.size(), 16);
   const Fixture fixture("teacher_dataset/dataset_latent_class");
-  for (const int64_t row : {0, 7, 8, 15}) {
-    EXPECT_TRUE(SameBits(both.At(row).sample, fixture.at("latents")[row % 8]));
-    EXPECT_EQ(both.At(row).label, fixture.at("condition")[row % 8].item<int64_t>());
+  const int64_t count = fixture.at("latents").size(0);
+  EXPECT_EQ(both.size(), 2 * count);
+  for (const int64_t row : {int64_t{0}, count - 1, count, 2 * count - 1}) {
+    EXPECT_TRUE(SameBits(both.At(row).sample, fixture.at("latents")[row % count]));
+    EXPECT_EQ(both.At(row).label, fixture.at("condition")[row % count].item<int64_t>());
   }
   std::filesystem::copy_file(DatasetPath("dataset_latent_uncond"), folder.path() / "7.pt");
   EXPECT_ERROR(ForeignDataset(folder.path()), Errc::kBadFile, "7.pt: other shapes, latents or classes than");
-  EXPECT_ERROR(ForeignDataset(testing::FixtureFolder() / "formats"), Errc::kBadFile, "has no files *.pt");
+  EXPECT_ERROR(ForeignDataset(testing::OwnFixture("formats")), Errc::kBadFile, "has no files *.pt");
 }
 
 TEST(ImportDataset, WhatDoesNotFitIsAnError) {
   const testing::TempFolder folder("import_unfit");
   const auto out = folder.path() / "d";
-  const ForeignDataset pixel(DatasetPath("dataset_pixel")), labelled(DatasetPath("dataset_latent_class"));
+  const std::filesystem::path own = testing::OwnFixture("teacher_dataset");
+  const ForeignDataset pixel(own / "dataset_pixel.pkl"), labelled(own / "dataset_latent_class.pkl");
   const Model model = ModelOf({3, 16, 16}, 0);
   EXPECT_ERROR(ImportDataset(pixel, ModelOf({3, 8, 8}, 0), out, {}), Errc::kBadOption,
                "the samples have shape [3, 16, 16], model stand-in has states [3, 8, 8]");

@@ -21,6 +21,11 @@ OptionRow ConvolutionRow() {
   return row;
 }
 
+std::string RecordedConvolution(const Options& options) {
+  const auto mode = options.Enum("run.convolution", nn::kConvolutionNames);
+  return mode == nn::ConvolutionMode::kDirect ? "" : std::string(nn::kConvolutionNames.NameOf(mode));
+}
+
 nn::PlanOptions ReadConvolution(const Options& options, const ModelRequest& model) {
   // A verb whose row does not list auto has refused it.
   const auto mode = options.Enum("run.convolution", nn::kConvolutionNames);

@@ -2,6 +2,8 @@
 #ifndef GAS_CLI_CONVOLUTION_OPTION_H_
 #define GAS_CLI_CONVOLUTION_OPTION_H_
 
+#include <string>
+
 #include "gas/cli/model_options.h"
 #include "gas/nn/convolution_plan.h"
 
@@ -11,6 +13,9 @@ namespace gas::cli {
 // leave what others build on.
 OptionRow ConvolutionRow();
 OptionRow ConvolutionOrAutoRow();
+
+// run.convolution as records of runs keep it: empty for direct, which older ones do not name.
+std::string RecordedConvolution(const Options& options);
 
 // Reads run.convolution, with the file of times. Throws Error(kBadOption) for winograd with another dtype
 // than float32 or another device than the CPU; of run.dtype = auto too.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/convolution_option.h"
 #include "gas/cli/dtype.h"
 #include "gas/cli/fit_printer.h"
 #include "gas/cli/model_options.h"
@@ -94,8 +95,13 @@ std::vector<OptionRow> DemoDataRows() {
 }
 
 std::vector<OptionRow> DemoRows() {
-  return JoinedRows(
-      {DemoTrainingRows(), DemoDataRows(), PromptRows(), TextModelRows(), WorkerRows(), TrainingRunRows()});
+  return JoinedRows({DemoTrainingRows(),
+                     DemoDataRows(),
+                     PromptRows(),
+                     TextModelRows(),
+                     WorkerRows(),
+                     TrainingRunRows(),
+                     {ConvolutionRow()}});
 }
 
 constexpr double kDemoAdversarialWeight = 0.01;
@@ -106,6 +112,8 @@ constexpr int64_t kLeastPixels = 96;  // of a pictured sample's side
 
 struct DemoSettings {
   ModelRequest model;
+  nn::PlanOptions convolution;
+  std::string recorded_convolution;
   std::string dtype;
   int64_t nfe, iterations, batch;
   double lr;
@@ -121,6 +129,8 @@ struct DemoSettings {
 
 DemoSettings ReadDemoSettings(const Options& o) {
   DemoSettings s{.model = ReadModelRequest(o),
+                 .convolution = {},
+                 .recorded_convolution = RecordedConvolution(o),
                  .dtype = o.Text("run.dtype"),
                  .nfe = o.Int("demo.nfe"),
                  .iterations = o.Int("demo.iterations"),
@@ -133,6 +143,8 @@ DemoSettings ReadDemoSettings(const Options& o) {
   ReadPrompts(o, s.model.options);
   s.model.t_eps = o.RealIfGiven("solver.t_eps");
   s.model.guidance = o.Real("model.guidance");
+  s.convolution = ReadConvolution(o, s.model);
+  s.convolution.input_gradients = true;
   return s;
 }
 
@@ -140,7 +152,11 @@ void Announce(const std::string& step) { std::cout << step << '\n' << std::flush
 
 void WriteTeacherFolder(const DemoSettings& s, const Model& model, const char* what,
                         const std::filesystem::path& folder, const std::vector<Seed>& seeds, bool states) {
-  TeacherSpec spec{.solver = kTeacherSolver, .grid = kTeacherGrid, .states = states, .dtype = s.dtype};
+  TeacherSpec spec{.solver = kTeacherSolver,
+                   .grid = kTeacherGrid,
+                   .states = states,
+                   .dtype = s.dtype,
+                   .convolution = s.recorded_convolution};
   SetModel(spec, model);
   Progress progress(what, "samples", static_cast<int64_t>(seeds.size()));
   WriteTeacherData(folder, spec, model, TeacherTableOf(spec, model), seeds,
@@ -166,6 +182,7 @@ std::filesystem::path Fit(const DemoSettings& s, const Model& model) {
                  .nfe = {s.nfe, s.nfe - 1},
                  .solver = solver,
                  .dtype = s.dtype,
+                 .convolution = s.recorded_convolution,
                  .folder = s.out / "fit",
                  .record = s.record},
                 printer.Hooks())
@@ -177,6 +194,7 @@ TrainSolversOptions TrainingOf(const DemoSettings& s, const Model& model, const 
           .held_out = s.held_out(),
           .open_model = [model](const TeacherData&) { return model; },
           .dtype = s.dtype,
+          .convolution = std::string(nn::kConvolutionNames.NameOf(s.convolution.mode)),
           .nfe = {s.nfe},
           .init = from,
           .loss = "l2",
@@ -257,6 +275,7 @@ void RunDemo(const DemoSettings& s) {
   folder.WriteOptions(s.record);
   const Model model = s.model.Open();
   CheckTrainable(model);
+  UseConvolutions("demo", model, s.model.options.dtype, s.convolution);
   WarnOfSlowDtype("demo", s.model.options.dtype, model, s.batch);
   Progress whole("demo", "steps", 1);
 

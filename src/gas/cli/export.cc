@@ -4,6 +4,7 @@
 
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
+#include "gas/eval/approximation.h"
 #include "gas/export/export_solver.h"
 
 namespace gas::cli {
@@ -40,7 +41,7 @@ std::vector<OptionRow> ExportRows() {
        .flag = "--approximate",
        .type = OptType::kFlag,
        .def = "false",
-       .help = "write what the target can express, and say what is lost",
+       .help = "write what the target can express, say what is lost, and measure it on the model emoji",
        .only = "with --to sd.cpp"},
   };
 }
@@ -61,10 +62,31 @@ ExportSettings ReadExportSettings(const Options& o) {
   return s;
 }
 
+// On a model that is always there, so that the figure says what the levels alone do to samples, not how good
+// those of the solver's own model are.
+constexpr const char* kMeasuredOn = "emoji";
+constexpr int64_t kMeasuredSamples = 16;
+
+void TellApproximations(const SolverFile& file) {
+  const Model model = OpenModel(kMeasuredOn);
+  for (const auto& [nfe, entry] : file.entries) {
+    const auto measured = MeasureApproximation(entry.table, file.schedule, model, kMeasuredSamples);
+    std::cerr << (measured ? fmt::format("gas export: on the model {}, samples of {} differ from the table's "
+                                         "by {:.2g} (root mean square; they spread by {:.2g})\n",
+                                         kMeasuredOn, nfe, measured->difference, measured->spread)
+                           : fmt::format("gas export: not measured of {}: no model that comes with this "
+                                         "program has states of its bands' shape\n",
+                                         nfe));
+  }
+}
+
 void RunExport(const ExportSettings& s) {
-  const ExportedSolver solver = ExportSolver(ReadSolverFile(s.solver), s.options);
+  SolverFile file = ReadSolverFile(s.solver);
+  const ExportedSolver solver = ExportSolver(file, s.options);
   WriteExport(s.out, solver);
   for (const std::string& phrase : solver.lost) std::cerr << "gas export: lost " << phrase << '\n';
+  if (s.options.nfe) file.entries = {{*s.options.nfe, file.at(*s.options.nfe)}};
+  if (!solver.lost.empty()) TellApproximations(file);
   std::cout << fmt::format("{}: {} files for {}, README.md says how to use them\n", s.out,
                            solver.files.size(), kExportTargetNames.NameOf(s.options.target));
 }

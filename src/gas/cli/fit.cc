@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/convolution_option.h"
 #include "gas/cli/dtype.h"
 #include "gas/cli/fit_printer.h"
 #include "gas/cli/grid_option.h"
@@ -180,6 +181,7 @@ std::vector<OptionRow> FitRows() {
                      FitSearchRows(),
                      FitCoefficientRows(),
                      RunRows(),
+                     {ConvolutionRow()},
                      {MemoryRow("samples at once, at most --batch")}});
 }
 
@@ -237,6 +239,7 @@ std::variant<FitEffort, int64_t> ReadBudget(const Options& o) {
 }
 
 std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o, ModelRequest model) {
+  const nn::PlanOptions convolution = ReadConvolution(o, model);
   const std::string &folder = o.Text("fit.teacher"), &guidance = o.Text("fit.guidance");
   const int64_t batch = o.Int("fit.batch");
   model.t_eps = o.RealIfGiven("solver.t_eps");
@@ -245,22 +248,24 @@ std::variant<MadeByTheRun, FromTeacherFolder> ReadTrajectories(const Options& o,
   if (folder.empty()) {
     ReadPrompts(o, model.options);
     const AskedGuidance scales = asked.value_or(AskedGuidance());
-    MadeByTheRun made{.open_model = {}, .guidance = ScalesAcross(scales.scale, scales.range)};
-    made.open_model = [model, batch, first = made.guidance[0]](double scale) {
-      ModelRequest guided = model;
-      guided.guidance = scale;
-      Model opened = guided.Open();
-      if (scale == first) WarnOfSlowDtype("fit", guided.options.dtype, opened, batch);
-      return opened;
+    using AtScale = std::function<Model(double)>;
+    const auto open = [model, batch, convolution, opened = std::make_shared<AtScale>()](double scale) {
+      if (*opened) return (*opened)(scale);
+      *opened = model.AtScales(scale);
+      Model first = (*opened)(scale);
+      UseConvolutions("fit", first, model.options.dtype, convolution);
+      WarnOfSlowDtype("fit", model.options.dtype, first, batch);
+      return first;
     };
-    return made;
+    return MadeByTheRun{open, ScalesAcross(scales.scale, scales.range)};
   }
   if (asked) {
     model.guidance = asked->scale;
     model.options.guidance_range = asked->range;
   }
-  const auto open = [model, batch](const TeacherData& data, const std::string& path) {
+  const auto open = [model, batch, convolution](const TeacherData& data, const std::string& path) {
     Model opened = model.OpenFor(data, path);
+    UseConvolutions("fit", opened, model.options.dtype, convolution);
     WarnOfSlowDtype("fit", model.options.dtype, opened, batch);
     return opened;
   };
@@ -283,6 +288,7 @@ FitRunOptions ReadFitOptions(const Options& o) {
                     .loss = o.Text("fit.loss"),
                     .dtype = o.Text("run.dtype"),
                     .features = model.features,
+                    .convolution = RecordedConvolution(o),
                     .folder = o.Text("fit.out")};
   return run;
 }

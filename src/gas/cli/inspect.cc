@@ -69,10 +69,10 @@ std::string MemoryOf(const Model& model) {
 }
 
 // What of a network that others wrote was examined. Throws Error(kBadFile) if something is wrong.
-void PrintChecks(const ModelFiles& files) {
+void PrintChecks(const Model& model, const ModelFiles& files) {
   const ModelFamily& family = FamilyOf(files);
   if (family.check == nullptr) return;
-  const ConformanceRecord record = family.check(files);
+  const ConformanceRecord record = family.check(model);
   int64_t wrong = 0;
   for (const ConformanceCheck& check : record) {
     std::cout << fmt::format("  {}: {}: {}\n", check.passed ? "ok" : "WRONG", check.name, check.found);
@@ -96,6 +96,7 @@ void InspectModel(const std::string& name, const std::string& config, const Mode
   }
   std::cout << "  peak memory: " << MemoryOf(model) << '\n';
   if (files.tensors() != nullptr) PrintTensors(*files.tensors());
+  PrintChecks(model, files);
 }
 
 // Whether some family knows the files. Says nothing about whether they are whole.
@@ -129,7 +130,6 @@ void RunInspect(const std::string& name, const std::string& config, bool json) {
     InspectTeacher(name);
   } else if (model) {
     InspectModel(name, config, *files);
-    PrintChecks(*files);
   } else if (solver) {
     InspectSolver(name, json);
   } else {

@@ -8,6 +8,7 @@
 #include "gas/cli/text_options.h"
 #include "gas/cli/worker_options.h"
 #include "gas/core/error.h"
+#include "gas/models/model_scales.h"
 
 namespace gas::cli {
 namespace {
@@ -155,6 +156,17 @@ Model ModelRequest::Open() const {
   asked.guidance = guidance.value_or(1);
   asked.t_eps = t_eps;
   return OpenWith(asked);
+}
+
+std::function<Model(double)> ModelRequest::AtScales(double first) const {
+  ModelOptions asked = options;
+  asked.guidance = first;
+  asked.t_eps = t_eps;
+  return [open = OpenModelAtScales(name, asked), own = features](double scale) {
+    Model model = open(scale);
+    if (!own.empty()) model.features = own;
+    return model;
+  };
 }
 
 Model ModelRequest::OpenFor(const ChosenSolver& solver) const {

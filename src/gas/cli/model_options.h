@@ -3,6 +3,7 @@
 #ifndef GAS_CLI_MODEL_OPTIONS_H_
 #define GAS_CLI_MODEL_OPTIONS_H_
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -64,6 +65,8 @@ struct ModelRequest {
 
   // With what was asked for, or else guidance 1 and the schedule's own end.
   Model Open() const;
+  // The same opened once for several scales of guidance, `first` among them (models/model_scales.h).
+  std::function<Model(double scale)> AtScales(double first) const;
   // With what was asked for, or else as the solver's file says.
   Model OpenFor(const ChosenSolver& solver) const;
   // The model of teacher data, with t_eps and guidance of the data. Throws Error(kBadFile) when the data in

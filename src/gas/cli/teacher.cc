@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/cli/convolution_option.h"
 #include "gas/cli/dtype.h"
 #include "gas/cli/grid_option.h"
 #include "gas/cli/model_options.h"
@@ -100,13 +101,19 @@ std::vector<OptionRow> TeacherSampleRows() {
 }
 
 std::vector<OptionRow> TeacherRows() {
-  return JoinedRows(
-      {TeacherSolverRows(), PromptRows(), TextModelRows(), WorkerRows(), TeacherSampleRows(), RunRows()});
+  return JoinedRows({TeacherSolverRows(),
+                     PromptRows(),
+                     TextModelRows(),
+                     WorkerRows(),
+                     TeacherSampleRows(),
+                     RunRows(),
+                     {ConvolutionRow()}});
 }
 
 struct TeacherSettings {
   ModelRequest model;
   OnDifference on_difference = OnDifference::kFail;
+  nn::PlanOptions convolution;
   TeacherSpec spec;  // what the options say of it; the model and the solver say the rest
   std::vector<Seed> seeds;
   std::string out;
@@ -119,10 +126,12 @@ TeacherSettings ReadTeacherSettings(const Options& o) {
                              .grid = kTeacherGrid,
                              .nfe = o.Int("teacher.nfe"),
                              .states = o.Flag("teacher.states"),
-                             .dtype = o.Text("run.dtype")},
+                             .dtype = o.Text("run.dtype"),
+                             .convolution = RecordedConvolution(o)},
                     .seeds = ParseSeeds(o.Text("teacher.seeds")),
                     .out = o.Text("teacher.out"),
                     .options = {.batch = o.Int("teacher.batch")}};
+  s.convolution = ReadConvolution(o, s.model);
   s.options.shard_size = o.OptionalInt("teacher.shard");
   ReadPrompts(o, s.model.options);
   if (const std::string& text = o.Text("model.guidance"); !text.empty()) {
@@ -142,6 +151,7 @@ TeacherSettings ReadTeacherSettings(const Options& o) {
 void RunTeacherVerb(TeacherSettings s) {
   const ChosenSolver chosen(s.spec.solver, s.spec.grid, s.spec.nfe);
   const Model model = s.model.OpenFor(chosen);
+  UseConvolutions("teacher", model, s.model.options.dtype, s.convolution);
   const ResolvedSolver solver = chosen.On(model, s.on_difference);
   TellDifferences("teacher", solver);
   const int64_t batch = std::min(s.options.batch, static_cast<int64_t>(s.seeds.size()));

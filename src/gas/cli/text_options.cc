@@ -42,7 +42,8 @@ std::vector<OptionRow> PromptRows() {
        .flag = "--prompts",
        .type = OptType::kText,
        .def = "",
-       .help = "prompts, one a line, or JSON lines with prompt, negative and seed; seed n takes line n, from "
+       .help = "prompts, one a line, or JSON lines with prompt, negative, seed and size; seed n takes line "
+               "n, from "
                "the first again after the last",
        .value = "FILE",
        .only = kTextModels},
@@ -76,8 +77,12 @@ void ReadPrompts(const Options& o, ModelOptions& model) {
   if (prompt) model.texts.prompts = PromptList(*prompt);
   if (!file.empty()) model.texts.prompts = PromptList::Read(file);
   model.texts.negative = o.TextIfGiven("model.negative");
+  const std::optional<ImageSize> listed = model.texts.prompts.size();
   const std::string& size = o.Text("model.size");
   if (!size.empty()) model.texts.size = ParseImageSize("model.size", size);
+  GAS_CHECK(!listed || size.empty() || *listed == *model.texts.size, Errc::kBadOption, "model.size = ", size,
+            ", but ", file, " says ", FormatImageSize(*listed));
+  if (listed) model.texts.size = listed;
 }
 
 }  // namespace gas::cli

@@ -11,13 +11,13 @@ namespace gas {
 namespace {
 
 std::string ChosenName(const nn::PlannedConvolution& planned) {
-  if (!planned.tile) return "direct";
+  if (!planned.tile) return planned.packed ? "packed" : "direct";
   const auto m = static_cast<int64_t>(*planned.tile);
   return fmt::format("winograd {}x{}", m, m);
 }
 
 double SecondsOfChosen(const nn::PlannedConvolution& planned) {
-  if (!planned.tile) return planned.seconds->direct;
+  if (!planned.tile) return planned.packed ? planned.seconds->packed : planned.seconds->direct;
   return *planned.tile == nn::WinogradTile::kFour ? planned.seconds->four : planned.seconds->two;
 }
 
@@ -30,20 +30,26 @@ std::string SizeText(const nn::PlannedConvolution& planned) {
 
 std::vector<nn::PlannedConvolution> ChooseConvolutions(const Model& model, torch::Dtype dtype,
                                                        const nn::PlanOptions& options) {
-  if (options.mode == nn::ConvolutionMode::kDirect || dtype != torch::kFloat32 || !model.device.is_cpu())
-    return {};
+  const bool packed_alone = dtype == torch::kBFloat16 && options.mode == nn::ConvolutionMode::kAuto;
+  const bool possible = model.device.is_cpu() && (dtype == torch::kFloat32 || packed_alone);
+  if (options.mode == nn::ConvolutionMode::kDirect || !possible) return {};
   const torch::NoGradGuard no_grad;
   const WholeBatchGuard whole;
   const NetworkInput one = InputFor(model, 1);
   const nn::ConvolutionRecorder recorder;
   model.denoiser->Predict(one.state, one.at, one.condition);
-  return nn::PlanConvolutions(recorder.uses(), options);
+  nn::PlanOptions of_dtype = options;
+  of_dtype.dtype = dtype;
+  return nn::PlanConvolutions(recorder.uses(), of_dtype);
 }
 
 std::string ChoiceText(const std::vector<nn::PlannedConvolution>& plan) {
   const auto chosen =
       std::count_if(plan.begin(), plan.end(), [](const auto& p) { return p.tile.has_value(); });
-  return fmt::format("convolutions: {} of {} by Winograd's algorithm", chosen, plan.size());
+  const auto packed = std::count_if(plan.begin(), plan.end(), [](const auto& p) { return p.packed; });
+  std::string text = fmt::format("convolutions: {} of {} by Winograd's algorithm", chosen, plan.size());
+  if (packed > 0) text += fmt::format(", {} with packed weights", packed);
+  return text;
 }
 
 std::string ChoiceTable(const std::vector<nn::PlannedConvolution>& plan) {
@@ -51,7 +57,7 @@ std::string ChoiceTable(const std::vector<nn::PlannedConvolution>& plan) {
   for (const nn::PlannedConvolution& planned : plan) {
     if (!planned.eligible) continue;
     const auto same = [&](const auto& line) {
-      return SizeText(line.first) == SizeText(planned) && line.first.tile == planned.tile;
+      return SizeText(line.first) == SizeText(planned) && ChosenName(line.first) == ChosenName(planned);
     };
     const auto found = std::find_if(lines.begin(), lines.end(), same);
     if (found == lines.end()) {

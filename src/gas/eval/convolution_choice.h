@@ -11,12 +11,12 @@
 namespace gas {
 
 // nn::PlanConvolutions for those that one evaluation of the network makes, which is made to see them. Where
-// the network is in another process, or not in float32 on the CPU, that is none. `dtype`: in which the model
-// was opened.
+// the network is in another process, or not in float32 on the CPU (bfloat16 for kAuto), that is none.
+// `dtype`: in which the model was opened.
 std::vector<nn::PlannedConvolution> ChooseConvolutions(const Model& model, torch::Dtype dtype,
                                                        const nn::PlanOptions& options);
 
-// "convolutions: 40 of 66 by Winograd's algorithm".
+// "convolutions: 40 of 66 by Winograd's algorithm, 12 with packed weights".
 std::string ChoiceText(const std::vector<nn::PlannedConvolution>& plan);
 
 // A table with a line for each size and choice: how many layers, what was chosen, and where times are known,

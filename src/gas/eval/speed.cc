@@ -108,7 +108,8 @@ SpeedRecord MeasureSpeed(const std::string& name, const ModelOptions& model_opti
               ", must be a network that runs in this program");
     record.model = model.name;
     const bool exact = dtype == torch::kFloat32;
-    if (exact) record.convolutions = ChooseConvolutions(model, dtype, convolution);
+    const auto chosen = ChooseConvolutions(model, dtype, convolution);
+    if (exact) record.convolutions = chosen;
     NetworkSpeed& speed = record.networks.emplace_back();
     speed.dtype = nn::kProductDtypeNames.NameOf(dtype);
     MeasurePeaks(speed, dtype, model.device, options.seconds);

@@ -2,17 +2,17 @@
 
 #include <fmt/format.h>
 
+#include "gas/solver/euler.h"
+
 namespace gas {
 namespace {
 
-// Euler's method in sigma / alpha is the first-order step x' = (s'/s) x + (a' - a s'/s) m
-// (docs/math/dpmpp.md); for a flow in sigma it is the same. Returns the largest difference of a coefficient.
+// The largest difference of a coefficient. For a flow Euler's method in sigma is the same as in sigma /
+// alpha.
 double DifferenceFromEuler(const StepTable& table, const NoiseSchedule& schedule) {
-  const Tensor alpha = schedule.Alpha(table.t), sigma = schedule.Sigma(table.t);
-  const int64_t n = table.nfe();
-  const Tensor ratio = sigma.slice(0, 1) / sigma.slice(0, 0, n);
-  const Tensor a = torch::diag(ratio), b = torch::diag(alpha.slice(0, 1) - alpha.slice(0, 0, n) * ratio);
-  return std::max((table.a - a).abs().max().item<double>(), (table.b - b).abs().max().item<double>());
+  const StepTable euler = EulerTable(schedule, table.t);
+  return std::max((table.a - euler.a).abs().max().item<double>(),
+                  (table.b - euler.b).abs().max().item<double>());
 }
 
 // The width of the first state over that of the noise at its level.

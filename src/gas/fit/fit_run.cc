@@ -85,20 +85,22 @@ Json ValueOrAuto(const std::optional<T>& value) {
 
 // All that decides tables, besides the trajectories and the number of evaluations.
 Json DecidingOptions(const FitRunOptions& o) {
-  Json options = {{"fit.trajectories", o.sizes.training},
-                  {"fit.held_out", o.sizes.held_out},
-                  {"fit.batch", o.sizes.batch},
-                  {"fit.bands", ValueOrAuto(o.bands)},
-                  {"fit.start", StartToJson(o.solver)},
-                  {"fit.budget", BudgetToJson(o)},
-                  {"fit.history", o.solver.fit.history},
-                  {"fit.preserve_constant", o.solver.fit.preserve_constant},
-                  {"fit.equal_trajectories", o.solver.fit.equal_trajectories},
-                  {"fit.loss", o.loss},
-                  {"student.grid", ValueOrAuto(o.solver.grid)},
-                  {"run.dtype", o.dtype}};
-  if (!o.features.empty()) options["model.features"] = Sha256OfFile(FeatureFile(o.features));
-  return options;
+  Json all = {{"fit.trajectories", o.sizes.training},
+              {"fit.held_out", o.sizes.held_out},
+              {"fit.batch", o.sizes.batch},
+              {"fit.bands", ValueOrAuto(o.bands)},
+              {"fit.start", StartToJson(o.solver)},
+              {"fit.budget", BudgetToJson(o)},
+              {"fit.history", o.solver.fit.history},
+              {"fit.preserve_constant", o.solver.fit.preserve_constant},
+              {"fit.equal_trajectories", o.solver.fit.equal_trajectories},
+              {"fit.loss", o.loss},
+              {"student.grid", ValueOrAuto(o.solver.grid)},
+              {"run.dtype", o.dtype}};
+  // Runs from before there was a choice have no such entries.
+  if (!o.features.empty()) all["model.features"] = Sha256OfFile(FeatureFile(o.features));
+  if (!o.convolution.empty()) all["run.convolution"] = o.convolution;
+  return all;
 }
 
 // What an interrupted run must have in common with this one to be gone on with. `data`: null for trajectories
@@ -120,6 +122,7 @@ FitProblem ProblemOf(const FitRunOptions& o, const SamplesDone& progress, Unfini
     return [&o, &unfinished, data](const Model& model, TeacherSpec spec, const StepTable& table,
                                    const std::vector<Seed>& seeds, const auto& done) {
       spec.dtype = o.dtype;
+      spec.convolution = o.convolution;
       unfinished.Begin(FingerprintOf(o, model, data));
       return unfinished.Make(model, spec, table, seeds, o.sizes.batch, done);
     };
@@ -279,7 +282,6 @@ FitRunResult RunIn(const RunFolder& folder, const FitRunOptions& options, const 
 // What a fit works on, before its trajectories are there.
 struct FitMaterial {
   Model model;
-  int64_t other_models = 0;  // that are open beside it, one for each further guidance scale
   int64_t teacher_nfe = kTeacherNfe;
   int64_t kept = 0;  // trajectories in memory all the time
   bool made_now = true;
@@ -288,9 +290,7 @@ struct FitMaterial {
 FitMaterial MaterialOf(const FitRunOptions& o) {
   const int64_t all = o.sizes.training + o.sizes.held_out;
   if (const auto* now = std::get_if<MadeByTheRun>(&o.trajectories)) {
-    return {.model = now->open_model(now->guidance[0]),
-            .other_models = static_cast<int64_t>(now->guidance.size()) - 1,
-            .kept = all};
+    return {.model = now->open_model(now->guidance[0]), .kept = all};
   }
   const auto& from = std::get<FromTeacherFolder>(o.trajectories);
   const TeacherData data(from.folder);
@@ -316,8 +316,7 @@ double ShareOfTeacher(FitEffort effort) {
 
 FitForecast ForecastFit(const FitRunOptions& o, std::optional<int64_t> limit) {
   const FitMaterial material = MaterialOf(o);
-  ModelMemory memory = MeasureModel(material.model, Passes::kForward, o.sizes.batch);
-  memory.held += material.other_models * material.model.parameters * static_cast<int64_t>(sizeof(float));
+  const ModelMemory memory = MeasureModel(material.model, Passes::kForward, o.sizes.batch);
   const int64_t nfe = *std::max_element(o.nfe.begin(), o.nfe.end());
   FitNeeds needs{.states_of_each = 2 * material.teacher_nfe + 2,
                  .kept = material.kept,

@@ -58,6 +58,9 @@ class ChildProcess {
   // Whether an error was that the process ended, or closed its pipes: another one might do better.
   bool gone() const { return gone_; }
 
+  // Whether it may be asked again.
+  bool usable() const { return to_.valid(); }
+
   // Asks the process to end, and does not wait.
   void CloseInput() { to_.Close(); }
 

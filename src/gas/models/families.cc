@@ -25,6 +25,7 @@ constexpr ModelFamily kFamilies[] = {
      {.texts = true, .workers = true},
      nullptr,
      nullptr,
+     ProcessAtGuidance,
      CheckProcess},
     {"edm",
      "safetensors with metadata gas_model = edm-1, or NVIDIA's pickle with the entry ema",

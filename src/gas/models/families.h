@@ -33,9 +33,12 @@ struct ModelFamily {
   std::unique_ptr<TrainableDenoiser> (*train_new)(const DenoiserShape& shape,
                                                   const DenoiserSizes& sizes) = nullptr;
   std::unique_ptr<TrainableDenoiser> (*train_from)(const ModelFiles& files) = nullptr;
-  // Of families whose networks others write: whether one keeps to what is agreed. Null for others. Throws as
-  // `open`.
-  ConformanceRecord (*check)(const ModelFiles& files) = nullptr;
+  // Of families whose networks may guide themselves: such a model, which `open` gave, with another scale.
+  // Null for others.
+  Model (*at_guidance)(const Model& model, double scale) = nullptr;
+  // Of families whose networks others write: whether an opened one keeps to what is agreed. It is of no use
+  // afterwards. Null for others. Throws as `open`.
+  ConformanceRecord (*check)(const Model& model) = nullptr;
 };
 
 // In the order in which they are asked.

@@ -7,6 +7,7 @@
 #include "gas/models/embedded.h"
 #include "gas/models/families.h"
 #include "gas/models/guidance.h"
+#include "gas/models/model_scales.h"
 #include "gas/nn/product_dtype.h"
 
 namespace gas {
@@ -46,9 +47,13 @@ void CheckOptions(const std::string& name, const ModelFamily& family, const Mode
             " needs a guidance other than 1, which uses no negative prompt");
 }
 
-}  // namespace
+// As its family opens it, with what all models have.
+struct Unguided {
+  const ModelFamily* family;
+  Model model;
+};
 
-Model OpenModel(const std::string& name, const ModelOptions& options) {
+Unguided OpenUnguided(const std::string& name, const ModelOptions& options) {
   const EmbeddedModel* embedded = FindEmbeddedModel(name);
   const bool named = embedded != nullptr || LooksLikeFile(name) || name.starts_with(kProcessPrefix);
   GAS_CHECK(named, Errc::kBadOption, "model ", name, ": unknown, did you mean ",
@@ -67,16 +72,36 @@ Model OpenModel(const std::string& name, const ModelOptions& options) {
   } else if (model.name.empty()) {
     model.name = files.path().stem().string();
   }
-  if (model.guides_itself) {
-    GAS_CHECK(!options.guidance_range, Errc::kBadOption, name,
-              ": a range of guidance, must be one scale for a network that applies it itself");
-  } else {
-    ApplyGuidance(model, options);
-  }
+  GAS_CHECK(!model.guides_itself || !options.guidance_range, Errc::kBadOption, name,
+            ": a range of guidance, must be one scale for a network that applies it itself");
   model.guidance = options.guidance;
   model.guidance_range = options.guidance_range;
   model.t_eps = EndOfSampling(*model.schedule, options.t_eps);
+  return {&family, std::move(model)};
+}
+
+}  // namespace
+
+Model OpenModel(const std::string& name, const ModelOptions& options) {
+  Model model = OpenUnguided(name, options).model;
+  if (!model.guides_itself) ApplyGuidance(model, options);
   return model;
+}
+
+std::function<Model(double scale)> OpenModelAtScales(const std::string& name, const ModelOptions& options) {
+  GAS_ASSERT(!options.guidance_range);
+  return [opened = OpenUnguided(name, options), options](double scale) {
+    ModelOptions asked = options;
+    asked.guidance = scale;
+    Model model = opened.model;
+    if (model.guides_itself) {
+      model = opened.family->at_guidance(model, scale);
+    } else {
+      ApplyGuidance(model, asked);
+    }
+    model.guidance = scale;
+    return model;
+  };
 }
 
 void CheckFloat32(const ModelOptions& options, const std::string& name, std::string_view what) {

@@ -23,9 +23,10 @@ bool IsJsonLines(const std::vector<std::string>& lines) {
   return first != lines.end() && (*first)[first->find_first_not_of(" \t")] == '{';
 }
 
-struct SeededLine {
+struct LineOfFile {
   PromptLine line;
   std::optional<Seed> seed;
+  std::optional<ImageSize> size;
 };
 
 std::string TextAt(const std::string& where, const Json& object, const char* key) {
@@ -34,21 +35,30 @@ std::string TextAt(const std::string& where, const Json& object, const char* key
   return object[key].get<std::string>();
 }
 
-SeededLine LineOfJson(const std::string& where, const std::string& text) {
+LineOfFile LineOfJson(const std::string& where, const std::string& text) {
   const Json object = ParseJson(where, text);
   GAS_CHECK(object.is_object() && object.contains("prompt"), Errc::kBadFile, where,
             ": must be an object with \"prompt\"");
-  const std::vector<std::string> known = {"prompt", "negative", "seed"};
+  const std::vector<std::string> known = {"prompt", "negative", "seed", "size"};
   for (const auto& [key, value] : object.items()) {
     GAS_CHECK(std::ranges::find(known, key) != known.end(), Errc::kBadFile, where, ": key ", Quoted(key),
               " is unknown, did you mean ", NearestName(key, known), "?");
   }
-  SeededLine line{{TextAt(where, object, "prompt"), {}}, {}};
+  LineOfFile line{.line = {TextAt(where, object, "prompt"), {}}};
   if (object.contains("negative")) line.line.negative = TextAt(where, object, "negative");
   if (object.contains("seed")) {
     line.seed = WholeNumber(where + ": \"seed\"", object["seed"], 0, std::numeric_limits<int64_t>::max());
   }
+  if (object.contains("size")) {
+    line.size = ImageSizeIn(TextAt(where, object, "size"));
+    GAS_CHECK(line.size, Errc::kBadFile, where, ": \"size\" = ", Shown(object["size"]),
+              ", must be width and height such as 768x512");
+  }
   return line;
+}
+
+std::string ShownSize(const std::optional<ImageSize>& size) {
+  return size ? "size " + FormatImageSize(*size) : "no size";
 }
 
 void CheckPrompt(const std::string& where, const std::string& prompt) {
@@ -75,7 +85,10 @@ PromptList PromptList::Read(const std::filesystem::path& path) {
   for (size_t i = 0; i < lines.size(); ++i) {
     const std::string where = path.string() + ": line " + std::to_string(i + 1);
     CheckPrompt(where, lines[i]);
-    const SeededLine line = json ? LineOfJson(where, lines[i]) : SeededLine{{lines[i], {}}, {}};
+    const LineOfFile line = json ? LineOfJson(where, lines[i]) : LineOfFile{.line = {lines[i], {}}};
+    if (i == 0) list.size_ = line.size;
+    GAS_CHECK(line.size == list.size_, Errc::kBadFile, where, ": ", ShownSize(line.size), ", line 1 has ",
+              ShownSize(list.size_), ", and all images of a run have one size");
     GAS_CHECK(!line.seed || !list.line_of_.contains(*line.seed), Errc::kBadFile, where, ": seed ",
               line.seed.value_or(0), " has a line already");
     list.Add(line.line, line.seed);

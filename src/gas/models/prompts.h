@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gas/core/seeds.h"
+#include "gas/models/image_size.h"
 
 namespace gas {
 
@@ -25,14 +26,17 @@ class PromptList {
   // The same for every seed.
   explicit PromptList(const std::string& prompt);
   // A file with a prompt a line, an empty line being the empty prompt; or of JSON lines, objects with
-  // "prompt" and, if wanted, "negative" and "seed". Lines without seeds serve one seed after the other, again
-  // from the first after the last. Throws Error(kBadFile), which names the file and the line, for text that
-  // is neither, for other keys with the nearest, a seed that stands twice, and seeds on some lines alone.
+  // "prompt" and, if wanted, "negative", "seed" and "size" ("768x512"). Lines without seeds serve one seed
+  // after the other, again from the first after the last. Throws Error(kBadFile), which names the file and
+  // the line, for text that is neither, for other keys with the nearest, a seed that stands twice, seeds on
+  // some lines alone, and sizes that are not the same on all lines.
   static PromptList Read(const std::filesystem::path& path);
 
   bool empty() const { return lines_.empty(); }
   const std::vector<PromptLine>& lines() const { return lines_; }
   bool has_negatives() const { return has_negatives_; }
+  // Of all images, where the file says one.
+  const std::optional<ImageSize>& size() const { return size_; }
   // Throws Error(kBadOption) for a seed that has no line, and for all seeds of an empty list.
   const PromptLine& For(Seed seed) const;
   // Changes with every line; "" for an empty list.
@@ -46,6 +50,7 @@ class PromptList {
   std::vector<PromptLine> lines_;
   std::map<Seed, size_t> line_of_;  // empty where the order decides
   bool has_negatives_ = false;
+  std::optional<ImageSize> size_;
   std::string sha256_;
 };
 

@@ -10,11 +10,9 @@ namespace gas {
 namespace {
 
 constexpr const char *kPrompts = "prompts", *kNegative = "negative", *kSize = "size";
-constexpr int64_t kMostPixels = 8192;  // a side
 
-template <class Number>
-std::optional<Number> NumberIn(std::string_view text) {
-  Number value{};
+std::optional<double> NumberIn(std::string_view text) {
+  double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
@@ -24,7 +22,7 @@ std::optional<Number> NumberIn(std::string_view text) {
 LoraFile ParseLora(std::string_view what, std::string_view text) {
   LoraFile lora{.path = std::string(text)};
   const size_t colon = text.rfind(':');
-  const auto weight = colon == text.npos ? std::nullopt : NumberIn<double>(text.substr(colon + 1));
+  const auto weight = colon == text.npos ? std::nullopt : NumberIn(text.substr(colon + 1));
   if (weight) lora = {std::string(text.substr(0, colon)), *weight};
   GAS_CHECK(!lora.path.empty() && std::isfinite(lora.weight) && std::abs(lora.weight) <= 100,
             Errc::kBadOption, what, " = ", text,
@@ -33,23 +31,6 @@ LoraFile ParseLora(std::string_view what, std::string_view text) {
 }
 
 }  // namespace
-
-ImageSize ParseImageSize(std::string_view what, std::string_view text) {
-  const size_t x = text.find('x');
-  const auto width = NumberIn<int64_t>(text.substr(0, x));
-  const auto height = x == text.npos ? std::nullopt : NumberIn<int64_t>(text.substr(x + 1));
-  GAS_CHECK(width && height && *width >= 1 && *height >= 1, Errc::kBadOption, what, " = ", text,
-            ", must be width and height such as 768x512");
-  return {*width, *height};
-}
-
-void CheckImageSize(const ImageSize& size, int64_t multiple) {
-  for (const int64_t side : {size.width, size.height}) {
-    GAS_CHECK(side >= multiple && side <= kMostPixels && side % multiple == 0, Errc::kBadOption,
-              "model.size = ", size.width, "x", size.height, ", must be multiples of ", multiple, " in [",
-              multiple, ", ", kMostPixels, "]");
-  }
-}
 
 std::vector<LoraFile> ParseLoras(std::string_view what, std::string_view text) {
   std::vector<LoraFile> loras;
@@ -72,9 +53,7 @@ std::map<std::string, std::string> RecordOf(const TextOptions& options) {
   std::map<std::string, std::string> record;
   if (!options.prompts.empty()) record[kPrompts] = options.prompts.sha256();
   if (options.negative) record[kNegative] = *options.negative;
-  if (options.size) {
-    record[kSize] = std::to_string(options.size->width) + "x" + std::to_string(options.size->height);
-  }
+  if (options.size) record[kSize] = FormatImageSize(*options.size);
   return record;
 }
 

@@ -8,14 +8,10 @@
 #include <string_view>
 #include <vector>
 
+#include "gas/models/image_size.h"
 #include "gas/models/prompts.h"
 
 namespace gas {
-
-// Of images, in pixels.
-struct ImageSize {
-  int64_t width = 0, height = 0;
-};
 
 // A low-rank change of a model's weights (Hu et al. 2021), and how much of it is added.
 struct LoraFile {
@@ -30,12 +26,6 @@ struct TextOptions {
   std::optional<ImageSize> size = {};        // of the images; none: what the model was trained on
   std::vector<LoraFile> loras = {};          // added to the weights
 };
-
-// "768x512", width first. Throws Error(kBadOption), which begins with `what`.
-ImageSize ParseImageSize(std::string_view what, std::string_view text);
-
-// Throws Error(kBadOption) unless both sides are multiples of `multiple` that some machine could draw.
-void CheckImageSize(const ImageSize& size, int64_t multiple);
 
 // "a.safetensors:0.8,b.safetensors": files and their weights, 1 where none is said. Throws Error(kBadOption),
 // which begins with `what`.

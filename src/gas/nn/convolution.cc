@@ -112,7 +112,9 @@ variable_list WeightGradient::backward(AutogradContext* ctx, variable_list grads
   return result;
 }
 
-constexpr ConvolutionShape kFrozenShape = {.padding = 1};
+ConvolutionShape ShapeOf(const FrozenConvolution& frozen) {
+  return {.padding = frozen.padding(), .stride = frozen.stride()};
+}
 
 // A frozen convolution as a graph keeps it.
 struct KeptFrozen : torch::CustomClassHolder {
@@ -120,7 +122,7 @@ struct KeptFrozen : torch::CustomClassHolder {
   FrozenPtr frozen;
 };
 
-// y = weight * x + bias by transformed weights, differentiable in x alone.
+// y = weight * x + bias by its copy of the weights, differentiable in x alone.
 struct FrozenForward : torch::autograd::Function<FrozenForward> {
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
                         const FrozenPtr& frozen) {
@@ -135,7 +137,7 @@ struct FrozenForward : torch::autograd::Function<FrozenForward> {
     const FrozenConvolution& frozen = *static_cast<KeptFrozen&>(*kept).frozen;
     variable_list result(4);
     if (torch::GradMode::is_enabled() || !frozen.HasInputGradient() || !frozen.Takes(grads[0], saved[1])) {
-      result[0] = InputGradient::apply(grads[0], saved[1], saved[0].detach(), kFrozenShape);
+      result[0] = InputGradient::apply(grads[0], saved[1], saved[0].detach(), ShapeOf(frozen));
     } else {
       result[0] = frozen.InputGradient(grads[0]);
     }
@@ -155,12 +157,15 @@ Tensor Convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, co
 }
 
 Tensor Convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, const FrozenPtr& frozen) {
+  const bool with_gradient = torch::GradMode::is_enabled();
   const bool weights_differentiated =
-      torch::GradMode::is_enabled() && (weight.requires_grad() || (bias.defined() && bias.requires_grad()));
-  if (weights_differentiated || AutocastEnabled(x.device().type()) || !frozen->Takes(x, weight)) {
-    return Convolution(x, weight, bias, kFrozenShape);
+      with_gradient && (weight.requires_grad() || (bias.defined() && bias.requires_grad()));
+  const bool narrow = frozen->dtype() != torch::kFloat32;  // what automatic casting asks for
+  if (weights_differentiated || AutocastEnabled(x.device().type()) != narrow || !frozen->Takes(x, weight) ||
+      (narrow && with_gradient && x.requires_grad())) {
+    return Convolution(x, weight, bias, ShapeOf(*frozen));
   }
-  if (torch::GradMode::is_enabled() && x.requires_grad()) {
+  if (with_gradient && x.requires_grad()) {
     return FrozenForward::apply(x, weight, bias.defined() ? bias : torch::empty({0}, x.options()), frozen);
   }
   return frozen->Forward(x, bias);

@@ -19,9 +19,10 @@ struct ConvolutionShape {
 // differentiated, or automatic casting is on, it is LibTorch's.
 Tensor Convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvolutionShape& shape);
 
-// The convolution of padding 1 and stride 1 for which `frozen` was made, by it where it is valid for x and
-// weight (FrozenConvolution::Takes) and neither weight nor bias is differentiated; otherwise, and for
-// gradients that are differentiated again, as above.
+// The convolution for which `frozen` was made, by it where it is valid for x and weight
+// (FrozenConvolution::Takes), neither weight nor bias is differentiated, and automatic casting is on exactly
+// if it computes in less than float32; then nothing may be differentiated. Otherwise, and for gradients that
+// are differentiated again, as above.
 Tensor Convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, const FrozenPtr& frozen);
 
 }  // namespace gas::nn

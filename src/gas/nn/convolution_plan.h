@@ -30,7 +30,8 @@ inline constexpr double kMostCopies = 2.5;
 
 struct PlanOptions {
   ConvolutionMode mode = ConvolutionMode::kDirect;
-  bool input_gradients = false;  // copies for them too, which take as much again
+  torch::Dtype dtype = torch::kFloat32;  // of the products; in another, kAuto packs weights and no more
+  bool input_gradients = false;          // copies for them too, which take as much again
   double most_copies = kMostCopies;
   // Narrower layers take little time, and blocks of their products would be half empty.
   int64_t least_channels = 16;
@@ -43,6 +44,7 @@ struct PlannedConvolution {
   ConvolutionSize size;
   bool eligible = false;                      // whether Winograd's algorithm can be used
   std::optional<WinogradTile> tile;           // none: direct
+  bool packed = false;                        // direct, with its weights packed (nn/packed_convolution.h)
   std::optional<ConvolutionSeconds> seconds;  // kAuto: for one image
 };
 
@@ -52,8 +54,8 @@ struct PlannedConvolution {
 std::vector<PlannedConvolution> PlanConvolutions(const std::vector<ConvolutionUse>& uses,
                                                  const PlanOptions& options);
 
-// One letter for each layer: d direct, 2 and 4 the tiles of Winograd's algorithm. What decides the rounding
-// of a network's output.
+// One letter for each layer: d direct, p direct with packed weights, 2 and 4 the tiles of Winograd's
+// algorithm. What decides the rounding of a network's output.
 std::string PlanText(const std::vector<PlannedConvolution>& plan);
 
 }  // namespace gas::nn

@@ -12,6 +12,7 @@
 #include "gas/core/error.h"
 #include "gas/io/file.h"
 #include "gas/io/json.h"
+#include "gas/nn/packed_convolution.h"
 #include "gas/nn/winograd.h"
 
 namespace gas::nn {
@@ -88,17 +89,24 @@ ConvolutionSeconds Measure(const ConvolutionSize& s) {
   const Tensor weight = torch::full({s.out, s.in, 3, 3}, 0.01).contiguous(layout);
   const WinogradWeights two = TransformWeights(weight, WinogradTile::kTwo, Direction::kForward);
   const WinogradWeights four = TransformWeights(weight, WinogradTile::kFour, Direction::kForward);
-  ConvolutionSeconds best;
-  best.direct = best.two = best.four = std::numeric_limits<double>::infinity();
+  const bool packs = CanPackWeights();
+  PackedWeights packed;
+  if (packs) packed = PackWeights(weight, 1, 1, torch::kFloat32, s.height, s.width);
+  constexpr double kNever = std::numeric_limits<double>::infinity();
+  ConvolutionSeconds best = {kNever, kNever, kNever, kNever};
   for (int run = 0; run <= kRuns; ++run) {
-    const ConvolutionSeconds now{.direct = SecondsOf([&] { torch::conv2d(x, weight, {}, 1, 1); }),
-                                 .two = SecondsOf([&] { WinogradConvolution(x, two, {}); }),
-                                 .four = SecondsOf([&] { WinogradConvolution(x, four, {}); })};
+    const ConvolutionSeconds now{
+        .direct = SecondsOf([&] { torch::conv2d(x, weight, {}, 1, 1); }),
+        .two = SecondsOf([&] { WinogradConvolution(x, two, {}); }),
+        .four = SecondsOf([&] { WinogradConvolution(x, four, {}); }),
+        .packed = packs ? SecondsOf([&] { PackedConvolution(x, packed, {}); }) : kNever};
     if (run == 0) continue;  // first runs compile kernels and fill caches
     best.direct = std::min(best.direct, now.direct);
     best.two = std::min(best.two, now.two);
     best.four = std::min(best.four, now.four);
+    best.packed = std::min(best.packed, now.packed);
   }
+  if (!packs) best.packed = best.direct;
   return best;
 }
 
@@ -117,9 +125,9 @@ ConvolutionTimes::ConvolutionTimes(fs::path file) : file_(std::move(file)), mach
   const auto ours = all.find(machine_);
   if (ours == all.end() || !ours->is_object()) return;
   for (const auto& [size, times] : ours->items()) {
-    const bool whole =
-        times.is_array() && times.size() == 3 && std::all_of(times.begin(), times.end(), IsTime);
-    if (whole) known_[size] = {times[0].get<double>(), times[1].get<double>(), times[2].get<double>()};
+    if (!times.is_array() || times.size() != 4 || !std::all_of(times.begin(), times.end(), IsTime)) continue;
+    const auto time = [&](size_t i) { return times[i].get<double>(); };
+    known_[size] = {time(0), time(1), time(2), time(3)};
   }
 }
 
@@ -132,7 +140,7 @@ ConvolutionSeconds ConvolutionTimes::Of(const ConvolutionSize& size) {
   const double parts =
       static_cast<double>(size.height * size.width) / static_cast<double>(part.height * part.width);
   const ConvolutionSeconds& of_part = known_[key];
-  return {of_part.direct * parts, of_part.two * parts, of_part.four * parts};
+  return {of_part.direct * parts, of_part.two * parts, of_part.four * parts, of_part.packed * parts};
 }
 
 void ConvolutionTimes::Save() const {
@@ -140,7 +148,9 @@ void ConvolutionTimes::Save() const {
   nlohmann::json all = ReadTimes(file_);
   nlohmann::json& ours = all[machine_];
   if (!ours.is_object()) ours = nlohmann::json::object();
-  for (const auto& [size, times] : measured_) ours[size] = {times.direct, times.two, times.four};
+  for (const auto& [size, times] : measured_) {
+    ours[size] = {times.direct, times.two, times.four, times.packed};
+  }
   const std::string text = all.dump(1) + "\n";
   try {
     MakeDirectory(file_.parent_path());

@@ -1,4 +1,4 @@
-// How long a 3x3 convolution takes by each algorithm on this machine, measured once and remembered.
+// How long a 3x3 convolution takes in each way on this machine, measured once and remembered.
 #ifndef GAS_NN_CONVOLUTION_TIMES_H_
 #define GAS_NN_CONVOLUTION_TIMES_H_
 
@@ -16,7 +16,9 @@ struct ConvolutionSize {
 
 // Seconds of one thread for one image.
 struct ConvolutionSeconds {
-  double direct = 0, two = 0, four = 0;  // LibTorch's, Winograd's with tiles of 2x2 and of 4x4
+  double direct = 0;         // LibTorch's
+  double two = 0, four = 0;  // Winograd's algorithm with tiles of 2x2 and of 4x4
+  double packed = 0;         // LibTorch's with packed weights; `direct` where it has none
 };
 
 // $XDG_CACHE_HOME/gas/convolutions.json, or under $HOME/.cache; empty where neither is set.

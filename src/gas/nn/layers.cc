@@ -60,10 +60,12 @@ Tensor Conv2dImpl::Downsampled(const Tensor& x, int64_t padding) const {
   return IsBox(o_.resample_filter) ? DownsampleBox2x(x) : Downsample2x(x, resample_filter, padding);
 }
 
-bool Conv2dImpl::CanFreeze() const {
+bool Conv2dImpl::IsPlain() const {
   const bool filtered = o_.fused_resample && (o_.up || o_.down);  // the filter changes the padding
-  return o_.kernel == 3 && o_.stride == 1 && !filtered;
+  return o_.kernel > 0 && !filtered;
 }
+
+bool Conv2dImpl::CanFreeze() const { return IsPlain() && o_.kernel == 3 && o_.stride == 1; }
 
 Tensor Conv2dImpl::Convolved(const Tensor& x, int64_t padding) {
   const Tensor y = frozen_ ? Conv2d(x, weight, bias, frozen_) : Conv2d(x, weight, bias, padding, o_.stride);

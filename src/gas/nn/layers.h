@@ -43,6 +43,9 @@ struct Conv2dImpl : torch::nn::Module {
 
   // Whether what is convolved is convolved with 3x3 weights, stride 1 and padding 1.
   bool CanFreeze() const;
+  // Whether it is one convolution, of stride() and of half the kernel as padding.
+  bool IsPlain() const;
+  int64_t stride() const { return o_.stride; }
   // What stands in for the weight from now on, where that is frozen; null: nothing. Not while another thread
   // evaluates the layer.
   void Freeze(FrozenPtr frozen) { frozen_ = std::move(frozen); }

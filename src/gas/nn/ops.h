@@ -14,7 +14,7 @@ namespace gas::nn {
 // Where nothing is differentiated, a large image on the CPU is convolved by strips of rows.
 Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding, int64_t stride = 1,
               int64_t groups = 1);
-// The convolution of padding 1 and stride 1 for which `frozen` was made (nn/convolution.h).
+// The convolution for which `frozen` was made (nn/convolution.h).
 Tensor Conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const FrozenPtr& frozen);
 
 // Conv2d(UpsampleBox2x(x), weight, bias, k / 2), weight [O,C,k,k] with an odd k. Where nothing is

@@ -53,6 +53,7 @@ nlohmann::json TeacherSpec::ToJson() const {
                          {"shape", shape},
                          {"classes", classes}};
   if (!dtype.empty()) json["dtype"] = dtype;
+  if (!convolution.empty()) json["convolution"] = convolution;
   if (!table_sha256.empty()) json["table_sha256"] = table_sha256;
   if (!times.empty()) json["times"] = times;
   if (!network_times.empty()) json["network_times"] = network_times;
@@ -74,6 +75,7 @@ TeacherSpec TeacherSpec::FromJson(const nlohmann::json& json) {
   for (const auto& size : json.at("shape")) spec.shape.push_back(WholeNumber("spec.shape", size, 1));
   spec.classes = WholeNumber("spec.classes", json.at("classes"), 0);
   spec.dtype = json.value("dtype", "");
+  spec.convolution = json.value("convolution", "");
   spec.table_sha256 = json.value("table_sha256", "");
   spec.times = json.value("times", std::vector<double>());
   spec.network_times = json.value("network_times", std::vector<double>());
@@ -105,6 +107,12 @@ Tensor TimesOf(const TeacherSpec& spec, const NoiseSchedule& schedule) {
 }
 
 void CheckSameSpec(const std::string& folder, const TeacherSpec& have, const TeacherSpec& want) {
+  const auto convolution = [](const TeacherSpec& s) {
+    return s.convolution.empty() ? "direct" : s.convolution;
+  };
+  GAS_CHECK(convolution(have) == convolution(want), Errc::kBadFile, folder,
+            ": holds data with convolution = ", convolution(have), ", not ", convolution(want),
+            "; choose another folder");
   const nlohmann::json old_values = have.ToJson(), new_values = want.ToJson();
   for (const auto& [key, value] : new_values.items()) {
     if (!IsCompared(key)) continue;

@@ -34,6 +34,7 @@ struct TeacherSpec {
   int64_t classes = 0;         // labels are drawn per seed (core/seeds.h)
   // The entries below are empty in data of format 1, which did not keep them.
   std::string dtype;                         // of the network's products: "float32", "bfloat16"
+  std::string convolution;                   // nn/convolution_plan.h's name; empty: direct
   std::string table_sha256;                  // of the solver's table (teacher/table_hash.h)
   std::vector<double> times;                 // [N+1] of the states and the sample, descending
   std::vector<double> network_times;         // [N]   that the network saw

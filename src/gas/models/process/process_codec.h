@@ -17,16 +17,14 @@ class ProcessCodec : public ImageCodec {
                std::vector<int64_t> image)
       : pool_(std::move(pool)), state_(std::move(state)), image_(std::move(image)) {}
 
-  // Both throw as Denoiser::Predict of a process, and Error(kBadOption) if a gradient is asked for, even
-  // where none is recorded: a loss on images must fail at its first step.
+  // Both throw as Denoiser::Predict of a process. Images carry a gradient, of the first order, if the process
+  // gives one; otherwise Error(kBadOption) if one is asked for, even where none is recorded: a loss on images
+  // must fail at its first step.
   Tensor Decode(const Tensor& latents) const override;
-  // Throws Error(kBadOption) for a process that does not encode.
+  // Throws Error(kBadOption) for a process that does not encode, and if a gradient is asked for.
   Tensor Encode(const Tensor& images) const override;
 
  private:
-  Tensor Ask(const char* op, const Tensor& input, const std::vector<int64_t>& shape, torch::ScalarType sent,
-             const std::vector<int64_t>& reply_shape, torch::ScalarType received) const;
-
   std::shared_ptr<const ProcessPool> pool_;
   std::vector<int64_t> state_, image_;
 };

@@ -13,6 +13,7 @@
 #include "gas/core/interrupt.h"
 #include "gas/models/process/process_codec.h"
 #include "gas/models/process/process_conditioner.h"
+#include "gas/models/process/process_denoiser.h"
 #include "gas/models/process/question.h"
 
 namespace gas {
@@ -53,7 +54,8 @@ double LargestDifference(const Tensor& a, const Tensor& b) {
 
 class Examination {
  public:
-  explicit Examination(std::string command) : command_(std::move(command)) { Start(); }
+  explicit Examination(std::shared_ptr<const ProcessPool> pool)
+      : pool_(std::move(pool)), hello_(pool_->hello()) {}
 
   ConformanceRecord All() {
     Check("output", [&] { return Output(); });
@@ -62,6 +64,7 @@ class Examination {
     if (hello_.texts) Check("requests by their numbers", [&] { return Numbers(); });
     if (hello_.gradient) Check("gradient", [&] { return Gradient(); });
     if (!hello_.image.empty()) Check("decodes", [&] { return Decodes(); });
+    if (hello_.decode_gradient) Check("gradient of images", [&] { return GradientOfImages(); });
     if (hello_.encodes) Check("encodes", [&] { return Encodes(); });
     Check("quits when its input ends", [&] { return Quits(); });
     return record_;
@@ -70,19 +73,13 @@ class Examination {
  private:
   // `measure` returns what it found, and throws for what is wrong.
   void Check(const std::string& name, const std::function<std::string()>& measure) {
-    if (!pool_) Start();
+    if (!pool_->usable()) pool_ = pool_->StartAnew();
     try {
       record_.push_back({name, true, measure()});
     } catch (const Error& error) {
       if (IsInterrupt(error)) throw;
       record_.push_back({name, false, error.what()});
-      pool_ = nullptr;  // it may be closed
     }
-  }
-
-  void Start() {
-    pool_ = std::make_shared<ProcessPool>(command_, WorkerOptions{});
-    hello_ = pool_->hello();
   }
 
   // With conditions of every kind that there is.
@@ -162,19 +159,19 @@ class Examination {
     return "samples follow their requests";
   }
 
-  // The product of the output with a direction, and what is said of its derivative along a path.
+  // What is said of the derivative of an output along a path, and the output there.
   struct Derivative {
     const char* by;
     double found;
     double step;
-    std::function<ProcessQuestion(double)> moved;
+    std::function<Tensor(double)> output;
   };
 
-  // Against central differences. Returns the error over the larger of the derivative and `length`, of the
-  // output.
+  // Of the output's product with a direction, against central differences. Returns the error over the larger
+  // of the derivative and `length`, of the output.
   double CheckDerivative(const Derivative& d, const Tensor& direction, double length) const {
     const auto at = [&](double by) {
-      return (Asked(d.moved(by)).to(torch::kFloat64) * direction).sum().item<double>();
+      return (d.output(by).to(torch::kFloat64) * direction).sum().item<double>();
     };
     const double expected = (at(d.step) - at(-d.step)) / (2 * d.step), error = std::abs(d.found - expected);
     const Rounding rounding = RoundingOf(hello_.dtype);
@@ -200,7 +197,7 @@ class Examination {
       const auto moved = [&](double by) {
         ProcessQuestion there = question;
         there.state = (question.state.to(torch::kFloat64) + by / slope * by_state).to(hello_.dtype);
-        return there;
+        return Asked(there);
       };
       const double all = question.state.to(torch::kFloat64).norm().item<double>();
       worst = CheckDerivative({"the state", slope, step * all, moved}, direction, length);
@@ -212,7 +209,7 @@ class Examination {
       const auto moved = [&](double by) {
         ProcessQuestion there = question;
         there.*member += by;
-        return there;
+        return Asked(there);
       };
       const Derivative derivative{levels[i].first, level[i].item<double>(),
                                   step * std::max(1e-2, std::abs(question.*member)), moved};
@@ -234,6 +231,23 @@ class Examination {
                        images.max().item<double>());
   }
 
+  // As Gradient by the state.
+  std::string GradientOfImages() const {
+    const Tensor states = Noise(hello_.shape, 2).to(hello_.dtype).to(torch::kFloat32).requires_grad_();
+    const Tensor images = Codec().Decode(states), plain = images.detach().to(torch::kFloat64);
+    const double length = plain.norm().item<double>();
+    GAS_CHECK(length > 0, Errc::kBadFile, "the images are zero, which leaves no gradient to look at");
+    const Tensor direction = plain / length;
+    const Tensor found =
+        Finite(torch::autograd::grad({images}, {states}, {direction.to(torch::kFloat32)})[0]);
+    const double slope = found.to(torch::kFloat64).norm().item<double>();
+    const auto moved = [&](double by) { return Codec().Decode(states.detach() + by / slope * found); };
+    const double step = RoundingOf(hello_.dtype).step * states.norm().item<double>();
+    GAS_CHECK(slope > 0, Errc::kBadFile, "the derivative of the images is zero");
+    return fmt::format("agrees with central differences to {:.2g}",
+                       CheckDerivative({"the state", slope, step, moved}, direction, length));
+  }
+
   std::string Encodes() const {
     Finite(Codec().Encode(Noise(hello_.image, 2).clamp(-1, 1)));
     return "states of the right shape";
@@ -248,14 +262,13 @@ class Examination {
     return fmt::format("after {:.1f} seconds", took.count());
   }
 
-  std::string command_;
-  std::shared_ptr<ProcessPool> pool_;
+  std::shared_ptr<const ProcessPool> pool_;
   ProcessHello hello_;
   ConformanceRecord record_;
 };
 
 }  // namespace
 
-ConformanceRecord CheckProcess(const ModelFiles& files) { return Examination(files.command()).All(); }
+ConformanceRecord CheckProcess(const Model& model) { return Examination(OwnDenoiser(model).pool()).All(); }
 
 }  // namespace gas

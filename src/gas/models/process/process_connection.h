@@ -43,6 +43,7 @@ class ProcessConnection {
 
   // Whether an error was that the process ended: another one might do better.
   bool gone() const { return process_.gone(); }
+  bool usable() const { return process_.usable(); }  // may be asked again
   // Asks it to end, and does not wait.
   void CloseInput() { process_.CloseInput(); }
   // Ends its input, and then the process. False if that needed signals.

@@ -73,6 +73,12 @@ ProcessDenoiser::ProcessDenoiser(std::shared_ptr<const ProcessPool> pool, Proces
   if (use_.shape.empty()) use_.shape = hello().shape;
 }
 
+const ProcessDenoiser& OwnDenoiser(const Model& model) {
+  const auto* denoiser = dynamic_cast<const ProcessDenoiser*>(model.denoiser.get());
+  GAS_ASSERT(denoiser != nullptr);
+  return *denoiser;
+}
+
 Tensor ProcessDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const {
   if (!hello().gradient) CheckNoGradientAsked(hello().name, x, at);
   GAS_CHECK(x.dim() > 0 && x.sizes().slice(1) == at::IntArrayRef(use_.shape), Errc::kBadOption, pool_->name(),

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "gas/models/model.h"
 #include "gas/models/process/process_pool.h"
 #include "gas/schedule/denoiser.h"
 
@@ -35,11 +36,15 @@ class ProcessDenoiser : public Denoiser {
 
   const ProcessHello& hello() const { return pool_->hello(); }
   const std::string& hello_line() const { return pool_->hello_line(); }
+  const std::shared_ptr<const ProcessPool>& pool() const { return pool_; }
 
  private:
   std::shared_ptr<const ProcessPool> pool_;
   ProcessUse use_;
 };
+
+// That of a model as the family opens it, without guidance around it.
+const ProcessDenoiser& OwnDenoiser(const Model& model);
 
 }  // namespace gas
 

@@ -75,4 +75,11 @@ Model OpenProcess(const ModelFiles& files, const ModelOptions& options) {
   return model;
 }
 
+Model ProcessAtGuidance(const Model& model, double scale) {
+  Model other = model;
+  other.denoiser = std::make_shared<ProcessDenoiser>(OwnDenoiser(model).pool(),
+                                                     ProcessUse{.shape = model.shape, .guidance = scale});
+  return other;
+}
+
 }  // namespace gas

@@ -10,6 +10,8 @@ namespace gas {
 bool IsProcess(const ModelFiles& files);
 // The schedule is the one that the process names, whatever t_eps.
 Model OpenProcess(const ModelFiles& files, const ModelOptions& options);
+// The same processes, told another scale of guidance.
+Model ProcessAtGuidance(const Model& model, double scale);
 
 }  // namespace gas
 

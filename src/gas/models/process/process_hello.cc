@@ -85,6 +85,7 @@ void ReadOffers(const Entries& entries, ProcessHello& hello) {
     const Entries decode = entries.Within("decode");
     hello.image = decode.ImageShape("shape");
     hello.encodes = decode.Flag("encode");
+    hello.decode_gradient = decode.Flag("gradient");
     if (decode.Has("multiple")) hello.size_multiple = decode.Whole("multiple", 1, kMaxImageSide);
   }
 }

@@ -31,6 +31,7 @@ struct ProcessHello : NetworkFacts {
   bool seeds = false;               // whether a request with texts has the sample's seed too
   std::vector<int64_t> image = {};  // [3,H,W] of decoded states; empty: it decodes none
   bool encodes = false;             // images to states too
+  bool decode_gradient = false;     // whether it gives the derivative of decoded images
   // Of other widths and heights of images than those of `image`; 0: there are none.
   int64_t size_multiple = 0;
 };

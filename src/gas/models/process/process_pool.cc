@@ -11,7 +11,7 @@ namespace gas {
 
 ProcessPool::ProcessPool(const std::string& command, const WorkerOptions& options,
                          std::function<void(const std::string&)> message)
-    : name_(std::string(kProcessPrefix) + command), command_(command) {
+    : name_(std::string(kProcessPrefix) + command), command_(command), asked_(options) {
   using Milliseconds = std::chrono::milliseconds;
   const double timeout = options.timeout_s.value_or(kWorkerTimeout);
   options_.time_to_reply = Milliseconds(static_cast<int64_t>(timeout * 1000));
@@ -61,7 +61,16 @@ void ProcessPool::Do(size_t worker, const std::function<void(ProcessConnection&)
   work(*connection);
 }
 
-bool ProcessPool::End(std::chrono::milliseconds time_to_quit) {
+bool ProcessPool::usable() const {
+  return std::ranges::all_of(connections_, [](const auto& connection) { return connection->usable(); });
+}
+
+std::shared_ptr<const ProcessPool> ProcessPool::StartAnew() const {
+  End();  // before the new ones need their memory
+  return std::make_shared<const ProcessPool>(command_, asked_, options_.message);
+}
+
+bool ProcessPool::End(std::chrono::milliseconds time_to_quit) const {
   for (const auto& connection : connections_) connection->CloseInput();  // they end side by side
   bool quit = true;
   for (const auto& connection : connections_) quit = connection->End(time_to_quit) && quit;

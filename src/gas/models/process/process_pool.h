@@ -29,6 +29,9 @@ class ProcessPool {
   const std::string& name() const { return name_; }  // "exec:COMMAND", for messages
   const ProcessHello& hello() const { return hello_; }
   const std::string& hello_line() const { return hello_line_; }
+  bool usable() const;  // whether all processes may be asked again
+  // Ends the processes, and starts others in the same way. Throws as the constructor.
+  std::shared_ptr<const ProcessPool> StartAnew() const;
 
   // Rows [begin, end) of a batch, by the process that is given. A pure function: it is called again, with
   // another process, if this one ends. A process that ends twice in one piece of work is not asked again.
@@ -38,7 +41,7 @@ class ProcessPool {
   void Share(int64_t batch, const Part& part) const;
 
   // Ends the input of all processes, and then the processes. False if that needed signals.
-  bool End(std::chrono::milliseconds time_to_quit = kTimeToQuit);
+  bool End(std::chrono::milliseconds time_to_quit = kTimeToQuit) const;
 
  private:
   std::unique_ptr<ProcessConnection> Start(size_t worker) const;
@@ -46,6 +49,7 @@ class ProcessPool {
   void Do(size_t worker, const std::function<void(ProcessConnection&)>& work) const;
 
   std::string name_, command_;
+  WorkerOptions asked_;
   ChildOptions options_;
   std::string hello_line_;
   ProcessHello hello_;

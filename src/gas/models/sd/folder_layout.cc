@@ -52,8 +52,12 @@ class FolderLayout : public Layout {
     LoadFrom(network, *vae_, device, [&](const std::string& name) { return names.ToNetwork(name); });
   }
   void Load(text::ClipText& network, size_t stage, torch::Device device) override {
-    LoadFrom(network, *text_[stage], device,
-             [](const std::string& name) { return name == kPositionIds ? std::string() : name; });
+    LoadFrom(network, *text_[stage], device, [](const std::string& name) {
+      // Version 5 of transformers writes names without their first part.
+      const bool whole = name.starts_with("text_model.") || name.starts_with("text_projection.");
+      const std::string ours = whole ? name : "text_model." + name;
+      return ours == kPositionIds ? std::string() : ours;
+    });
   }
   SchedulePtr Schedule() override {
     try {
