@@ -11,7 +11,7 @@
 namespace gas {
 namespace {
 
-constexpr int64_t kSamples = 4;
+constexpr int64_t kApproximated = 4;
 
 StepTable TableOn(const NoiseSchedule& schedule, const std::string& solver, int64_t steps) {
   return MakeSolverTable(solver, schedule, "uniform", steps, schedule.t_end());
@@ -20,7 +20,7 @@ StepTable TableOn(const NoiseSchedule& schedule, const std::string& solver, int6
 TEST(Approximation, EulersMethodLosesNothing) {
   const Model model = OpenModel("mixture");
   const StepTable table = TableOn(*model.schedule, "ddim", 5);
-  const auto measured = MeasureApproximation(table, model.schedule, model, kSamples);
+  const auto measured = MeasureApproximation(table, model.schedule, model, kApproximated);
   ASSERT_TRUE(measured);
   EXPECT_LT(measured->difference, 1e-3 * measured->spread);
 }
@@ -28,10 +28,10 @@ TEST(Approximation, EulersMethodLosesNothing) {
 TEST(Approximation, OfTheModelsOwnScheduleIsWhatTheSamplerGives) {
   const Model model = OpenModel("mixture");
   const StepTable table = TableOn(*model.schedule, "dpmpp-2m", 4);
-  const auto measured = MeasureApproximation(table, model.schedule, model, kSamples);
+  const auto measured = MeasureApproximation(table, model.schedule, model, kApproximated);
   const torch::NoGradGuard no_grad;
   const auto sampled = [&](const StepTable& which) {
-    const std::vector<Seed> seeds = SeedRange(0, kSamples);
+    const std::vector<Seed> seeds = SeedRange(0, kApproximated);
     return RunTable(which, *model.denoiser, NoiseFor(seeds, model.shape),
                     model.conditioner->Of(RequestsFor(seeds)));
   };
@@ -55,7 +55,7 @@ TEST(Approximation, BandsNeedStatesOfTheirShape) {
   const Model model = OpenModel("mixture");
   StepTable table = TableOn(*model.schedule, "ddim", 2);
   table.basis = MakeSpectralBasis({1, 4, 4}, 2);
-  EXPECT_FALSE(MeasureApproximation(table, model.schedule, model, kSamples));
+  EXPECT_FALSE(MeasureApproximation(table, model.schedule, model, kApproximated));
 }
 
 }  // namespace

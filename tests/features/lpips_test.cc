@@ -261,8 +261,8 @@ TEST_F(LpipsReference, PreprocessingOfGas) {
       EXPECT_TRUE(testing::SameBits(a[0], fixture().at(pair + ".image0"))) << name;
       EXPECT_TRUE(testing::SameBits(b[0], fixture().at(pair + ".image1"))) << name;
       const Tensor sub = ResizeForLpips(a, 224).slice(2, 0, 224, 9).slice(3, 0, 224, 9);
-      // Positions up to 32 in float32, 2^-19 apart, between pixels that differ by up to 2. LibTorch 1.13 and 2
-      // round them otherwise.
+      // Positions up to 32 in float32, 2^-19 apart, between pixels that differ by up to 2. LibTorch 1.13 and
+      // 2 round them otherwise.
       EXPECT_TRUE(Close(sub, fixture().at(pair + ".resized_sub"), 0, 4e-6)) << name;
       a.requires_grad_();
       const Tensor distance = network->forward(a, b);

@@ -1,6 +1,7 @@
 #include "gas/nn/convolution_times.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
@@ -126,8 +127,8 @@ ConvolutionTimes::ConvolutionTimes(fs::path file) : file_(std::move(file)), mach
   if (ours == all.end() || !ours->is_object()) return;
   for (const auto& [size, times] : ours->items()) {
     if (!times.is_array() || times.size() != 4 || !std::all_of(times.begin(), times.end(), IsTime)) continue;
-    const auto time = [&](size_t i) { return times[i].get<double>(); };
-    known_[size] = {time(0), time(1), time(2), time(3)};
+    const auto seconds = times.get<std::array<double, 4>>();
+    known_[size] = {seconds[0], seconds[1], seconds[2], seconds[3]};
   }
 }
 

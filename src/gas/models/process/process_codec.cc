@@ -27,8 +27,8 @@ void CheckShape(const std::string& name, const ImageQuestion& q, const Tensor& i
 
 // input: [B, sent]; more: further tensors of B rows, as they are sent. Gives [B, received] of the input's
 // type and device.
-Tensor Asked(const ProcessPool& pool, const ImageQuestion& q, const Tensor& input,
-             const std::vector<Tensor>& more = {}) {
+Tensor ImagesOfProcess(const ProcessPool& pool, const ImageQuestion& q, const Tensor& input,
+                       const std::vector<Tensor>& more = {}) {
   std::vector<Tensor> rows = {input.detach().to(torch::kCPU, q.sent_type).contiguous()};
   rows.insert(rows.end(), more.begin(), more.end());
   Shape sizes = {input.size(0)};
@@ -57,7 +57,7 @@ class DecodeFunction : public torch::autograd::Function<DecodeFunction> {
                         const c10::intrusive_ptr<Decoding>& decoding) {
     context->save_for_backward({latents});
     context->saved_data["decoding"] = torch::IValue::make_capsule(decoding);
-    return Asked(*decoding->pool, decoding->question, latents);
+    return ImagesOfProcess(*decoding->pool, decoding->question, latents);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& image_gradient) {
@@ -67,7 +67,7 @@ class DecodeFunction : public torch::autograd::Function<DecodeFunction> {
     question.op = "decode_gradient";
     question.received = question.sent;
     const Tensor sent = image_gradient[0].to(torch::kCPU, torch::kFloat32).contiguous();
-    return {Asked(*decoding->pool, question, context->get_saved_variables()[0], {sent}), {}};
+    return {ImagesOfProcess(*decoding->pool, question, context->get_saved_variables()[0], {sent}), {}};
   }
 };
 
@@ -90,7 +90,7 @@ Tensor ProcessCodec::Encode(const Tensor& images) const {
             ": the process gives no gradient of the states that it makes of images");
   const ImageQuestion question{"encode", image_, state_, torch::kFloat32, pool_->hello().dtype};
   CheckShape(pool_->name(), question, images);
-  return Asked(*pool_, question, images);
+  return ImagesOfProcess(*pool_, question, images);
 }
 
 }  // namespace gas
