@@ -390,8 +390,41 @@ class Bench:
             self.cold(network)
         return self.results
 
+    def processor_times(self):
+        """Prints seconds of user and system time of each engine's process for an image, forwards and gradients."""
+        for network in self.args.networks:
+            self.make_files(network)
+            for dtype in self.args.dtypes:
+                self.processor_times_of(network, "forward", dtype, self.args.batches)
+            self.processor_times_of(network, "gradient", "float32", [4])
+
+    def processor_times_of(self, network, what, dtype, batches):
+        gradients = what == "gradient"
+        engines = [self.open(label, network, dtype, gradients=gradients)
+                   for label in self.labels(dtype, with_gradients=gradients)]
+        for batch in batches:
+            for engine in engines:
+                self.compare(engine, network, dtype, batch)
+                engine.ask(what, batch)  # the first is slower
+            seconds = {engine.label: [] for engine in engines}
+            for _ in range(self.args.turns):
+                for engine in engines:
+                    before = processor_seconds(engine.process.pid)
+                    engine.ask(what, batch)
+                    seconds[engine.label].append((processor_seconds(engine.process.pid) - before) / batch)
+            for label, values in seconds.items():
+                print(f"{network:12} {what} {batch} {dtype:9} {label:45} {cell(values)}", flush=True)
+        for engine in engines:
+            engine.close()
+
 
 # ---- What is written -------------------------------------------------------------------------------------------------
+
+
+def processor_seconds(pid):
+    """User and system time of a process so far (proc(5), stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def has_bfloat16():
@@ -506,6 +539,8 @@ def parsed():
     parser.add_argument("--turns", type=int)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--copies", type=float, default=2.5, help="of weights, for gas auto")
+    parser.add_argument("--processor-time", action="store_true",
+                        help="print processor seconds of forwards and gradients alone: for a machine that is not quiet")
     parser.add_argument("--worker", choices=WORKERS, help=argparse.SUPPRESS)
     parser.add_argument("--network", choices=NETWORKS, help=argparse.SUPPRESS)
     parser.add_argument("--dtype", default="float32", choices=TOLERANCE, help=argparse.SUPPRESS)
@@ -525,6 +560,8 @@ def main():
     if not args.gas:
         raise SystemExit("no build/release/bench/gas_network_server: run make bench-peers, or name a folder by --gas")
     args.work.mkdir(parents=True, exist_ok=True)
+    if args.processor_time:
+        return Bench(args).processor_times()
     results = Bench(args).run()
     (args.work / "results.json").write_text(json.dumps(results, indent=1))
     written = section(results)
