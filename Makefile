@@ -106,23 +106,19 @@ $(WHEEL_READY): tools/requirements-wheel.txt packages.txt
 	$(WHEEL)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir -r $<
 	touch $@
 
-# The wheel's packages are seen, not installed again: they take 5 GB.
-$(PEERS_READY): tools/requirements-peers.txt $(WHEEL_READY)
-	python3 -m venv $(PEERS)
-	ls -d $(abspath $(WHEEL))/lib/python3*/site-packages > $$(ls -d $(PEERS)/lib/python3*/site-packages)/wheel.pth
-	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir -r $<
+# Environments that see the wheel's packages and do not install them again: they take 5 GB.
+$(HOSTS_READY): hosts/python/requirements.txt
+$(PEERS_READY): tools/requirements-peers.txt
+$(HOSTS_READY) $(PEERS_READY): $(WHEEL_READY)
+	python3 -m venv $(@D)
+	ls -d $(abspath $(WHEEL))/lib/python3*/site-packages > $$(ls -d $(@D)/lib/python3*/site-packages)/wheel.pth
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir -r $(filter %.txt,$^)
 	touch $@
 
 # The reference's network, which is run and not copied.
 build/edm/training/networks.py:
 	git clone --quiet https://github.com/NVlabs/edm build/edm
 	git -C build/edm checkout --quiet $(EDM_COMMIT)
-
-$(HOSTS_READY): hosts/python/requirements.txt $(WHEEL_READY)
-	python3 -m venv $(HOSTS)
-	ls -d $(abspath $(WHEEL))/lib/python3*/site-packages > $$(ls -d $(HOSTS)/lib/python3*/site-packages)/wheel.pth
-	$(HOSTS)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir -r $<
-	touch $@
 
 clean:
 	rm -rf build

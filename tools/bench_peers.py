@@ -3,7 +3,7 @@
 
     build/peers/bin/python tools/bench_peers.py [--quick] [--gas FOLDER...] [--edm FOLDER] [--out docs/benchmarks.md]
 
-Each engine is a process that answers requests one at a time, gas_network_server and this program with --worker. First
+Each engine is a process that answers requests one at a time, gas_network_server and tools/peer_engines.py. First
 all outputs and gradients are compared with those of `gas` by direct convolutions in float32; an engine that differs
 is an error. Then the engines take turns, so that whatever else the machine does meets all of them alike. What was
 measured goes to build/peers-work/results.json, and as tables into the section of --out that SECTION names; the rest of
@@ -22,6 +22,8 @@ import sys
 import time
 from pathlib import Path
 
+from peer_engines import EVALUATIONS, onnx_file
+
 SECTION = "## Beside other engines"
 NETWORKS = {
     "edm-cifar10": "EDM's network for CIFAR-10, 55.7 million parameters, 32x32",
@@ -38,169 +40,7 @@ DTYPES = {"eager": ("float32", "bfloat16"), "compiled": ("float32", "bfloat16"),
 # The largest difference to the reference, by the largest number of that. In bfloat16 PyTorch is off by 1e-2 and OpenVINO,
 # which rounds norms and softmax too, by 7e-2.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 1.5e-1}
-EVALUATIONS = 4  # of an image, from a cold start, and of a solver in training
 PAUSE = 0.2  # in which the threads of the engine before stop to spin
-
-
-# ---- What answers requests -------------------------------------------------------------------------------------------
-
-
-class Eager:
-    def __init__(self, args):
-        import peer_networks
-        import torch
-
-        self.torch = torch
-        torch.set_num_threads(args.threads)
-        dtype = getattr(torch, args.dtype)
-        self.network = peer_networks.open_network(args.network, args.work / f"{args.network}.safetensors", dtype, args.edm)
-        self.work, self.name = args.work, args.network
-        self.known = {}
-
-    def tensors(self, batch):
-        if batch not in self.known:
-            from safetensors.torch import load_file
-
-            tensors = load_file(self.work / f"{self.name}-{batch}.safetensors")
-            inputs = [t.contiguous(memory_format=self.torch.channels_last) if t.dim() == 4 else t
-                      for t in self.network.inputs(tensors)]
-            self.known[batch] = tensors, inputs
-        return self.known[batch]
-
-    def forward(self, batch):
-        with self.torch.no_grad():
-            return self.network(*self.tensors(batch)[1])
-
-    def gradient(self, batch):
-        tensors, inputs = self.tensors(batch)
-        x = inputs[0].detach().requires_grad_()
-        self.network(x, *inputs[1:]).sum().backward()
-        return self.network.state_gradient(x.grad, tensors)
-
-    def gs(self, batch):
-        """An iteration of a loop that differentiates what the Generalized Solver's does: the states and the network's
-        times, by a table of free coefficients and times, with Adam."""
-        torch, n = self.torch, EVALUATIONS
-        noise = self.tensors(batch)[0]["state"]
-        if not hasattr(self, "solver"):
-            times = torch.linspace(4.0, -4.0, n + 1, dtype=torch.float64)[:n]  # log sigma
-            self.solver = [torch.nn.Parameter(p) for p in (
-                times, torch.zeros(n, dtype=torch.float64), torch.eye(n, dtype=torch.float64),
-                torch.full((n, n), 1.0 / n, dtype=torch.float64))]
-            self.adam = torch.optim.Adam(self.solver, lr=1e-3)
-        times, offsets, a, b = self.solver
-        states, predictions = [noise * times[0].exp().float()], []
-        for i in range(n):
-            level = (times[i] + offsets[i]).exp().float().expand(batch)
-            predictions.append(self.network(states[i], level))
-            row = zip(a[i].float(), states), zip(b[i].float(), predictions)
-            states.append(sum(weight * tensor for terms in row for weight, tensor in terms))
-        states[-1].square().mean().backward()
-        torch.nn.utils.clip_grad_norm_(self.solver, 1.0)
-        self.adam.step()
-        self.adam.zero_grad()
-
-
-class Compiled(Eager):
-    def __init__(self, args):
-        super().__init__(args)
-        import torch._inductor.config
-
-        torch._inductor.config.freezing = True
-        self.eager, self.network_of = self.network, {}
-
-    def forward(self, batch):
-        inputs = self.tensors(batch)[1]
-        if batch not in self.network_of:
-            self.torch._dynamo.reset()
-            self.network_of[batch] = self.torch.compile(self.eager, mode="max-autotune", dynamic=False)
-        with self.torch.no_grad():
-            return self.network_of[batch](*inputs)
-
-
-def onnx_file(work, network, batch):
-    return work / f"{network}-{batch}.onnx"
-
-
-def inputs_as_arrays(args, batch):
-    """Of an exported network, which the export has left beside it."""
-    from safetensors.numpy import load_file
-
-    tensors = load_file(onnx_file(args.work, args.network, batch).with_suffix(".inputs"))
-    return [tensors[key] for key in sorted(tensors)]
-
-
-class OnnxRuntime:
-    def __init__(self, args):
-        self.args, self.known = args, {}
-
-    def forward(self, batch):
-        import onnxruntime
-
-        if batch not in self.known:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = self.args.threads
-            session = onnxruntime.InferenceSession(
-                str(onnx_file(self.args.work, self.args.network, batch)), options, providers=["CPUExecutionProvider"])
-            arrays = inputs_as_arrays(self.args, batch)
-            self.known[batch] = session, {i.name: a for i, a in zip(session.get_inputs(), arrays)}
-        session, inputs = self.known[batch]
-        return session.run(None, inputs)[0]
-
-
-class OpenVino:
-    def __init__(self, args):
-        self.args, self.known = args, {}
-
-    def forward(self, batch):
-        import openvino
-
-        if batch not in self.known:
-            settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": self.args.threads,
-                        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[self.args.dtype]}
-            model = openvino.Core().compile_model(onnx_file(self.args.work, self.args.network, batch), "CPU", settings)
-            self.known[batch] = model.create_infer_request(), inputs_as_arrays(self.args, batch)
-        request, inputs = self.known[batch]
-        return request.infer(inputs)[0]
-
-
-class Export(Eager):
-    """Not an engine: its answer to `forward` is the ONNX file of a batch, with what it is evaluated at."""
-
-    def forward(self, batch):
-        from safetensors.torch import save_file
-
-        inputs = tuple(t.contiguous() for t in self.tensors(batch)[1])
-        target = onnx_file(self.work, self.name, batch)
-        with self.torch.no_grad():
-            self.torch.onnx.export(self.network, inputs, str(target), dynamo=True, external_data=False, verbose=False)
-        save_file({str(i): t for i, t in enumerate(inputs)}, target.with_suffix(".inputs"))
-
-
-WORKERS = {"eager": Eager, "compiled": Compiled, "onnxruntime": OnnxRuntime, "openvino": OpenVino, "export": Export}
-
-
-def serve(args):
-    """The requests of gas_network_server."""
-    answers = sys.stdout
-    sys.stdout = sys.stderr  # what libraries print is no answer
-    engine = WORKERS[args.worker](args)
-    print("{}", file=answers, flush=True)
-    for line in sys.stdin:
-        what, batch, *files = line.split()
-        if what == "check":
-            import numpy
-            from safetensors.numpy import save_file
-
-            found = {"output": numpy.asarray(engine.forward(int(batch)))}
-            if hasattr(engine, "gradient") and args.worker == "eager":
-                found["gradient"] = numpy.asarray(engine.gradient(int(batch)))
-            save_file({key: numpy.ascontiguousarray(value) for key, value in found.items()}, files[1])
-            print("{}", file=answers, flush=True)
-            continue
-        start = time.perf_counter()
-        getattr(engine, what)(int(batch))
-        print(json.dumps({"seconds": time.perf_counter() - start}), file=answers, flush=True)
 
 
 # ---- Who asks ----------------------------------------------------------------------------------------------------------
@@ -233,6 +73,11 @@ class Process:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s*(\d+)", status)[1]) / 1024
 
+    def processor_seconds(self):
+        """User and system time so far (proc(5), stat)."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()
@@ -243,7 +88,8 @@ class Bench:
         self.args = args
         self.log = open(args.work / "workers.log", "w")
         self.versions = self.package_versions()
-        self.results = {"machine": machine(args), "outputs": {}, "seconds": {}, "gs": {}, "cold": {}}
+        self.known_libtorch = {}
+        self.results = {"machine": machine(args), "outputs": {}, "seconds": {}, "cold": {}}
 
     @staticmethod
     def package_versions():
@@ -262,8 +108,6 @@ class Bench:
         return found
 
     def libtorch(self, folder):
-        if not hasattr(self, "known_libtorch"):
-            self.known_libtorch = {}
         if folder not in self.known_libtorch:
             network = self.args.work / f"{self.args.networks[0]}.safetensors"
             server = Process("gas", [self.server(folder), network, "float32", "direct"], self.args.threads, self.log)
@@ -278,12 +122,15 @@ class Bench:
     def open(self, label, network, dtype, gradients=False, environment=None):
         name, folder = self.engines()[label]
         if folder is None:
-            command = [sys.executable, __file__, "--worker", name, "--network", network, "--dtype", dtype,
-                       "--threads", str(self.args.threads), "--edm", self.args.edm, "--work", self.args.work]
+            command = self.engine_command(name, network, dtype)
         else:
             command = [self.server(folder), self.args.work / f"{network}.safetensors", dtype, name]
             command += [str(self.args.copies)] + (["gradients"] if gradients else [])
         return Process(label, command, self.args.threads, self.log, environment)
+
+    def engine_command(self, name, network, dtype="float32"):
+        return [sys.executable, Path(__file__).with_name("peer_engines.py"), name, "--network", network, "--dtype", dtype,
+                "--threads", str(self.args.threads), "--edm", self.args.edm, "--work", self.args.work]
 
     def labels(self, dtype, with_gradients=False):
         return [label for label, (name, folder) in self.engines().items()
@@ -302,9 +149,7 @@ class Bench:
             server.ask("check", batch, inputs, self.args.work / f"{network}-{batch}.expected")
         server.close()
         if {"onnxruntime", "openvino"} & set(self.args.peers):
-            command = [sys.executable, __file__, "--worker", "export", "--network", network, "--threads",
-                       str(self.args.threads), "--edm", self.args.edm, "--work", self.args.work]
-            export = Process("export", command, self.args.threads, self.log)
+            export = Process("export", self.engine_command("export", network), self.args.threads, self.log)
             for batch in {*self.args.batches, 1}:
                 if not onnx_file(self.args.work, network, batch).exists():
                     export.ask("forward", batch)
@@ -335,8 +180,16 @@ class Bench:
             first = turn % len(processes)
             for process in processes[first:] + processes[:first]:
                 time.sleep(PAUSE)
-                seconds[process.label].append(process.ask(request, batch)["seconds"])
+                seconds[process.label].append(self.seconds_of(process, request, batch))
         return seconds
+
+    def seconds_of(self, process, request, batch):
+        """On the clock, or of the processor."""
+        if not self.args.processor_time:
+            return process.ask(request, batch)["seconds"]
+        before = process.processor_seconds()
+        process.ask(request, batch)
+        return process.processor_seconds() - before
 
     def forwards(self, network, dtype):
         processes = [self.open(label, network, dtype) for label in self.labels(dtype)]
@@ -354,7 +207,7 @@ class Bench:
         for process in processes:
             self.compare(process, network, "float32", 4)
         self.note(network, "gradient 4 float32", self.interleaved(processes, "gradient", 4, self.args.turns), 4)
-        if network == "edm-cifar10" and not self.args.quick:
+        if network == "edm-cifar10" and not self.args.quick and not self.args.processor_time:
             self.note(network, "gs 4 float32", self.interleaved(processes, "gs", 4, min(3, self.args.turns)), 1)
         for process in processes:
             process.close()
@@ -363,7 +216,7 @@ class Bench:
         by_label = {label: [s / batch for s in all_of] for label, all_of in seconds.items()}
         self.results["seconds"].setdefault(network, {})[what] = by_label
         for label, all_of in by_label.items():
-            print(f"{network:12} {what:20} {label:45} {statistics.median(all_of):8.4f}", flush=True)
+            print(f"{network:12} {what:20} {label:45} {cell(all_of)}", flush=True)
 
     def cold(self, network):
         """Of processes that begin: seconds to an image, and the most memory by then and after a batch of 4."""
@@ -387,44 +240,12 @@ class Bench:
             for dtype in self.args.dtypes:
                 self.forwards(network, dtype)
             self.gradients(network)
-            self.cold(network)
+            if not self.args.processor_time:
+                self.cold(network)
         return self.results
-
-    def processor_times(self):
-        """Prints seconds of user and system time of each engine's process for an image, forwards and gradients."""
-        for network in self.args.networks:
-            self.make_files(network)
-            for dtype in self.args.dtypes:
-                self.processor_times_of(network, "forward", dtype, self.args.batches)
-            self.processor_times_of(network, "gradient", "float32", [4])
-
-    def processor_times_of(self, network, what, dtype, batches):
-        gradients = what == "gradient"
-        engines = [self.open(label, network, dtype, gradients=gradients)
-                   for label in self.labels(dtype, with_gradients=gradients)]
-        for batch in batches:
-            for engine in engines:
-                self.compare(engine, network, dtype, batch)
-                engine.ask(what, batch)  # the first is slower
-            seconds = {engine.label: [] for engine in engines}
-            for _ in range(self.args.turns):
-                for engine in engines:
-                    before = processor_seconds(engine.process.pid)
-                    engine.ask(what, batch)
-                    seconds[engine.label].append((processor_seconds(engine.process.pid) - before) / batch)
-            for label, values in seconds.items():
-                print(f"{network:12} {what} {batch} {dtype:9} {label:45} {cell(values)}", flush=True)
-        for engine in engines:
-            engine.close()
 
 
 # ---- What is written -------------------------------------------------------------------------------------------------
-
-
-def processor_seconds(pid):
-    """User and system time of a process so far (proc(5), stat)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def has_bfloat16():
@@ -541,9 +362,6 @@ def parsed():
     parser.add_argument("--copies", type=float, default=2.5, help="of weights, for gas auto")
     parser.add_argument("--processor-time", action="store_true",
                         help="print processor seconds of forwards and gradients alone: for a machine that is not quiet")
-    parser.add_argument("--worker", choices=WORKERS, help=argparse.SUPPRESS)
-    parser.add_argument("--network", choices=NETWORKS, help=argparse.SUPPRESS)
-    parser.add_argument("--dtype", default="float32", choices=TOLERANCE, help=argparse.SUPPRESS)
     args = parser.parse_args()
     folders = [Path("build/release"), Path("build/wheel-release")]
     args.gas = args.gas or [folder for folder in folders if Bench.server(folder).exists()]
@@ -555,14 +373,12 @@ def parsed():
 
 def main():
     args = parsed()
-    if args.worker:
-        return serve(args)
     if not args.gas:
         raise SystemExit("no build/release/bench/gas_network_server: run make bench-peers, or name a folder by --gas")
     args.work.mkdir(parents=True, exist_ok=True)
-    if args.processor_time:
-        return Bench(args).processor_times()
     results = Bench(args).run()
+    if args.processor_time:
+        return
     (args.work / "results.json").write_text(json.dumps(results, indent=1))
     written = section(results)
     if args.quick:
