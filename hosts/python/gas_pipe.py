@@ -50,13 +50,8 @@ class Ask(NamedTuple):
 
 def serve(hello, network):
     """Answers requests until the input ends. network: a function, or an object for version 2."""
-    server = Server(hello, network)
     with _own_output() as replies:
-        replies.write(server.first_line)
-        replies.flush()
-        for line in iter(sys.stdin.buffer.readline, b""):
-            replies.write(server.answer(line, sys.stdin.buffer.read))
-            replies.flush()
+        Server(hello, network).run(sys.stdin.buffer, replies)
 
 
 class Server:
@@ -70,6 +65,14 @@ class Server:
             first = _offered(hello, network)
             self._answer = _Offers(first, network).answer
         self.first_line = json.dumps(first, separators=(",", ":")).encode() + b"\n"
+
+    def run(self, requests, replies):
+        """Answers the requests of one binary file in another, until they end."""
+        replies.write(self.first_line)
+        replies.flush()
+        for line in iter(requests.readline, b""):
+            replies.write(self.answer(line, requests.read))
+            replies.flush()
 
     def answer(self, line, read):
         """The bytes that answer a request: its line, and read(n), which gives the next n bytes behind it."""

@@ -23,9 +23,4 @@ def _serve(listener, hello, network):
     while True:
         connection, _ = listener.accept()
         with connection, connection.makefile("rwb") as file:
-            server = Server(hello, network)
-            file.write(server.first_line)
-            file.flush()
-            for line in iter(file.readline, b""):
-                file.write(server.answer(line, file.read))
-                file.flush()
+            Server(hello, network).run(file, file)
