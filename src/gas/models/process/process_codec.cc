@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "gas/core/error.h"
+#include "gas/models/process/asked.h"
 
 namespace gas {
 namespace {
@@ -43,31 +44,25 @@ Tensor ImagesOfProcess(const ProcessPool& pool, const ImageQuestion& q, const Te
   return reply.to(input.device(), input.scalar_type());
 }
 
-// What the derivative needs again. It keeps the processes alive.
-struct Decoding : torch::CustomClassHolder {
-  Decoding(std::shared_ptr<const ProcessPool> asked_pool, ImageQuestion asked_question)
-      : pool(std::move(asked_pool)), question(std::move(asked_question)) {}
-  std::shared_ptr<const ProcessPool> pool;
-  ImageQuestion question;
-};
+using AskedImages = Asked<ImageQuestion>;
 
 class DecodeFunction : public torch::autograd::Function<DecodeFunction> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& latents,
-                        const c10::intrusive_ptr<Decoding>& decoding) {
+                        const c10::intrusive_ptr<AskedImages>& asked) {
     context->save_for_backward({latents});
-    context->saved_data["decoding"] = torch::IValue::make_capsule(decoding);
-    return ImagesOfProcess(*decoding->pool, decoding->question, latents);
+    context->saved_data["asked"] = torch::IValue::make_capsule(asked);
+    return ImagesOfProcess(*asked->pool, asked->question, latents);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& image_gradient) {
-    const auto decoding =
-        c10::static_intrusive_pointer_cast<Decoding>(context->saved_data["decoding"].toCapsule());
-    ImageQuestion question = decoding->question;
+    const auto asked =
+        c10::static_intrusive_pointer_cast<AskedImages>(context->saved_data["asked"].toCapsule());
+    ImageQuestion question = asked->question;
     question.op = "decode_gradient";
     question.received = question.sent;
     const Tensor sent = image_gradient[0].to(torch::kCPU, torch::kFloat32).contiguous();
-    return {ImagesOfProcess(*decoding->pool, question, context->get_saved_variables()[0], {sent}), {}};
+    return {ImagesOfProcess(*asked->pool, question, context->get_saved_variables()[0], {sent}), {}};
   }
 };
 
@@ -80,7 +75,7 @@ Tensor ProcessCodec::Decode(const Tensor& latents) const {
       ": the process gives no gradient through its images, its \"decode\" has no \"gradient\"; use a loss "
       "on states");
   CheckShape(pool_->name(), question, latents);
-  return DecodeFunction::apply(latents, c10::make_intrusive<Decoding>(pool_, question));
+  return DecodeFunction::apply(latents, c10::make_intrusive<AskedImages>(pool_, question));
 }
 
 Tensor ProcessCodec::Encode(const Tensor& images) const {

@@ -6,6 +6,7 @@
 #include "gas/core/error.h"
 #include "gas/models/class_labels.h"
 #include "gas/models/no_gradient.h"
+#include "gas/models/process/asked.h"
 #include "gas/models/process/process_conditioner.h"
 #include "gas/models/process/question.h"
 
@@ -35,26 +36,21 @@ Tensor CheckedRequests(const ProcessPool& pool, const Condition& condition, int6
   return found->second.cpu().contiguous();
 }
 
-// What the derivative needs again. It keeps the processes alive.
-struct Asked : torch::CustomClassHolder {
-  Asked(std::shared_ptr<const ProcessPool> asked_pool, ProcessQuestion asked_question)
-      : pool(std::move(asked_pool)), question(std::move(asked_question)) {}
-  std::shared_ptr<const ProcessPool> pool;
-  ProcessQuestion question;
-};
+using AskedOutput = Asked<ProcessQuestion>;
 
 // The first four inputs of forward are differentiable: x, t, alpha, sigma.
 class ProcessFunction : public torch::autograd::Function<ProcessFunction> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& t, const Tensor& alpha,
-                        const Tensor& sigma, const c10::intrusive_ptr<Asked>& asked) {
+                        const Tensor& sigma, const c10::intrusive_ptr<AskedOutput>& asked) {
     context->save_for_backward({x, t, alpha, sigma});
     context->saved_data["asked"] = torch::IValue::make_capsule(asked);
     return OutputOf(*asked->pool, asked->question).to(x.device(), x.scalar_type());
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& output_gradient) {
-    const auto asked = c10::static_intrusive_pointer_cast<Asked>(context->saved_data["asked"].toCapsule());
+    const auto asked =
+        c10::static_intrusive_pointer_cast<AskedOutput>(context->saved_data["asked"].toCapsule());
     const QuestionGradient found = GradientOf(
         *asked->pool, asked->question, output_gradient[0].to(torch::kCPU, torch::kFloat32).contiguous());
     const variable_list inputs = context->get_saved_variables();
@@ -94,7 +90,7 @@ Tensor ProcessDenoiser::Predict(const Tensor& x, const NoiseLevel& at, const Con
                            .requests = CheckedRequests(*pool_, condition, batch)};
   if (hello().guidance != GuidanceSide::kHere) question.guidance = use_.guidance;
   return ProcessFunction::apply(x, at.t, at.alpha, at.sigma,
-                                c10::make_intrusive<Asked>(pool_, std::move(question)));
+                                c10::make_intrusive<AskedOutput>(pool_, std::move(question)));
 }
 
 }  // namespace gas
