@@ -23,17 +23,11 @@ constexpr double kBatching = 1e-4;
 // A latent diffusion model of the fixtures with random weights: latents 3x16x16, images 3x64x64.
 class LatentImages : public ::testing::Test {
  protected:
-  LatentImages() : model_(OpenModel(testing::FixtureFolder() / "ldm_uncond.ckpt")) {
+  LatentImages() : model_(OpenModel(testing::OwnFixture("ldm_uncond.ckpt"))) {
     model_.features = WriteFeatures(64);
     const StepTable table = MakeSolverTable("dpmpp-2m", *model_.schedule, "uniform", 6, model_.t_eps);
-    const TeacherSpec spec{.model = model_.name,
-                           .model_sha256 = model_.sha256,
-                           .solver = "dpmpp-2m",
-                           .grid = "uniform",
-                           .nfe = 6,
-                           .t_eps = model_.t_eps,
-                           .states = true,
-                           .shape = model_.shape};
+    TeacherSpec spec{.solver = "dpmpp-2m", .grid = "uniform", .nfe = 6, .states = true};
+    SetModel(spec, model_);
     WriteTeacherData(data_, spec, model_, table, SeedRange(0, kAll), {});
   }
 

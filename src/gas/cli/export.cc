@@ -81,12 +81,11 @@ void TellApproximations(const SolverFile& file) {
 }
 
 void RunExport(const ExportSettings& s) {
-  SolverFile file = ReadSolverFile(s.solver);
+  const SolverFile file = ReadSolverFile(s.solver);
   const ExportedSolver solver = ExportSolver(file, s.options);
   WriteExport(s.out, solver);
   for (const std::string& phrase : solver.lost) std::cerr << "gas export: lost " << phrase << '\n';
-  if (s.options.nfe) file.entries = {{*s.options.nfe, file.at(*s.options.nfe)}};
-  if (!solver.lost.empty()) TellApproximations(file);
+  if (!solver.lost.empty()) TellApproximations(TablesToExport(file, s.options.nfe));
   std::cout << fmt::format("{}: {} files for {}, README.md says how to use them\n", s.out,
                            solver.files.size(), kExportTargetNames.NameOf(s.options.target));
 }

@@ -43,8 +43,7 @@ std::vector<OptionRow> PromptRows() {
        .type = OptType::kText,
        .def = "",
        .help = "prompts, one a line, or JSON lines with prompt, negative, seed and size; seed n takes line "
-               "n, from "
-               "the first again after the last",
+               "n, from the first again after the last",
        .value = "FILE",
        .only = kTextModels},
       {.key = "model.negative",

@@ -1,12 +1,11 @@
 #include "gas/eval/approximation.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "gas/core/seeds.h"
 #include "gas/solver/euler.h"
-#include "gas/solver/sampler.h"
+#include "gas/teacher/sample_seeds.h"
 
 namespace gas {
 namespace {
@@ -50,14 +49,12 @@ class Lent : public Denoiser {
 std::optional<Approximation> MeasureApproximation(const StepTable& table, SchedulePtr schedule,
                                                   const Model& model, int64_t samples) {
   if (table.basis && table.basis->shape != model.shape) return std::nullopt;
-  const torch::NoGradGuard no_grad;
-  const std::vector<Seed> seeds = SeedRange(0, samples);
-  const Tensor noise = NoiseFor(seeds, model.shape).to(model.device);
-  const Condition condition = model.conditioner->Of(RequestsFor(seeds));
-  const Lent network(model);
-  const Tensor whole = RunTable(table, network, noise, condition).to(torch::kFloat64);
-  const Tensor levels =
-      RunTable(EulerTable(*schedule, table.t), network, noise, condition).to(torch::kFloat64);
+  Model lent = model;
+  lent.denoiser = std::make_shared<Lent>(model);
+  const auto sampled = [&](const StepTable& by) {
+    return CollectSamples(lent, by, RequestsFor(SeedRange(0, samples)), {}).images.to(torch::kFloat64);
+  };
+  const Tensor whole = sampled(table), levels = sampled(EulerTable(*schedule, table.t));
   return Approximation{.difference = (levels - whole).square().mean().sqrt().item<double>(),
                        .spread = whole.std(/*unbiased=*/false).item<double>()};
 }

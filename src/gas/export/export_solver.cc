@@ -75,13 +75,6 @@ void CheckSchedule(const Host& host, const SolverFile& file) {
             ", models there have discrete or flow");
 }
 
-// The file with the tables that were asked for.
-SolverFile Chosen(const SolverFile& file, std::optional<int64_t> nfe) {
-  SolverFile chosen = file;
-  if (nfe) chosen.entries = {{*nfe, file.at(*nfe)}};
-  return chosen;
-}
-
 // The line on top of a folder's README: what it holds.
 std::string Heading(const SolverFile& file) {
   std::vector<std::string> tables;
@@ -119,12 +112,18 @@ std::string SchedulerConfig(const SolverFile& file) {
 
 }  // namespace
 
+SolverFile TablesToExport(const SolverFile& file, std::optional<int64_t> nfe) {
+  SolverFile chosen = file;
+  if (nfe) chosen.entries = {{*nfe, file.at(*nfe)}};
+  return chosen;
+}
+
 bool RunsTables(ExportTarget target) { return HostOf(target).runs_tables; }
 
 ExportedSolver ExportSolver(const SolverFile& file, const ExportOptions& options) {
   const Host& host = HostOf(options.target);
   CheckSchedule(host, file);
-  const SolverFile chosen = Chosen(file, options.nfe);
+  const SolverFile chosen = TablesToExport(file, options.nfe);
   ExportedSolver made;
   for (const auto& [source, name] : host.files)
     made.files.push_back({name, std::string(HostFileText(source))});

@@ -24,6 +24,10 @@ inline constexpr auto kExportTargetNames = NamesOf<ExportTarget>(
 // Whether the target runs whole tables; the others take a part of one, and have to be asked to.
 bool RunsTables(ExportTarget target);
 
+// The file with the table for `nfe` evaluations alone, or with all that it has. Throws Error(kBadOption) for
+// a number that it lacks.
+SolverFile TablesToExport(const SolverFile& file, std::optional<int64_t> nfe);
+
 struct ExportedFile {
   std::string name;
   std::string text;
