@@ -93,7 +93,8 @@ TEST(ConvolutionPlan, TheLayerComputesWhatItDidBefore) {
 
 // Without times, and of any kernel and stride; of bfloat16 nothing else can be chosen.
 TEST(ConvolutionPlan, InBfloat16WeightsArePackedOnce) {
-  if (!nn::CanPackWeights() || !nn::HasConvolutions(torch::kBFloat16, torch::kCPU)) GTEST_SKIP();
+  if (!nn::CanPackWeights() || !nn::HasConvolutions(torch::kBFloat16, torch::kCPU))
+    GTEST_SKIP() << "no bfloat16 convolutions with packed weights here";
   torch::manual_seed(4);
   const Tensor x = torch::randn({2, 24, 8, 8}).contiguous(torch::MemoryFormat::ChannelsLast);
   for (const auto& [kernel, stride] : std::vector<std::pair<int64_t, int64_t>>{{3, 1}, {1, 1}, {3, 2}}) {
