@@ -176,13 +176,11 @@ class Tree:
             if str(path.relative_to(self.source)) not in wanted:
                 path.unlink()
 
-    def configure(self, folders):
-        """Each file of these folders is compiled alone: a change costs one file. Tests and the rest come in units."""
-        alone = sorted(str(p.relative_to(self.source)) for f in folders
-                       for p in (self.source / 'src' / 'gas' / f).rglob('*.cc'))
+    def configure(self, files):
+        """These are compiled alone, so that a change costs one file. Tests and the rest come in units."""
         subprocess.run(['cmake', '-S', str(self.source), '-B', str(self.build), '-G', 'Ninja',
                         '-DCMAKE_BUILD_TYPE=Release', '-DGAS_SLOW_TESTS=OFF', '-DGAS_UNITY_BATCH=16',
-                        '-DGAS_ALONE=' + ';'.join(alone)], check=True,
+                        '-DGAS_ALONE=' + ';'.join(sorted(files))], check=True,
                        stdout=subprocess.DEVNULL)
         commands = json.loads((self.build / 'compile_commands.json').read_text())
         self.objects = {c['file']: self.build / self.output_of(c['command']) for c in commands}
@@ -299,7 +297,7 @@ def main():
         tree.work.mkdir(parents=True, exist_ok=True)
         results = Results(tree.work / 'results.tsv')
         tree.update()
-        tree.configure(sorted({m.folder for m in mutants}))
+        tree.configure({m.file for m in mutants})
         runner = Runner(tree, results)
         # Those with the same tests after one another, so that each folder's are built once.
         waiting = [m for m in chosen if options.again or m.key not in results.outcomes]

@@ -114,6 +114,20 @@ TEST_F(LatentImages, TrainingMinimisesTheirDistanceInFeatures) {
 // Differences do not see a codebook.
 TEST_F(LatentImages, AFitForTheirFeaturesNeedsAContinuousDecoder) {
   EXPECT_ERROR(FeaturesObjective(model_), Errc::kBadOption, "that of ldm_uncond looks up a codebook");
+  EXPECT_ERROR(LpipsObjective(model_, nullptr), Errc::kBadOption, "gas train --loss lpips does without");
+}
+
+TEST_F(LatentImages, TheFitsDistanceIsTheirLpips) {
+  const Model model = OpenModel(testing::FixtureFolder() / "sd1_diffusers");
+  torch::manual_seed(7);
+  const Tensor target = torch::randn({2, 4, model.shape[1], model.shape[2]}, torch::kFloat64);
+  const Tensor sample = 0.8 * target + 0.1 * torch::randn_like(target);
+  const LpipsModel lpips = ReadLpips(TrunkKind::kSqueezeNet, WriteLpips(TrunkKind::kSqueezeNet));
+  const Tensor distances = LpipsObjective(model, lpips.network)->Distances(sample, target);
+  const double expected = MeanLpips(*lpips.network, ImagesOf(model, sample.to(torch::kFloat32)),
+                                    ImagesOf(model, target.to(torch::kFloat32)));
+  EXPECT_GT(expected, 0);
+  EXPECT_NEAR(distances.mean().item<double>(), expected, 1e-4 * expected);
 }
 
 // Latents of Stable Diffusion's decoder, a continuous one. The equations of the last row are the
@@ -124,18 +138,22 @@ TEST_F(LatentImages, TheFitsEquationsAreTheLinearisationOfTheirFeatures) {
   model.features = WriteFeatures(ImageShapeOf(model)[1]);
   torch::manual_seed(7);
   const Tensor target = torch::randn({2, 4, model.shape[1], model.shape[2]}, torch::kFloat64);
-  const Tensor columns = torch::stack({target, torch::randn_like(target)}, 1);
-  const Tensor w = torch::tensor({0.8, 0.1}, torch::kFloat64);
-  const Objective::Equations e = FeaturesObjective(model)->Linearise(columns, w, target);
-  const Tensor at = w.clone().requires_grad_(), of = w.clone().requires_grad_();
-  const Tensor residual = (e.columns.matmul(at) - e.target).square().sum();
+  const Tensor sample = 0.8 * target + 0.1 * torch::randn_like(target);
+  const Tensor directions = torch::stack({target, torch::randn_like(target)}, 1);
+  const ObjectivePtr objective = FeaturesObjective(model);
+  const Objective::Equations e = objective->Linearise(sample, directions, target);
+  const Tensor at = torch::zeros({2}, torch::kFloat64).requires_grad_();
+  const Tensor of = torch::zeros({2}, torch::kFloat64).requires_grad_();
+  const Tensor residual = (e.jacobian.matmul(at) - e.missing).square().sum();
   const FeatureModel features = ReadFeatureModel(model.features);
   const auto embedding = [&](const Tensor& states) {
     return features.network->Embedding(model.codec->Decode(states.to(torch::kFloat32)));
   };
-  const Tensor distance =
-      (embedding(torch::einsum("bpchw,p->bchw", {columns, of})) - embedding(target)).square().sum();
+  const Tensor moved = sample + torch::einsum("bpchw,p->bchw", {directions, of});
+  const Tensor distance = (embedding(moved) - embedding(target)).square().sum();
   EXPECT_NEAR(residual.item<double>(), distance.item<double>(), 1e-3 * distance.item<double>());
+  EXPECT_NEAR(objective->Distances(sample, target).sum().item<double>(), distance.item<double>(),
+              1e-3 * distance.item<double>());
   const Tensor expected = torch::autograd::grad({distance}, {of})[0];
   const Tensor actual = torch::autograd::grad({residual}, {at})[0];
   // Differences in float32 are good to some 1e-3 of the gradient.

@@ -83,6 +83,25 @@ TEST_F(FitSolverTest, NeverShipsWhatLosesToSomethingSeen) {
   }
 }
 
+// Refinement and choice look at the objective; the distance is told beside it.
+TEST_F(FitSolverTest, AnObjectiveOfItsOwnDecides) {
+  const FitSources sources = Sources(0, 512, 64);
+  FitSolverOptions options = Open(3, 60000, sources);
+  options.try_bands = {};
+  options.try_preserve_constant = false;
+  const StepTable squares = FitSolver(options, schedule_, sources).fit.table;
+  const ObjectivePtr absolute = HuberObjective(1e-3);
+  options.fit.objective = absolute;
+  const FittedSolver found = FitSolver(options, schedule_, sources);
+  const SampleErrors errors = ErrorsOn(found.fit.table, sources.held_out, absolute.get());
+  EXPECT_TRUE(found.refined);
+  EXPECT_EQ(found.held_out, errors.squared);
+  EXPECT_EQ(found.held_out_objective.value(), errors.objective.value());
+  const TrajectorySource unseen = MixtureSource(schedule_, 50000, 512, 128);
+  EXPECT_LT(ErrorsOn(found.fit.table, unseen, absolute.get()).loss(),
+            ErrorsOn(squares, unseen, absolute.get()).loss());
+}
+
 // What the options name is kept: the grid, the start, and that nothing is to be tried.
 TEST_F(FitSolverTest, WhatIsNamedIsNotSearched) {
   const FitSources sources = Sources(0, 128, 32);

@@ -79,6 +79,28 @@ TEST_F(Refine, KeepsHistoryAndConstants) {
   }
 }
 
+// What is minimised is what falls, further than by a last row alone and than when squares are minimised: the
+// absolute difference, and an embedding that looks at one number most.
+TEST_F(Refine, MinimisesAnObjectiveOfItsOwn) {
+  const FitResult rows = RowAfterRow(3);
+  const StepTable squares = Refined(rows.table, 300000).fit.table;
+  const Tensor look = torch::tensor({8.0, 1.0, 1.0, 1.0}, torch::kFloat64);
+  const auto embedding = [look](const Tensor& x) { return torch::tanh(x.flatten(1)) * look; };
+  for (const ObjectivePtr& objective : {HuberObjective(1e-3), EmbeddingObjective(embedding)}) {
+    FitOptions options;
+    options.objective = objective;
+    const auto loss = [&](const StepTable& table) {
+      return ErrorsOn(table, unseen_, objective.get()).objective.value();
+    };
+    const StepTable last_row = FitLastRow(rows.table, schedule_, training_, options).table;
+    const RefineResult refined = Refined(rows.table, 300000, options);
+    EXPECT_NEAR(refined.fit.rows.back().objective.value(),
+                ErrorsOn(refined.fit.table, training_, objective.get()).objective.value(), 1e-9);
+    EXPECT_LT(loss(refined.fit.table), 0.9 * loss(last_row));
+    EXPECT_LT(loss(refined.fit.table), 0.97 * loss(squares));
+  }
+}
+
 TEST_F(Refine, StopsWhenAskedWithTheBestSoFar) {
   const FitResult rows = RowAfterRow(3);
   double best = 0;

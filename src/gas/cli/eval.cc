@@ -5,6 +5,7 @@
 #include "gas/cli/convolution_option.h"
 #include "gas/cli/dtype.h"
 #include "gas/cli/grid_option.h"
+#include "gas/cli/lpips_options.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/quality_table.h"
 #include "gas/cli/run.h"
@@ -76,33 +77,19 @@ std::vector<OptionRow> EvalSolverRows() {
   };
 }
 
+constexpr LpipsKeys kEvalLpipsKeys = {"eval.lpips_trunk", "eval.lpips_heads"};
 constexpr const char* kWithLpips = "with --lpips";
 
 // Whose distances it is measured in.
 std::vector<OptionRow> EvalNetworkRows() {
-  return {
-      FeaturesRow(),
-      {.key = "eval.lpips",
-       .flag = "--lpips",
-       .type = OptType::kChoice,
-       .def = DefaultOf(kEvalLpipsNames.NameOf(std::nullopt)),
-       .help = "trunk of an LPIPS that is measured too",
-       .choices = kEvalLpipsNames.choices()},
-      {.key = "eval.lpips_trunk",
-       .flag = "--lpips-trunk",
-       .type = OptType::kText,
-       .def = "",
-       .help = "weights of that trunk, a safetensors file (docs/lpips.md)",
-       .value = "FILE",
-       .only = kWithLpips},
-      {.key = "eval.lpips_heads",
-       .flag = "--lpips-heads",
-       .type = OptType::kText,
-       .def = "",
-       .help = "its linear heads [in the trunk's file]",
-       .value = "FILE",
-       .only = kWithLpips},
-  };
+  return JoinedRows({{FeaturesRow(),
+                      {.key = "eval.lpips",
+                       .flag = "--lpips",
+                       .type = OptType::kChoice,
+                       .def = DefaultOf(kEvalLpipsNames.NameOf(std::nullopt)),
+                       .help = "trunk of an LPIPS that is measured too",
+                       .choices = kEvalLpipsNames.choices()}},
+                     LpipsRows(kEvalLpipsKeys, kWithLpips)});
 }
 
 // How it is measured.
@@ -189,7 +176,7 @@ EvalSettings ReadEvalSettings(const Options& o) {
   }
   const int64_t real = o.Int("eval.real");
   if (const std::optional<TrunkKind> kind = o.Enum("eval.lpips", kEvalLpipsNames))
-    s.eval.lpips = AskedLpips{*kind, {o.Text("eval.lpips_trunk"), o.Text("eval.lpips_heads")}};
+    s.eval.lpips = AskedLpips{*kind, ReadLpipsFiles(o, kEvalLpipsKeys)};
   if (real > 0) s.eval.real = RealImages{.folder = o.Text("data.folder"), .count = real};
   return s;
 }

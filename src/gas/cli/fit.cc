@@ -7,6 +7,7 @@
 #include "gas/cli/dtype.h"
 #include "gas/cli/fit_printer.h"
 #include "gas/cli/grid_option.h"
+#include "gas/cli/lpips_options.h"
 #include "gas/cli/memory_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
@@ -24,13 +25,31 @@ namespace {
 // What an option says that leaves the choice to the fit.
 constexpr const char* kAuto = "auto";
 
-// What the last row minimises. Not all of DistanceNames: an objective has to be a sum of squares, and cheap
-// enough for differences.
-enum class FitLoss { kL2, kL1, kHuber, kFeatures };
+// What is minimised. Not all of DistanceNames: an objective has to be a sum of squares, and cheap enough for
+// differences.
+enum class FitLoss { kL2, kL1, kHuber, kFeatures, kLpipsVgg, kLpipsAlex, kLpipsSqueeze };
 constexpr auto kFitLossNames = NamesOf<FitLoss>("fit.loss", {{FitLoss::kL2, "l2"},
                                                              {FitLoss::kL1, "l1"},
                                                              {FitLoss::kHuber, "huber"},
-                                                             {FitLoss::kFeatures, "features"}});
+                                                             {FitLoss::kFeatures, "features"},
+                                                             {FitLoss::kLpipsVgg, "lpips-vgg"},
+                                                             {FitLoss::kLpipsAlex, "lpips-alex"},
+                                                             {FitLoss::kLpipsSqueeze, "lpips-squeeze"}});
+constexpr LpipsKeys kFitLpipsKeys = {"fit.lpips_trunk", "fit.lpips_heads"};
+
+// Of the losses that are an LPIPS.
+std::optional<TrunkKind> LpipsTrunkOf(FitLoss loss) {
+  switch (loss) {
+    case FitLoss::kL2:
+    case FitLoss::kL1:
+    case FitLoss::kHuber:
+    case FitLoss::kFeatures: return {};
+    case FitLoss::kLpipsVgg: return TrunkKind::kVgg16;
+    case FitLoss::kLpipsAlex: return TrunkKind::kAlexNet;
+    case FitLoss::kLpipsSqueeze: return TrunkKind::kSqueezeNet;
+  }
+  GAS_ASSERT(false);
+}
 
 // What is fitted to what.
 std::vector<OptionRow> FitProblemRows() {
@@ -134,6 +153,19 @@ std::vector<OptionRow> FitSearchRows() {
   };
 }
 
+// What is minimised.
+std::vector<OptionRow> FitLossRows() {
+  return JoinedRows(
+      {{{.key = "fit.loss",
+         .flag = "--loss",
+         .type = OptType::kChoice,
+         .def = DefaultOf(kFitLossNames.NameOf(FitLoss::kL2)),
+         .help = "the distance to the teacher's samples that the last row and the refinement minimise",
+         .choices = kFitLossNames.choices()},
+        Only("with --loss features", FeaturesRow())},
+       LpipsRows(kFitLpipsKeys, "with an lpips loss")});
+}
+
 // How its coefficients are found.
 std::vector<OptionRow> FitCoefficientRows() {
   return {
@@ -147,13 +179,6 @@ std::vector<OptionRow> FitCoefficientRows() {
        .type = OptType::kFlag,
        .def = "false",
        .help = "weigh each trajectory by the inverse variance of its sample"},
-      {.key = "fit.loss",
-       .flag = "--loss",
-       .type = OptType::kChoice,
-       .def = DefaultOf(kFitLossNames.NameOf(FitLoss::kL2)),
-       .help = "what the last row minimises",
-       .choices = kFitLossNames.choices()},
-      Only("with --loss features", FeaturesRow()),
       {.key = "fit.batch",
        .flag = "--batch",
        .type = OptType::kInt,
@@ -179,6 +204,7 @@ std::vector<OptionRow> FitRows() {
                      WorkerRows(),
                      FitSolverRows(),
                      FitSearchRows(),
+                     FitLossRows(),
                      FitCoefficientRows(),
                      RunRows(),
                      {ConvolutionRow()},
@@ -188,12 +214,15 @@ std::vector<OptionRow> FitRows() {
 // The scale on which the absolute difference is smooth.
 constexpr double kAbsoluteDelta = 1e-3;
 
-ObjectivePtr MakeObjective(FitLoss loss, const Model& model) {
+ObjectivePtr MakeObjective(FitLoss loss, const Model& model, const std::shared_ptr<Lpips>& lpips) {
   switch (loss) {
     case FitLoss::kL2: return nullptr;
     case FitLoss::kL1: return HuberObjective(kAbsoluteDelta);
     case FitLoss::kHuber: return HuberObjective(kHuberDelta);
     case FitLoss::kFeatures: return FeaturesObjective(model);
+    case FitLoss::kLpipsVgg:
+    case FitLoss::kLpipsAlex:
+    case FitLoss::kLpipsSqueeze: return LpipsObjective(model, lpips);
   }
   GAS_ASSERT(false);
 }
@@ -276,6 +305,10 @@ FitRunOptions ReadFitOptions(const Options& o) {
   ModelRequest model = ReadModelRequest(o);
   const FitLoss loss = o.Enum("fit.loss", kFitLossNames);
   if (loss == FitLoss::kFeatures) model.features = o.Text("model.features");
+  LpipsModel lpips;
+  if (const std::optional<TrunkKind> kind = LpipsTrunkOf(loss)) {
+    lpips = ReadLpips(*kind, ReadLpipsFiles(o, kFitLpipsKeys));
+  }
   FitRunOptions run{.trajectories = ReadTrajectories(o, model),
                     .sizes = {.training = o.Int("fit.trajectories"),
                               .held_out = o.Int("fit.held_out"),
@@ -284,10 +317,12 @@ FitRunOptions ReadFitOptions(const Options& o) {
                     .budget = ReadBudget(o),
                     .bands = ReadBands(o),
                     .solver = ReadSolverOptions(o, model.options.dtype),
-                    .objective_of = [loss](const Model& model) { return MakeObjective(loss, model); },
+                    .objective_of = [loss, network = lpips.network](
+                                        const Model& model) { return MakeObjective(loss, model, network); },
                     .loss = o.Text("fit.loss"),
                     .dtype = o.Text("run.dtype"),
                     .features = model.features,
+                    .lpips = lpips.source,
                     .convolution = RecordedConvolution(o),
                     .folder = o.Text("fit.out")};
   return run;

@@ -34,14 +34,16 @@ void FitPrinter::Fitted(const FitRunPart& part) {
   samples_.reset();
   search_.reset();
   const FittedSolver& found = part.solver;
-  std::cout
-      << fmt::format(
-             "fit-{}: held-out distance {}, {:.3f} of dpmpp-3m on the same grid; {}{}; lint: {}; {} network "
-             "evaluations and {} of held-out errors, {:.1f} s\n",
-             part.nfe, DistanceText(found.held_out), found.held_out / found.base_held_out, found.shape,
-             found.refined ? ", all numbers refined" : "", LintVerdictName(found.lint), found.evaluations,
-             found.held_out_evaluations, part.seconds)
-      << std::flush;
+  const std::string loss =
+      found.held_out_objective ? fmt::format(", loss {}", DistanceText(*found.held_out_objective)) : "";
+  std::cout << fmt::format(
+                   "fit-{}: held-out distance {}, {:.3f} of dpmpp-3m on the same grid{}; {}{}; lint: {}; {} "
+                   "network "
+                   "evaluations and {} of held-out errors, {:.1f} s\n",
+                   part.nfe, DistanceText(found.held_out), found.held_out / found.base_held_out, loss,
+                   found.shape, found.refined ? ", all numbers refined" : "", LintVerdictName(found.lint),
+                   found.evaluations, found.held_out_evaluations, part.seconds)
+            << std::flush;
 }
 
 void FitPrinter::PrintStep() {

@@ -7,6 +7,7 @@
 #include "gas/cli/convolution_option.h"
 #include "gas/cli/dtype.h"
 #include "gas/cli/grid_option.h"
+#include "gas/cli/lpips_options.h"
 #include "gas/cli/memory_option.h"
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
@@ -28,7 +29,7 @@ constexpr auto kTrainMethodNames =
 
 // Terms of a loss that look at images through a network.
 constexpr std::string_view kLpipsPrefix = "lpips-";
-constexpr const char* kLpipsOnly = "with an lpips loss";
+constexpr LpipsKeys kTrainLpipsKeys = {"train.lpips_trunk", "train.lpips_heads"};
 
 // What is learnt from what.
 std::vector<OptionRow> TrainProblemRows() {
@@ -126,37 +127,23 @@ std::vector<OptionRow> TrainStartRows() {
 
 // What is minimised.
 std::vector<OptionRow> TrainLossRows() {
-  return {
-      {.key = "train.loss",
-       .flag = "--loss",
-       .type = OptType::kText,
-       .def = "l2",
-       .help = fmt::format("{}, or a sum such as l1+0.5*ms-ssim", fmt::join(DistanceNames(), ", ")),
-       .value = "LOSS"},
-      Only("with a loss of features", FeaturesRow()),
-      {.key = "train.lpips_trunk",
-       .flag = "--lpips-trunk",
-       .type = OptType::kText,
-       .def = "",
-       .help = "weights of the trunk of lpips losses, a safetensors file (docs/lpips.md)",
-       .value = "FILE",
-       .only = kLpipsOnly},
-      {.key = "train.lpips_heads",
-       .flag = "--lpips-heads",
-       .type = OptType::kText,
-       .def = "",
-       .help = "their linear heads [in the trunk's file]",
-       .value = "FILE",
-       .only = kLpipsOnly},
-      {.key = "train.loss_cache",
-       .flag = "--loss-cache",
-       .type = OptType::kInt,
-       .def = DefaultOf(static_cast<int64_t>(kDistanceCacheBytes >> 20)),
-       .min = 0,
-       .max = 1e7,
-       .help = "MiB in which losses keep features of the teacher's samples",
-       .only = "with a loss of features, self or lpips"},
-  };
+  return JoinedRows(
+      {{{.key = "train.loss",
+         .flag = "--loss",
+         .type = OptType::kText,
+         .def = "l2",
+         .help = fmt::format("{}, or a sum such as l1+0.5*ms-ssim", fmt::join(DistanceNames(), ", ")),
+         .value = "LOSS"},
+        Only("with a loss of features", FeaturesRow())},
+       LpipsRows(kTrainLpipsKeys, "with an lpips loss"),
+       {{.key = "train.loss_cache",
+         .flag = "--loss-cache",
+         .type = OptType::kInt,
+         .def = DefaultOf(static_cast<int64_t>(kDistanceCacheBytes >> 20)),
+         .min = 0,
+         .max = 1e7,
+         .help = "MiB in which losses keep features of the teacher's samples",
+         .only = "with a loss of features, self or lpips"}}});
 }
 
 // How it is minimised.
@@ -284,7 +271,7 @@ LossSettings ReadLoss(const Options& o) {
     keeps_features |= lpips || features || term.name == "self";
   }
   if (features) s.features = o.Text("model.features");
-  if (lpips) s.lpips = {o.Text("train.lpips_trunk"), o.Text("train.lpips_heads")};
+  if (lpips) s.lpips = ReadLpipsFiles(o, kTrainLpipsKeys);
   if (keeps_features) s.cache_bytes = static_cast<uint64_t>(o.Int("train.loss_cache")) << 20;
   return s;
 }

@@ -13,8 +13,6 @@
 namespace gas {
 namespace {
 
-// Numbers that the equations of an objective may take at once.
-constexpr int64_t kEntriesAtOnce = int64_t{1} << 25;
 // A first time is the schedule's start if it differs from it by no more than this share.
 constexpr double kStartTolerance = 1e-9;
 
@@ -93,7 +91,11 @@ class RowFitter {
       row.error = squared_error / equations;
     }
     const bool last = n + 1 == table_.nfe();
-    if (last && o_.objective != nullptr) w = MinimisedObjective(n, w);
+    if (last && o_.objective != nullptr) {
+      const LastRow minimised = MinimisedObjective(n, w);
+      w = minimised.w;
+      row.objective = minimised.distance;
+    }
     Store(n, w);
     return row;
   }
@@ -166,33 +168,65 @@ class RowFitter {
     if (keep) cached_bytes_ += network.evaluations() / count * output_bytes;
   }
 
-  // Minimises the objective from w [G,p] on: linear problems in all coefficients of the row at once, since it
-  // couples groups.
-  Tensor MinimisedObjective(int64_t n, Tensor w) {
+  // Coefficients of the last row, [G,p], and the samples' mean distance with them.
+  struct LastRow {
+    Tensor w;
+    double distance = 0;
+  };
+
+  // Minimises the objective from w on: linear problems in all coefficients of the row at once, since it
+  // couples groups, as long as what they promise comes true.
+  LastRow MinimisedObjective(int64_t n, const Tensor& w) {
+    LastRow best{w, MeanDistance(n, w)};
     for (int64_t iteration = 0; iteration < o_.objective->iterations(); ++iteration) {
       Folds folds(o_.folds, EquationSystem(w.numel()));
       for (int64_t piece = 0; piece < source_.pieces(); ++piece) {
-        AddLinearised(EquationsOf(n, piece), w, folds);
+        AddLinearised(EquationsOf(n, piece), best.w, folds);
       }
-      w = SolveCrossValidated(folds, w.flatten(), o_.ridges, Constraint(n)).w.view(w.sizes());
+      const CrossValidated solved = SolveCrossValidated(folds, best.w.flatten(), o_.ridges, Constraint(n));
+      const Tensor next = solved.w.view(w.sizes());
+      const double distance = MeanDistance(n, next);
+      if (!(distance < best.distance)) break;
+      best = {next, distance};
     }
-    return w;
+    return best;
   }
 
+  // Of the samples of row n with coefficients w [G,p], as the equations are weighted.
+  double MeanDistance(int64_t n, const Tensor& w) {
+    double sum = 0, weights = 0;
+    for (int64_t piece = 0; piece < source_.pieces(); ++piece) {
+      const RowEquations e = EquationsOf(n, piece);
+      const Tensor distances = o_.objective->Distances(groups_.Unflatten(Combined(e.columns, w), e.shape),
+                                                       groups_.Unflatten(e.target, e.shape));
+      const Tensor weight = e.weight.square();
+      sum += torch::dot(distances, weight).item<double>();
+      weights += weight.sum().item<double>();
+    }
+    return sum / weights;
+  }
+
+  // columns [B,D,p] times the coefficients of their groups, w [G,p]: [B,D].
+  Tensor Combined(const Tensor& columns, const Tensor& w) const {
+    std::vector<Tensor> groups;
+    for (int64_t g = 0; g < groups_.count(); ++g) groups.push_back(groups_.Slice(columns, g).matmul(w[g]));
+    return torch::cat(groups, 1);
+  }
+
+  // Around w, in bounded memory whatever the number of groups. J delta = r, with delta = w' - w, says that
+  // J w' = r + J w.
   void AddLinearised(const RowEquations& e, const Tensor& w, Folds& folds) const {
-    // Bounded memory whatever the number of groups; a multiple of the folds, so that trajectories keep
-    // theirs.
-    const int64_t entries = e.target.size(1) * w.numel();
-    const int64_t step = o_.folds * std::max<int64_t>(1, kEntriesAtOnce / (entries * o_.folds));
+    const Tensor samples = groups_.Unflatten(Combined(e.columns, w), e.shape);
+    const Tensor teacher = groups_.Unflatten(e.target, e.shape);
+    // A multiple of the folds, so that trajectories keep theirs.
+    const int64_t step = LinearisedAtOnce(*o_.objective, samples, w.numel(), o_.folds);
     for (int64_t from = 0; from < e.target.size(0); from += step) {
-      const Tensor target = e.target.slice(0, from, from + step);
-      std::vector<int64_t> shape = e.shape;
-      shape[0] = target.size(0);
-      const Objective::Equations linear =
-          o_.objective->Linearise(StatesOfCoefficients(e.columns.slice(0, from, from + step), shape),
-                                  w.flatten(), groups_.Unflatten(target, shape));
-      const Tensor weight = e.weight.slice(0, from, from + step);
-      AddByFold(folds, linear.columns * weight.view({-1, 1, 1}), linear.target * weight.view({-1, 1}));
+      const auto part = [&](const Tensor& x) { return x.slice(0, from, from + step); };
+      const Tensor directions = StatesOfCoefficients(part(e.columns), part(samples).sizes().vec());
+      const Objective::Equations linear = o_.objective->Linearise(part(samples), directions, part(teacher));
+      const Tensor target = linear.missing + linear.jacobian.matmul(w.flatten());
+      const Tensor weight = part(e.weight);
+      AddByFold(folds, linear.jacobian * weight.view({-1, 1, 1}), target * weight.view({-1, 1}));
     }
   }
 
@@ -329,18 +363,28 @@ FitResult FitLastRow(const StepTable& table, SchedulePtr schedule, const Traject
   return RowFitter(rows, *schedule, source, options).FitFrom(table.nfe() - 1);
 }
 
-double ErrorOn(const StepTable& table, const TrajectorySource& source) {
+SampleErrors ErrorsOn(const StepTable& table, const TrajectorySource& source, const Objective* objective) {
   const torch::NoGradGuard no_grad;
-  double sum = 0, entries = 0;
+  double squares = 0, entries = 0, distances = 0;
   for (int64_t piece = 0; piece < source.pieces(); ++piece) {
     CheckInterrupt();
     const Trajectories part = source.read(piece);
     const Tensor sample = RunTable(table, *part.denoiser, part.noise, part.condition);
-    const Tensor difference = (sample - part.state(table.t[-1].item<double>())).to(torch::kFloat64);
-    sum += difference.square().sum().item<double>();
+    const Tensor teacher = part.state(table.t[-1].item<double>());
+    const Tensor difference = (sample - teacher).to(torch::kFloat64);
+    squares += difference.square().sum().item<double>();
     entries += static_cast<double>(difference.numel());
+    if (objective != nullptr) {
+      distances += objective->Distances(Double(sample), Double(teacher)).sum().item<double>();
+    }
   }
-  return sum / entries;
+  SampleErrors errors{.squared = squares / entries};
+  if (objective != nullptr) errors.objective = distances / static_cast<double>(source.count());
+  return errors;
+}
+
+double ErrorOn(const StepTable& table, const TrajectorySource& source) {
+  return ErrorsOn(table, source, nullptr).squared;
 }
 
 }  // namespace gas

@@ -41,8 +41,12 @@ struct FitOptions {
 };
 
 struct FitRow {
-  double error = 0;  // cross-validated mean squared error of x_{n+1}
-  double ridge = 0;  // of the scalar regression
+  double error = 0;                      // cross-validated mean squared error of x_{n+1}
+  double ridge = 0;                      // of the scalar regression
+  std::optional<double> objective = {};  // the samples' mean distance, of a last row that minimises one
+
+  // What tables are compared by.
+  double loss() const { return objective.value_or(error); }
 };
 
 struct FitResult {
@@ -69,7 +73,17 @@ FitResult FitTable(const FitTimes& times, SchedulePtr schedule, const Trajectory
 FitResult FitLastRow(const StepTable& table, SchedulePtr schedule, const TrajectorySource& source,
                      const FitOptions& options = {});
 
-// Mean squared difference to the teacher's samples per entry, when `table` runs on the trajectories' noise.
+// How far samples are from the teacher's, when `table` runs on the trajectories' noise.
+struct SampleErrors {
+  double squared = 0;                    // mean squared difference of an entry
+  std::optional<double> objective = {};  // mean distance of a sample
+
+  // What tables are compared by.
+  double loss() const { return objective.value_or(squared); }
+};
+// `objective` null: the squares alone.
+SampleErrors ErrorsOn(const StepTable& table, const TrajectorySource& source, const Objective* objective);
+// The squares alone.
 double ErrorOn(const StepTable& table, const TrajectorySource& source);
 
 }  // namespace gas

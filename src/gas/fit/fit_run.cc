@@ -99,6 +99,7 @@ Json DecidingOptions(const FitRunOptions& o) {
               {"run.dtype", o.dtype}};
   // Runs from before there was a choice have no such entries.
   if (!o.features.empty()) all["model.features"] = Sha256OfFile(FeatureFile(o.features));
+  if (!o.lpips.is_null()) all["fit.lpips"] = o.lpips;
   if (!o.convolution.empty()) all["run.convolution"] = o.convolution;
   return all;
 }
@@ -165,6 +166,7 @@ Json RowsToJson(const std::vector<FitRow>& rows) {
   Json json = Json::array();
   for (const FitRow& row : rows) {
     json.push_back({{"cross_validated_error", row.error}, {"ridge", FiniteOrNull(row.ridge)}});
+    if (row.objective) json.back()["mean_loss"] = *row.objective;
   }
   return json;
 }
@@ -191,6 +193,7 @@ SolverEntry EntryOf(const FitRunPart& part, const FitProblem& problem, const Fit
                       {"options", options.record},
                       {"rows", RowsToJson(found.fit.rows)},
                       {"held_out_distance", found.held_out},
+                      {"held_out_loss", found.held_out_objective ? Json(*found.held_out_objective) : Json()},
                       {"held_out_distance_dpmpp_3m", found.base_held_out},
                       {"start_time", found.fit.table.t[0].item<double>()},
                       {"shape", found.shape},
@@ -214,6 +217,8 @@ FitRunPart PartOf(int64_t nfe, const SolverEntry& entry) {
   part.solver.shape = made.at("shape").get<std::string>();
   part.solver.refined = made.at("refined").get<bool>();
   part.solver.held_out = made.at("held_out_distance").get<double>();
+  const Json& loss = made.at("held_out_loss");
+  if (!loss.is_null()) part.solver.held_out_objective = loss.get<double>();
   part.solver.base_held_out = made.at("held_out_distance_dpmpp_3m").get<double>();
   part.solver.evaluations = made.at("network_evaluations").get<int64_t>();
   part.solver.held_out_evaluations = made.at("held_out_evaluations").get<int64_t>();

@@ -52,11 +52,12 @@ struct FitRunOptions {
   // and objective. What is open is searched for if there is a budget; bands and starts only for states
   // [C,H,W].
   FitSolverOptions solver;
-  // What the last row minimises with this model; empty, or null for a model: the squared error.
+  // What is minimised with this model; empty, or null for a model: the squared error.
   std::function<ObjectivePtr(const Model& model)> objective_of;
   std::string loss = "l2", dtype = "float32";  // names of that objective and of the model's products
-  std::string features = {};     // feature network that `open_model` puts in place of the model's own
-  std::string convolution = {};  // nn/convolution_plan.h's name of how it convolves; empty: direct
+  std::string features = {};       // feature network that `open_model` puts in place of the model's own
+  nlohmann::json lpips = nullptr;  // LpipsModel::source of that which the objective has
+  std::string convolution = {};    // nn/convolution_plan.h's name of how it convolves; empty: direct
   // Exists once fits begin; solver.gas.json is written there after each nfe. Tables that are there already
   // and were made in the same way stay (fit/fit_file.h).
   std::filesystem::path folder;

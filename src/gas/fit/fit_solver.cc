@@ -114,7 +114,7 @@ class SolverFitter {
             .preserve_constant = o_.fit.preserve_constant};
   }
 
-  // The search compares squared errors.
+  // The race compares squared errors, which need no iterations; so do states before the last.
   FitOptions SquaredErrorFit() const {
     FitOptions fit = o_.fit;
     fit.objective = nullptr;
@@ -135,9 +135,9 @@ class SolverFitter {
 
   // ---- Candidates ----
 
-  double HeldOut(const StepTable& table) {
+  SampleErrors HeldOut(const StepTable& table) {
     best_.held_out_evaluations += table.nfe() * sources_.held_out.count();
-    return ErrorOn(table, sources_.held_out);
+    return ErrorsOn(table, sources_.held_out, o_.fit.objective.get());
   }
 
   // DPM-Solver++ on the same grid from pure noise.
@@ -145,7 +145,7 @@ class SolverFitter {
     const DpmMultistepOptions options{.order = 3, .lower_order_final = false};
     const Tensor grid = MakeGrid(best_grid_, *schedule_, o_.nfe, o_.t_eps);
     const StepTable base = DpmMultistepTable(options, *schedule_, grid);
-    const double error = HeldOut(base);
+    const double error = HeldOut(base).squared;
     if (!std::isfinite(error)) FailNotFinite(base, sources_.held_out);
     return error;
   }
@@ -155,26 +155,28 @@ class SolverFitter {
     return lint == LintVerdict::kUnstable ? kUnstableCost * error : error;
   }
 
-  // Keeps `fit` if it is the best so far; returns its held-out error.
+  // Keeps `fit` if it is the best so far; returns its held-out distance.
   double Consider(const FitResult& fit, const SolverShape& shape, bool refined) {
-    const double error = HeldOut(fit.table);
+    const SampleErrors errors = HeldOut(fit.table);
     const LintVerdict lint = LintTable(fit.table, *schedule_).verdict;
-    const bool first = !best_.fit.table.t.defined() || !std::isfinite(best_.held_out);
-    if (first || Weighed(error, lint) < Weighed(best_.held_out, best_.lint)) {
+    const bool first = !best_.fit.table.t.defined() || !std::isfinite(best_loss_);
+    if (first || Weighed(errors.loss(), lint) < Weighed(best_loss_, best_.lint)) {
       best_.fit = fit;
-      best_.held_out = error;
+      best_.held_out = errors.squared;
+      best_.held_out_objective = errors.objective;
+      best_loss_ = errors.loss();
       best_.shape = shape.Name();
       best_.refined = refined;
       best_grid_ = shape.grid;
       best_.lint = lint;
     }
-    return error;
+    return errors.squared;
   }
 
-  // A candidate on the way: with an objective of its own the result has to have a last row that minimises it.
-  std::optional<double> ConsiderOnTheWay(const FitResult& fit, const SolverShape& shape, bool refined) {
-    if (o_.fit.objective != nullptr) return {};
-    return Consider(fit, shape, refined);
+  // A candidate before any refinement: with an objective of its own the result has to have a last row that
+  // minimises it.
+  void ConsiderUnrefined(const FitResult& fit, const SolverShape& shape) {
+    if (o_.fit.objective == nullptr) Consider(fit, shape, /*refined=*/false);
   }
 
   // ---- Search ----
@@ -236,7 +238,7 @@ class SolverFitter {
     const auto again = [&] {
       return Fitted(winner.shape, PartOf(sources_.training, raced_), SquaredErrorFit());
     };
-    ConsiderOnTheWay(winner.fit ? *winner.fit : again(), winner.shape, /*refined=*/false);
+    ConsiderUnrefined(winner.fit ? *winner.fit : again(), winner.shape);
   }
 
   FitResult Fitted(const SolverShape& shape, const TrajectorySource& part, const FitOptions& fit) const {
@@ -262,24 +264,24 @@ class SolverFitter {
     std::optional<Refined> best;
     for (const SolverShape& shape : shapes) {
       Refined candidate = RefinedFrom(shape, part);
-      if (!best || ErrorOf(candidate) < ErrorOf(*best)) best = std::move(candidate);
+      if (!best || LossOf(candidate) < LossOf(*best)) best = std::move(candidate);
       if (best_.interrupted) return *std::move(best);
     }
     if (twin == 0) return *std::move(best);
     SolverShape shape = best->shape;
     shape.preserve_constant = true;
     Refined held = RefinedFrom(shape, part);
-    return ErrorOf(held) <= kConstraintCost * ErrorOf(*best) ? std::move(held) : *std::move(best);
+    return LossOf(held) <= kConstraintCost * LossOf(*best) ? std::move(held) : *std::move(best);
   }
 
   Refined RefinedFrom(const SolverShape& shape, const TrajectorySource& part) {
     Refined refined{shape, OnPart(shape, part, SquaredErrorFit())};
-    ConsiderOnTheWay(refined.fit, shape, /*refined=*/false);
+    ConsiderUnrefined(refined.fit, shape);
     Refine(refined, part, each_round_ * part.count(), kLeastGainOfPart);
     return refined;
   }
 
-  static double ErrorOf(const Refined& refined) { return refined.fit.rows.back().error; }
+  static double LossOf(const Refined& refined) { return refined.fit.rows.back().loss(); }
 
   // Worth a refinement: the best from pure noise, the winner if it is another one, and the best from noise of
   // other grids. What a spectral start gains before a refinement it often does not gain after it.
@@ -307,7 +309,7 @@ class SolverFitter {
     const std::string what = "all at once from " + refined.shape.Name();
     const RefineOptions options{
         .budget = budget,
-        .fit = FitOptionsOf(refined.shape, SquaredErrorFit()),
+        .fit = FitOptionsOf(refined.shape, o_.fit),
         .step = o_.step,
         .least_gain = least_gain,
         .stay_stable = true,
@@ -317,11 +319,11 @@ class SolverFitter {
     spent_ += result.fit.evaluations;
     refined.fit = result.fit;
     best_.interrupted = result.stopped;
-    const std::optional<double> held_out = ConsiderOnTheWay(refined.fit, refined.shape, /*refined=*/true);
+    const double held_out = Consider(refined.fit, refined.shape, /*refined=*/true);
     best_.stages.push_back({.what = what,
                             .trajectories = part.count(),
                             .evaluations = result.fit.evaluations,
-                            .error = ErrorOf(refined),
+                            .error = refined.fit.rows.back().error,
                             .held_out = held_out});
   }
 
@@ -384,6 +386,7 @@ class SolverFitter {
   SchedulePtr schedule_;
   const FitSources& sources_;
   FittedSolver best_;
+  double best_loss_ = 0;   // of best_, on held-out trajectories
   std::string best_grid_;  // of best_
   int64_t spent_ = 0;
   int64_t least_refined_ = 0;           // trajectories

@@ -56,11 +56,12 @@ struct FittedSolver {
   std::string shape;     // SolverShape::Name, of what was chosen
   bool refined = false;  // whether all numbers were fitted at once
   LintVerdict lint = LintVerdict::kSafe;
-  bool interrupted = false;          // the search was not finished, and this is its best so far
-  double held_out = 0;               // mean squared distance to the teacher on held-out trajectories
-  double base_held_out = 0;          // of DPM-Solver++(3M) on the grid of the result
-  int64_t evaluations = 0;           // within the budget
-  int64_t held_out_evaluations = 0;  // of held-out errors, DPM-Solver++'s among them
+  bool interrupted = false;  // the search was not finished, and this is its best so far
+  double held_out = 0;       // mean squared distance to the teacher on held-out trajectories
+  std::optional<double> held_out_objective = {};  // mean distance there, of a fit that minimises another one
+  double base_held_out = 0;                       // of DPM-Solver++(3M) on the grid of the result
+  int64_t evaluations = 0;                        // within the budget
+  int64_t held_out_evaluations = 0;               // of held-out errors, DPM-Solver++'s among them
   std::vector<SearchStage> stages;
 };
 

@@ -1,4 +1,4 @@
-// What the last row of a fit minimises when it is not the squared error (docs/math/fit.md, section 5).
+// What a fit minimises when it is not the squared error (docs/math/fit.md, section 5).
 #ifndef GAS_FIT_OBJECTIVE_H_
 #define GAS_FIT_OBJECTIVE_H_
 
@@ -6,22 +6,30 @@
 #include <memory>
 
 #include "gas/core/torch.h"
+#include "gas/features/lpips.h"
 #include "gas/models/model.h"
 
 namespace gas {
 
-// A problem that is solved as a sequence of linear ones around the present sample.
+// A distance of samples to the teacher's, minimised by a sequence of linear least-squares problems.
 class Objective {
  public:
   virtual ~Objective() = default;
+  // How many linear problems in a row a minimisation takes.
   virtual int64_t iterations() const = 0;
-  // The linear equations J w = r of one batch, float64 on the CPU: J [B,M,P], r [B,M].
+  // What is minimised, its mean over all samples: of sample and teacher [B,...], float64 on the CPU, -> [B].
+  virtual Tensor Distances(const Tensor& sample, const Tensor& teacher) const = 0;
+  // M of each sample in Equations, for samples like these [B,...].
+  virtual int64_t EquationsOfEach(const Tensor& sample) const = 0;
+  // J delta = r, whose squared residual has the distances' gradient (up to a common factor) at delta = 0.
+  // float64 on the CPU: J [B,M,P], r [B,M].
   struct Equations {
-    Tensor columns, target;
+    Tensor jacobian, missing;
   };
-  // columns [B,P,...] are the derivatives of the sample with respect to each coefficient, w [P] the
-  // coefficients now, so that the sample is sum_p w_p columns_p; teacher [B,...].
-  virtual Equations Linearise(const Tensor& columns, const Tensor& w, const Tensor& teacher) const = 0;
+  // Around `sample` [B,...], which moves by sum_p delta_p directions_p: directions [B,P,...]; teacher
+  // [B,...].
+  virtual Equations Linearise(const Tensor& sample, const Tensor& directions,
+                              const Tensor& teacher) const = 0;
 };
 
 using ObjectivePtr = std::shared_ptr<const Objective>;
@@ -45,6 +53,15 @@ ObjectivePtr EmbeddingObjective(std::function<Tensor(const Tensor&)> embedding, 
 // network looks at decoded images, whose decoder computes in float32. Throws Error(kBadOption) for a codec
 // that is not continuous, and what FeatureFileOf and ReadFeatureModelFor throw.
 ObjectivePtr FeaturesObjective(const Model& model);
+
+// EmbeddingObjective of an LPIPS of the model's images, decoded where it has a codec; all in float32. Throws
+// Error(kBadOption) for a codec that is not continuous.
+ObjectivePtr LpipsObjective(const Model& model, const std::shared_ptr<Lpips>& network);
+
+// How many of `sample` [B,...] to linearise at once along so many directions: memory is bounded, as far as
+// one sample allows. A multiple of `multiple`.
+int64_t LinearisedAtOnce(const Objective& objective, const Tensor& sample, int64_t directions,
+                         int64_t multiple);
 
 }  // namespace gas
 

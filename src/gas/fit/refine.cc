@@ -32,14 +32,16 @@ struct FittedTable {
   FitResult fit;
   std::vector<std::vector<Tensor>> outputs;
 
-  double error() const { return fit.rows.back().error; }
+  double error() const { return fit.rows.back().loss(); }
 };
 
 // The samples x of one piece linearised around the best table; M entries in all.
 struct LinearPiece {
-  Tensor jacobian;  // [M,V] J, dx by each variable
-  Tensor last_row;  // [M,N+1] x_{N-1}, m_0, ..., m_{N-1}: dx by the last row's coefficients
-  Tensor missing;   // [M] x* - x, x* the teacher's sample
+  Tensor sample;               // [M] x
+  Tensor jacobian;             // [M,V] J, dx by each variable
+  Tensor last_row;             // [M,N+1] x_{N-1}, m_0, ..., m_{N-1}: dx by the last row's coefficients
+  Tensor missing;              // [M] x* - x, x* the teacher's sample
+  std::vector<int64_t> shape;  // [B,...] of x
 };
 
 class Refiner {
@@ -228,7 +230,9 @@ class Refiner {
     hooks.on_data_prediction = [&](int64_t, const Tensor& m) { columns.push_back(Flat(m)); };
     Tensor sample = Sample(table, part, outputs, hooks);
     piece.last_row = torch::stack(columns, 1);
+    piece.sample = Flat(sample);
     piece.missing = Flat(part.state(table.t[-1].item<double>()) - sample);
+    piece.shape = sample.sizes().vec();
     return sample;
   }
 
@@ -290,14 +294,35 @@ class Refiner {
     return table;
   }
 
-  // J delta = x* - x, with the last row's own coefficients as further unknowns.
+  // J delta = x* - x, with the last row's own coefficients as further unknowns; or what the objective makes
+  // of that.
   EquationSystem Equations() const {
     EquationSystem system(pieces_[0].jacobian.size(1) + pieces_[0].last_row.size(1));
     for (const LinearPiece& piece : pieces_) {
-      system.Add(torch::cat({piece.jacobian, piece.last_row}, 1).to(torch::kFloat64),
-                 piece.missing.to(torch::kFloat64));
+      const Tensor directions = torch::cat({piece.jacobian, piece.last_row}, 1).to(torch::kFloat64);
+      if (o_.fit.objective != nullptr) {
+        AddLinearised(piece, directions, system);
+      } else {
+        system.Add(directions, piece.missing.to(torch::kFloat64));
+      }
     }
     return system;
+  }
+
+  // Around the samples of a piece, which move along directions [M,P].
+  void AddLinearised(const LinearPiece& piece, const Tensor& directions, EquationSystem& system) const {
+    const Tensor sample = piece.sample.to(torch::kFloat64).view(piece.shape);
+    const Tensor teacher = sample + piece.missing.to(torch::kFloat64).view(piece.shape);
+    std::vector<int64_t> along = piece.shape;
+    along.push_back(directions.size(1));
+    const Tensor moves = directions.view(along).movedim(-1, 1);  // [B,P,...]
+    const int64_t step = LinearisedAtOnce(*o_.fit.objective, sample, directions.size(1), /*multiple=*/1);
+    for (int64_t from = 0; from < sample.size(0); from += step) {
+      const auto part = [&](const Tensor& x) { return x.slice(0, from, from + step); };
+      const Objective::Equations linear =
+          o_.fit.objective->Linearise(part(sample), part(moves), part(teacher));
+      system.Add(linear.jacobian.flatten(0, 1), linear.missing.flatten());
+    }
   }
 
   void Report() {

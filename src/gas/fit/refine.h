@@ -43,14 +43,16 @@ struct RefineResult {
 // Evaluations, of one sample each, that a round takes for each trajectory: derivatives and one trial.
 int64_t RefineRoundCost(int64_t nfe, const FitOptions& fit);
 
-// Minimises the mean squared difference between the table's samples and the teacher's over
+// Minimises the mean squared difference between the table's samples and the teacher's, or what
+// RefineOptions::fit has as the objective, over
 //   the inner times, in lambda, and the network's times t_eval,
 //   a[n][n] and b[n][j] of every row but the last (one number for all bands of a spectral table),
 // with the last row fitted anew in each trial. Rows follow the times: a change of times changes
 // DPM-Solver++'s row, and what the table has beyond that stays. Derivatives are differences of samples, so
 // the network is only called. Intermediate states need no longer be the teacher's: they become those that
 // serve the sample best, which row after row cannot see. Never worse than `table` on `source`, by the
-// cross-validated error of the last row. Throws what FitTable throws.
+// cross-validated error of the last row, or the mean distance if there is an objective. Throws what FitTable
+// throws.
 RefineResult RefineTable(const StepTable& table, SchedulePtr schedule, const TrajectorySource& source,
                          const RefineOptions& options);
 
