@@ -28,7 +28,7 @@ class FitSolverTest : public ::testing::Test {
     }
     FitSolverOptions options{.nfe = nfe, .t_eps = kTEps, .search_start = true, .budget = budget};
     options.try_bands = {MakeSpectralBasis({1, 2, 2}, 2)};
-    options.try_preserve_constant = true;
+    options.fit.most_brightness_change = 0.99 * kLintBrightness;
     options.fit.basis = MakeSpectralBasis({1, 2, 2}, 1);
     options.fit.statistics = statistics;
     return options;
@@ -88,7 +88,6 @@ TEST_F(FitSolverTest, AnObjectiveOfItsOwnDecides) {
   const FitSources sources = Sources(0, 512, 64);
   FitSolverOptions options = Open(3, 60000, sources);
   options.try_bands = {};
-  options.try_preserve_constant = false;
   const StepTable squares = FitSolver(options, schedule_, sources).fit.table;
   const ObjectivePtr absolute = HuberObjective(1e-3);
   options.fit.objective = absolute;
@@ -110,7 +109,6 @@ TEST_F(FitSolverTest, WhatIsNamedIsNotSearched) {
   options.search_start = false;
   options.start = 0.9;
   options.try_bands = {};
-  options.try_preserve_constant = false;
   const FittedSolver found = FitSolver(options, schedule_, sources);
   EXPECT_EQ(found.fit.table.t[0].item<double>(), 0.9);
   EXPECT_FALSE(found.fit.table.spectral());

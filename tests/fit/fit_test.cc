@@ -2,6 +2,7 @@
 
 #include "fit/problems.h"
 #include "gas/fit/spectral_start.h"
+#include "gas/solver/constant_image.h"
 #include "support/expect.h"
 
 namespace gas {
@@ -126,6 +127,34 @@ TEST(Fit, ConstantPredictionsStayConstantWhenAsked) {
   };
   EXPECT_LT(defect(FitTable(times, schedule, training, options).table), 1e-12);
   EXPECT_GT(defect(FitTable(times, schedule, training).table), 1e-4);
+}
+
+// Scalar or in bands, the sample of a constant image changes by the bound where it would by more, and a bound
+// that holds anyway changes nothing.
+TEST(Fit, TheLastRowKeepsBrightnessWithinABound) {
+  const SchedulePtr schedule = VpLinearSchedule();
+  const FitTimes times = Times("uniform", schedule, 3);
+  const TrajectorySource training = MixtureSource(schedule, 0, 64, 32);
+  const double end = schedule->Alpha(kTEps);
+  const auto change = [&](const StepTable& table) {
+    return ConstantImageStates(table)[-1][0].item<double>() / end - 1;
+  };
+  for (const int64_t bands : {1, 2}) {
+    FitOptions options;
+    options.basis = MakeSpectralBasis({1, 2, 2}, bands);
+    options.ridges = {0};  // plain least squares, which nothing beats on its own trajectories
+    const FitResult free = FitTable(times, schedule, training, options);
+    const double by_itself = change(free.table);
+    ASSERT_GT(std::abs(by_itself), 1e-3) << bands;
+    options.most_brightness_change = 0.5 * std::abs(by_itself);
+    const FitResult bounded = FitTable(times, schedule, training, options);
+    EXPECT_NEAR(change(bounded.table), 0.5 * by_itself, 1e-10) << bands;
+    EXPECT_GT(ErrorOn(bounded.table, training), ErrorOn(free.table, training)) << bands;
+    EXPECT_TRUE(testing::SameBits(bounded.table.b.slice(0, 0, 2), free.table.b.slice(0, 0, 2))) << bands;
+    options.most_brightness_change = 2 * std::abs(by_itself);
+    EXPECT_TRUE(testing::SameBits(FitTable(times, schedule, training, options).table.b, free.table.b))
+        << bands;
+  }
 }
 
 TEST(Fit, BandsServeAGaussianWithASpectrumWhereOneNumberCannot) {

@@ -73,9 +73,8 @@ TEST_F(SolverRace, BeginsNothingThatItsBudgetDoesNotAllow) {
 }
 
 TEST_F(SolverRace, ShapesSayWhatTheyAre) {
-  const SolverShape shape{
-      .grid = "edm-5", .start = 0.9, .bands = MakeSpectralBasis({1, 8, 8}, 4), .preserve_constant = true};
-  EXPECT_EQ(shape.Name(), "edm-5, 4 bands, start at 0.9, constants preserved");
+  const SolverShape shape{.grid = "edm-5", .start = 0.9, .bands = MakeSpectralBasis({1, 8, 8}, 4)};
+  EXPECT_EQ(shape.Name(), "edm-5, 4 bands, start at 0.9");
   EXPECT_EQ((SolverShape{.grid = "edm", .bands = MakeSpectralBasis({1, 8, 8}, 1)}).Name(), "edm");
   EXPECT_EQ(TimesOf({.grid = "edm", .start = 0.9}, *schedule_, 3, kTEps).t[0].item<double>(), 0.9);
 }

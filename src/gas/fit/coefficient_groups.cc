@@ -18,6 +18,10 @@ CoefficientGroups::CoefficientGroups(SpectralBasisPtr basis) {
 
 int64_t CoefficientGroups::count() const { return spectral() ? basis_->components() * basis_->bands() : 1; }
 
+bool CoefficientGroups::HasConstants(int64_t group) const {
+  return !spectral() || group % basis_->bands() == 0;
+}
+
 Tensor CoefficientGroups::AsCoefficient(const Tensor& numbers) const {
   return spectral() ? numbers.view({basis_->components(), basis_->bands()}) : numbers.squeeze(0);
 }

@@ -22,6 +22,9 @@ class CoefficientGroups {
   // A number for each group, [count], as a coefficient of the table: [], or [C,K] of a spectral one.
   Tensor AsCoefficient(const Tensor& numbers) const;
 
+  // Whether constant images, of one component, are in the group.
+  bool HasConstants(int64_t group) const;
+
   // state [B,...] -> [B,D]: its entries, or those of its spectrum.
   Tensor Flatten(const Tensor& state) const;
   // The entries of one group: flat [B,D,...] -> [B,M,...].

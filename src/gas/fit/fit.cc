@@ -1,12 +1,14 @@
 #include "gas/fit/fit.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
 #include "gas/fit/coefficient_groups.h"
 #include "gas/fit/least_squares.h"
 #include "gas/fit/replay_denoiser.h"
+#include "gas/solver/constant_image.h"
 #include "gas/solver/dpm_multistep.h"
 #include "gas/solver/sampler.h"
 
@@ -50,6 +52,7 @@ class RowFitter {
             const FitOptions& options)
       : table_(std::move(table)),
         base_(FitBase(schedule, table_.t, options.history)),
+        alpha_end_(schedule.Alpha(table_.t[-1].item<double>())),
         source_(source),
         o_(options),
         groups_(table_.basis),
@@ -71,16 +74,18 @@ class RowFitter {
   // each group, held towards that number; then, in the last row, what the objective makes of them.
   FitRow Fit(int64_t n) {
     const RowSystems systems = SystemsOf(n);
-    const std::optional<LinearConstraint> constraint = Constraint(n);
-    const CrossValidated scalar = SolveCrossValidated(systems.all, BaseRow(n), o_.ridges, constraint);
+    CrossValidated scalar = SolveCrossValidated(systems.all, BaseRow(n), o_.ridges, Constraint(n));
+    if (!groups_.spectral()) scalar = WithinBrightness(n, 0, systems.all, BaseRow(n), scalar);
     FitRow row{scalar.error, scalar.ridge};
     Tensor w = scalar.w.unsqueeze(0);  // [G,p]
     if (groups_.spectral()) {
       std::vector<Tensor> w_of_groups;
       double squared_error = 0, equations = 0;
-      for (const Folds& folds : systems.by_group) {
-        const CrossValidated group =
-            SolveCrossValidated(folds, scalar.w, o_.ridges, constraint, RidgeChoice::kOneStandardError);
+      for (int64_t g = 0; g < groups_.count(); ++g) {
+        const Folds& folds = systems.by_group[g];
+        const CrossValidated free =
+            SolveCrossValidated(folds, scalar.w, o_.ridges, Constraint(n), RidgeChoice::kOneStandardError);
+        const CrossValidated group = WithinBrightness(n, g, folds, scalar.w, free);
         w_of_groups.push_back(group.w);
         for (const EquationSystem& fold : folds) {
           squared_error += group.error * static_cast<double>(fold.equations());
@@ -98,6 +103,22 @@ class RowFitter {
     }
     Store(n, w);
     return row;
+  }
+
+  // `free`, or if it changes the brightness of constant images by more than it may, the best that changes it
+  // by just so much, held towards the nearest to `prior` that does.
+  CrossValidated WithinBrightness(int64_t n, int64_t group, const Folds& folds, const Tensor& prior,
+                                  const CrossValidated& free) const {
+    const bool last = n + 1 == table_.nfe();
+    if (!last || !o_.most_brightness_change || !groups_.HasConstants(group)) return free;
+    // What each coefficient multiplies in a constant image: its state, and predictions of 1.
+    LinearConstraint brightness{torch::ones_like(free.w)};
+    brightness.normal[0] = ConstantImageStates(table_)[n][groups_.spectral() ? group : 0];
+    const double kept = alpha_end_, most = *o_.most_brightness_change * kept;
+    const double change = torch::dot(brightness.normal, free.w).item<double>() - kept;
+    if (std::abs(change) <= most) return free;
+    const double value = kept + std::copysign(most, change);
+    return SolveCrossValidated(folds, brightness.Nearest(prior, value), o_.ridges, brightness);
   }
 
   RowSystems SystemsOf(int64_t n) {
@@ -275,6 +296,7 @@ class RowFitter {
 
   StepTable table_;
   const StepTable base_;
+  const double alpha_end_;  // at the sample's time
   const TrajectorySource& source_;
   const FitOptions& o_;
   const CoefficientGroups groups_;

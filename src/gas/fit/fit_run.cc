@@ -19,6 +19,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+// What a search lets a table change brightness by: what the lint does, but for rounding.
+constexpr double kSafeBrightness = kLintBrightness * (1 - 1e-6);
 // Numbers of bands that are tried.
 constexpr int64_t kTriedBands[] = {5, 12, 25};
 
@@ -54,8 +56,8 @@ FitSolverOptions SolverOptions(const FitRunOptions& o, const FitProblem& problem
   solver.t_eps = problem.t_eps;
   solver.search_start = o.solver.search_start && search && images;
   if (o.objective_of) solver.fit.objective = o.objective_of(problem.models[0]);
+  if (search) solver.fit.most_brightness_change = kSafeBrightness;
   // Bands that are fitted together, as another objective asks for, cannot keep constants.
-  solver.try_preserve_constant = search && solver.fit.objective == nullptr;
   const bool one_by_one = solver.fit.objective == nullptr || !solver.fit.preserve_constant;
   const bool try_bands = !o.bands && search && images && one_by_one;
   if (try_bands || o.bands.value_or(1) > 1 || solver.start || solver.search_start) {

@@ -27,10 +27,8 @@ constexpr double kRaceShareAlone = 0.5;
 constexpr int64_t kFewBest = 3, kLeastRefined = 16, kMostRefinedAtFirst = 64;
 // A refinement needs so many equations for each number that it finds.
 constexpr int64_t kEquationsPerUnknown = 10;
-// An unstable table has to be so many times as good as one that is not.
-constexpr double kUnstableCost = 2;
-// What keeping constants may cost of the error.
-constexpr double kConstraintCost = 1.1;
+// A table of these verdicts has to be so many times as good as a safe one.
+constexpr double kUnstableCost = 2, kChangesBrightnessCost = 1.1;
 // A round of a refinement has some trials, each a run.
 constexpr int64_t kTrialsOfRound = 4;
 // Refinement goes from few trajectories to all that half of its budget can afford a round on, this many times
@@ -108,10 +106,7 @@ class SolverFitter {
 
   SolverShape FirstShape() const {
     const std::string plain = o_.budget > 0 ? kRaceGrids[0] : kPlainGrid;
-    return {.grid = o_.grid.value_or(plain),
-            .start = o_.start,
-            .bands = o_.fit.basis,
-            .preserve_constant = o_.fit.preserve_constant};
+    return {.grid = o_.grid.value_or(plain), .start = o_.start, .bands = o_.fit.basis};
   }
 
   // The race compares squared errors, which need no iterations; so do states before the last.
@@ -152,7 +147,12 @@ class SolverFitter {
 
   // What compares candidates.
   static double Weighed(double error, LintVerdict lint) {
-    return lint == LintVerdict::kUnstable ? kUnstableCost * error : error;
+    switch (lint) {
+      case LintVerdict::kSafe: return error;
+      case LintVerdict::kChangesBrightness: return kChangesBrightnessCost * error;
+      case LintVerdict::kUnstable: return kUnstableCost * error;
+    }
+    GAS_ASSERT(false);
   }
 
   // Keeps `fit` if it is the best so far; returns its held-out distance.
@@ -256,8 +256,7 @@ class SolverFitter {
     std::vector<SolverShape> shapes = WorthRefining(race);
     const int64_t each = each_round_ + o_.nfe;  // with the fit before it
     const int64_t runs = Share(kFewBestShare, until - spent_) / each;
-    const int64_t twin = o_.try_preserve_constant ? 1 : 0;  // of the best, with constants preserved
-    const auto share = [&] { return runs / (static_cast<int64_t>(shapes.size()) + twin); };
+    const auto share = [&] { return runs / static_cast<int64_t>(shapes.size()); };
     while (shapes.size() > 1 && share() < least_refined_) shapes.pop_back();
     refined_on_ = std::clamp(share(), least_refined_, std::max(least_refined_, kMostRefinedAtFirst));
     const TrajectorySource part = PartOf(sources_.training, refined_on_);
@@ -267,11 +266,7 @@ class SolverFitter {
       if (!best || LossOf(candidate) < LossOf(*best)) best = std::move(candidate);
       if (best_.interrupted) return *std::move(best);
     }
-    if (twin == 0) return *std::move(best);
-    SolverShape shape = best->shape;
-    shape.preserve_constant = true;
-    Refined held = RefinedFrom(shape, part);
-    return LossOf(held) <= kConstraintCost * LossOf(*best) ? std::move(held) : *std::move(best);
+    return *std::move(best);
   }
 
   Refined RefinedFrom(const SolverShape& shape, const TrajectorySource& part) {
@@ -362,6 +357,16 @@ class SolverFitter {
     }
   }
 
+  // The last row without a bound on its change of brightness, if it is another one than `bounded`.
+  void ConsiderFreely(const SolverShape& shape, const StepTable& table, const TrajectorySource& recorded,
+                      const FitResult& bounded) {
+    if (!o_.fit.most_brightness_change) return;
+    FitOptions options = o_.fit;
+    options.most_brightness_change = {};
+    const FitResult free = FitLastRow(table, schedule_, recorded, FitOptionsOf(shape, options));
+    if (!torch::equal(free.table.b, bounded.table.b)) Consider(free, shape, /*refined=*/true);
+  }
+
   // The last row of a scalar table is tried with bands too, on the same outputs of the network: the bands
   // whose cross-validated error is the least are a candidate beside the scalar row.
   void LastRow(SolverShape shape, const StepTable& table, const TrajectorySource& part) {
@@ -370,6 +375,7 @@ class SolverFitter {
     const FitResult scalar = FitLastRow(table, schedule_, recorded, FitOptionsOf(shape, o_.fit));
     spent_ += EvaluationsIn(outputs);
     Consider(scalar, shape, /*refined=*/true);
+    ConsiderFreely(shape, table, recorded, scalar);
     std::optional<FitResult> best;
     for (const SpectralBasisPtr& bands : o_.try_bands) {
       SolverShape banded = shape;

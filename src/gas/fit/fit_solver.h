@@ -26,7 +26,6 @@ struct FitSolverOptions {
   std::optional<double> start = {};
   bool search_start = false;                     // try several starts too; not together with `start`
   std::vector<SpectralBasisPtr> try_bands = {};  // tables of these bands are tried too
-  bool try_preserve_constant = false;  // keep constants where that costs less than a tenth of the error
   // Network evaluations, each of one sample, of everything but held-out errors: at least LeastBudget; 0: a
   // fit to all training trajectories, whatever it costs, and no search.
   int64_t budget = 0;
@@ -77,13 +76,14 @@ void CheckBudget(int64_t budget, int64_t nfe);
 //   3. the best of these goes on, on parts that grow to what the budget affords;
 //   4. the last row, or where nothing could be refined all rows, are fitted to as many of the training
 //      trajectories as the budget has left.
-// What each step ends with is a candidate. The least held-out error wins, where that of a table that the lint
-// calls unstable counts twice: the result is no worse there than anything else that the run has seen and that
-// is not unstable. If the objective is not the squared error, only what minimises it in its last row is a
-// candidate. Throws Error(kBadOption) for unknown grids, a grid that begins later than the schedule without a
-// spectral start, a start outside (t_eps, schedule start], and what CheckBudget refuses; Error(kNumeric) if
-// DPM-Solver++'s samples of the held-out trajectories are not finite; what CheckInterrupt throws before there
-// is a candidate, and later answers it (core/interrupt.h) and returns the best so far.
+// What each step ends with is a candidate, and a last row that may change brightness at will. The least
+// held-out error wins, where that of a table that the lint calls unstable counts twice and that of one that
+// changes brightness a tenth more: the result is no worse there than anything else that the run has seen and
+// that the lint calls no worse. If the objective is not the squared error, only what minimises it in its last
+// row is a candidate. Throws Error(kBadOption) for unknown grids, a grid that begins later than the schedule
+// without a spectral start, a start outside (t_eps, schedule start], and what CheckBudget refuses;
+// Error(kNumeric) if DPM-Solver++'s samples of the held-out trajectories are not finite; what CheckInterrupt
+// throws before there is a candidate, and later answers it (core/interrupt.h) and returns the best so far.
 FittedSolver FitSolver(const FitSolverOptions& options, SchedulePtr schedule, const FitSources& sources);
 
 }  // namespace gas

@@ -20,6 +20,10 @@ Tensor Complement(const Tensor& normal) {
 
 }  // namespace
 
+Tensor LinearConstraint::Nearest(const Tensor& w, double value) const {
+  return w + normal * ((value - torch::dot(normal, w)) / torch::dot(normal, normal));
+}
+
 EquationSystem::EquationSystem(int64_t unknowns)
     : factor_(torch::zeros({0, unknowns + 1}, torch::kFloat64)) {}
 

@@ -37,6 +37,9 @@ class EquationSystem {
 // A linear condition that the solution keeps exactly: normal [p] * w = value. The prior must keep it too.
 struct LinearConstraint {
   Tensor normal;
+
+  // The nearest to w [p] for which it is `value`.
+  Tensor Nearest(const Tensor& w, double value) const;
 };
 
 // Minimises |columns * w - target|^2 + ridge |scale (w - prior)|^2 where scale is the norm of each column, so

@@ -143,7 +143,6 @@ std::string SolverShape::Name() const {
   std::string name = grid;
   if (CoefficientGroups(bands).spectral()) name += fmt::format(", {} bands", bands->bands());
   if (start) name += fmt::format(", start at {:.4g}", *start);
-  if (preserve_constant) name += ", constants preserved";
   return name;
 }
 
@@ -157,7 +156,6 @@ FitTimes TimesOf(const SolverShape& shape, const NoiseSchedule& schedule, int64_
 FitOptions FitOptionsOf(const SolverShape& shape, const FitOptions& fit) {
   FitOptions options = fit;
   if (shape.bands != nullptr) options.basis = shape.bands;
-  options.preserve_constant = shape.preserve_constant;
   return options;
 }
 

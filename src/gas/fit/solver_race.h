@@ -19,9 +19,8 @@ struct SolverShape {
   // The time of a spectral start, at which the first evaluation is made; none: pure noise.
   std::optional<double> start = {};
   SpectralBasisPtr bands = nullptr;  // null, or of one band: a scalar table
-  bool preserve_constant = false;
 
-  // "edm-5, 12 bands, start at 0.91, constants preserved".
+  // "edm-5, 12 bands, start at 0.91".
   std::string Name() const;
 };
 

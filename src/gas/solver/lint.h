@@ -66,7 +66,7 @@ struct LintReport {
 };
 
 // The bounds of the verdict. Where they come from: docs/math/lint.md, section 6.
-inline constexpr double kLintBrightness = 0.02;  // of a row, and of the sample
+inline constexpr double kLintBrightness = 0.02;  // of the sample
 inline constexpr double kLintNoiseGain = 4;      // times that of dpmpp-3m
 inline constexpr double kLintStartNoise = 0.1;   // beyond sigma at the sample's time
 inline constexpr double kLintHalfError = 0.1;
