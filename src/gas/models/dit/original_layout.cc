@@ -3,6 +3,7 @@
 #include <cctype>
 
 #include "gas/core/error.h"
+#include "gas/io/json.h"
 #include "gas/io/pickle_fields.h"
 #include "gas/io/torch_tensors.h"
 #include "gas/models/dit/card.h"
