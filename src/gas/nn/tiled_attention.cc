@@ -37,6 +37,43 @@ Rows<T> RowsOf(const Tensor& x, int64_t image, int64_t head) {
 float ToFloat(float x) { return x; }
 float ToFloat(c10::BFloat16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.x) << 16); }
 
+// To nearest, ties to even; what is no number stays none.
+uint32_t Rounded(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  return x != x ? 0x7fc0 : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+}
+
+// Numbers that lie side by side, between dtypes.
+void Convert(const float* from, int64_t count, float* to) { std::copy(from, from + count, to); }
+
+GAS_SIMD_CLONES
+void Convert(const c10::BFloat16* from, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = ToFloat(from[i]);
+}
+
+GAS_SIMD_CLONES
+void Convert(const float* from, int64_t count, c10::BFloat16* to) {
+  for (int64_t i = 0; i < count; ++i) to[i].x = static_cast<uint16_t>(Rounded(from[i]));
+}
+
+// The numbers of a position.
+template <class T>
+void CopyRow(const Rows<T>& from, int64_t position, int64_t width, float* to) {
+  const T* x = from.at(position);
+  if (from.step == 1) return Convert(x, width, to);
+  for (int64_t d = 0; d < width; ++d) to[d] = ToFloat(x[d * from.step]);
+}
+
+// x [width, kLanes] to rows [begin, begin + count), whose numbers lie side by side.
+template <class T>
+void FromLanes(const float* x, int64_t begin, int64_t count, int64_t width, const Rows<T>& to) {
+  std::vector<float> row(width);
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t d = 0; d < width; ++d) row[d] = x[d * kLanes + i];
+    Convert(row.data(), width, to.at(begin + i));
+  }
+}
+
 // ---- How tiles are laid out for products ----------------------------------------------------------------
 
 // A kind of number that products are made of: float32, or pairs of bfloat16 along the depth. Lanes: positions
@@ -57,36 +94,24 @@ struct Singles {
 
   template <class T>
   static void Keys(const Rows<T>& from, int64_t begin, int64_t count, int64_t width, float* to) {
-    Values(from, begin, count, width, to);
+    for (int64_t i = 0; i < count; ++i) CopyRow(from, begin + i, width, to + i * width);
   }
 
   template <class T>
   static void Values(const Rows<T>& from, int64_t begin, int64_t count, int64_t width, float* to) {
-    for (int64_t i = 0; i < count; ++i, to += width) {
-      const T* x = from.at(begin + i);
-      if (from.step == 1) {
-        for (int64_t d = 0; d < width; ++d) to[d] = ToFloat(x[d]);
-      } else {
-        for (int64_t d = 0; d < width; ++d) to[d] = ToFloat(x[d * from.step]);
-      }
-    }
+    Keys(from, begin, count, width, to);
   }
 
   static const float* Shares(const float* shares, int64_t, float*) { return shares; }
 };
 
-Bfloat16Pair Pair(c10::BFloat16 first, c10::BFloat16 second) {
-  return first.x | static_cast<uint32_t>(second.x) << 16;
-}
-
-// To nearest, ties to even, of numbers that are finite.
-uint32_t Rounded(float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+GAS_SIMD_CLONES
+void PairUp(const c10::BFloat16* first, const c10::BFloat16* second, int64_t count, Bfloat16Pair* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = first[i].x | static_cast<uint32_t>(second[i].x) << 16;
 }
 
 GAS_SIMD_CLONES
-void PairRows(const float* first, const float* second, Bfloat16Pair* to) {
+void RoundPairs(const float* first, const float* second, Bfloat16Pair* to) {
   for (int64_t i = 0; i < kLanes; ++i) to[i] = Rounded(first[i]) | Rounded(second[i]) << 16;
 }
 
@@ -106,18 +131,21 @@ struct Pairs {
 
   static void Keys(const Rows<T>& from, int64_t begin, int64_t count, int64_t width, Bfloat16Pair* to) {
     for (int64_t i = 0; i < count; ++i, to += Depth(width)) {
-      const T* x = from.at(begin + i);
-      for (int64_t d = 0; d + 1 < width; d += 2) to[d / 2] = Pair(x[d * from.step], x[(d + 1) * from.step]);
-      if (width % 2 == 1) to[width / 2] = Pair(x[(width - 1) * from.step], T(0.0f));
+      to[Depth(width) - 1] = 0;
+      CopyNumbers(from, begin + i, width, reinterpret_cast<T*>(to));
     }
   }
 
   static void Values(const Rows<T>& from, int64_t begin, int64_t count, int64_t width, Bfloat16Pair* to) {
+    std::vector<T> first(width), second(width);
     for (int64_t i = 0; i < count; i += 2, to += width) {
-      const T *x = from.at(begin + i), *next = i + 1 < count ? from.at(begin + i + 1) : nullptr;
-      for (int64_t d = 0; d < width; ++d) {
-        to[d] = Pair(x[d * from.step], next != nullptr ? next[d * from.step] : T(0.0f));
+      CopyNumbers(from, begin + i, width, first.data());
+      if (i + 1 < count) {
+        CopyNumbers(from, begin + i + 1, width, second.data());
+      } else {
+        std::fill(second.begin(), second.end(), T(0.0f));
       }
+      PairUp(first.data(), second.data(), width, to);
     }
   }
 
@@ -126,9 +154,19 @@ struct Pairs {
     static constexpr float kNone[kLanes] = {};
     for (int64_t j = 0; j < keys; j += 2) {
       const float* first = shares + j * kLanes;
-      PairRows(first, j + 1 < keys ? first + kLanes : kNone, to + j / 2 * kLanes);
+      RoundPairs(first, j + 1 < keys ? first + kLanes : kNone, to + j / 2 * kLanes);
     }
     return to;
+  }
+
+ private:
+  static void CopyNumbers(const Rows<T>& from, int64_t position, int64_t width, T* to) {
+    const T* x = from.at(position);
+    if (from.step == 1) {
+      std::copy(x, x + width, to);
+    } else {
+      for (int64_t d = 0; d < width; ++d) to[d] = x[d * from.step];
+    }
   }
 };
 
@@ -241,7 +279,7 @@ class TilesForward {
         if (key < s_.KeysFor(tile.begin + tile.count)) See(key, count, tile);
       }
     }
-    for (const QueryTile<Kind>& tile : tiles) Write(tile, output, log_sums);
+    for (QueryTile<Kind>& tile : tiles) Write(tile, output, log_sums);
   }
 
  private:
@@ -277,12 +315,13 @@ class TilesForward {
                                   .add = true});
   }
 
-  void Write(const QueryTile<Kind>& tile, const Rows<T>& output, float* log_sums) const {
+  void Write(QueryTile<Kind>& tile, const Rows<T>& output, float* log_sums) const {
+    float by[kLanes];
+    for (int64_t i = 0; i < kLanes; ++i) by[i] = 1 / tile.seen.sum[i];
+    ScaleLanes(tile.output.data(), s_.width, by);
+    FromLanes(tile.output.data(), tile.begin, tile.count, s_.width, output);
     for (int64_t i = 0; i < tile.count; ++i) {
-      const float sum = tile.seen.sum[i], by = 1 / sum;
-      T* to = output.at(tile.begin + i);
-      for (int64_t d = 0; d < s_.width; ++d) to[d] = static_cast<T>(by * tile.output[d * kLanes + i]);
-      log_sums[tile.begin + i] = s_.scale() * tile.seen.top[i] + std::log(sum);
+      log_sums[tile.begin + i] = s_.scale() * tile.seen.top[i] + std::log(tile.seen.sum[i]);
     }
   }
 
@@ -339,7 +378,7 @@ void FitGradients(const float* shares, int64_t keys, float scale, const float* m
 template <class T>
 void Padded(const Rows<T>& from, int64_t begin, int64_t count, int64_t width, int64_t columns, float* to) {
   for (int64_t i = 0; i < count; ++i, to += columns) {
-    Singles::Values(from, begin + i, 1, width, to);
+    CopyRow(from, begin + i, width, to);
     std::fill(to + width, to + columns, 0.0f);
   }
 }
@@ -375,10 +414,8 @@ class TilesBackward {
       OfQueries(head, begin, std::min(kLanes, s_.queries - begin));
     }
     for (int64_t j = 0; j < s_.keys; ++j) {
-      for (int64_t d = 0; d < s_.width; ++d) {
-        head.of_k.at(j)[d] = static_cast<T>(of_keys_[j * columns_ + d]);
-        head.of_v.at(j)[d] = static_cast<T>(of_values_[j * columns_ + d]);
-      }
+      Convert(of_keys_.data() + j * columns_, s_.width, head.of_k.at(j));
+      Convert(of_values_.data() + j * columns_, s_.width, head.of_v.at(j));
     }
   }
 
@@ -402,10 +439,7 @@ class TilesBackward {
     for (int64_t key = 0; key < s_.KeysFor(begin + count); key += kKeys) {
       OfTile(head, begin, count, key, std::min(kKeys, s_.keys - key), log_sums, mean);
     }
-    for (int64_t i = 0; i < count; ++i) {
-      T* to = head.of_q.at(begin + i);
-      for (int64_t d = 0; d < s_.width; ++d) to[d] = static_cast<T>(of_queries_[d * kLanes + i]);
-    }
+    FromLanes(of_queries_.data(), begin, count, s_.width, head.of_q);
   }
 
   void OfTile(const Head& head, int64_t query, int64_t queries, int64_t key, int64_t keys,
