@@ -1,9 +1,8 @@
 #include "gas/nn/group_norm.h"
 
-#include <bit>
-
 #include <ATen/Parallel.h>
 
+#include "gas/nn/bfloat16_bits.h"
 #include "gas/nn/fast_exp.h"
 #include "gas/nn/simd.h"
 
@@ -108,17 +107,12 @@ void Combine(const float* g, const float* x, int64_t positions, int64_t channels
 
 GAS_SIMD_CLONES
 void Widen(const c10::BFloat16* from, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = std::bit_cast<float>(static_cast<uint32_t>(from[i].x) << 16);
+  for (int64_t i = 0; i < count; ++i) to[i] = ToFloat(from[i]);
 }
 
-// To nearest, ties to even.
 GAS_SIMD_CLONES
 void Narrow(const float* from, int64_t count, c10::BFloat16* to) {
-  for (int64_t i = 0; i < count; ++i) {
-    const uint32_t bits = std::bit_cast<uint32_t>(from[i]);
-    const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    to[i].x = static_cast<uint16_t>(from[i] != from[i] ? 0x7fc0 : rounded);
-  }
+  for (int64_t i = 0; i < count; ++i) Put(from[i], to[i]);
 }
 
 // Images of a tensor as float32. Those of a bfloat16 tensor pass through a buffer that stays in a core's

@@ -1,7 +1,6 @@
 #include "gas/nn/tiled_attention.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -9,6 +8,7 @@
 #include <ATen/Parallel.h>
 
 #include "gas/core/error.h"
+#include "gas/nn/bfloat16_bits.h"
 #include "gas/nn/fast_exp.h"
 #include "gas/nn/simd.h"
 #include "gas/nn/small_product.h"
@@ -34,15 +34,6 @@ Rows<T> RowsOf(const Tensor& x, int64_t image, int64_t head) {
   return {x.data_ptr<T>() + image * x.stride(0) + head * x.stride(2), x.stride(1), x.stride(3)};
 }
 
-float ToFloat(float x) { return x; }
-float ToFloat(c10::BFloat16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.x) << 16); }
-
-// To nearest, ties to even; what is no number stays none.
-uint32_t Rounded(float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  return x != x ? 0x7fc0 : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-}
-
 // Numbers that lie side by side, between dtypes.
 void Convert(const float* from, int64_t count, float* to) { std::copy(from, from + count, to); }
 
@@ -53,7 +44,7 @@ void Convert(const c10::BFloat16* from, int64_t count, float* to) {
 
 GAS_SIMD_CLONES
 void Convert(const float* from, int64_t count, c10::BFloat16* to) {
-  for (int64_t i = 0; i < count; ++i) to[i].x = static_cast<uint16_t>(Rounded(from[i]));
+  for (int64_t i = 0; i < count; ++i) Put(from[i], to[i]);
 }
 
 // The numbers of a position.
@@ -112,7 +103,8 @@ void PairUp(const c10::BFloat16* first, const c10::BFloat16* second, int64_t cou
 
 GAS_SIMD_CLONES
 void RoundPairs(const float* first, const float* second, Bfloat16Pair* to) {
-  for (int64_t i = 0; i < kLanes; ++i) to[i] = Rounded(first[i]) | Rounded(second[i]) << 16;
+  for (int64_t i = 0; i < kLanes; ++i)
+    to[i] = Rounded(first[i]) | static_cast<uint32_t>(Rounded(second[i])) << 16;
 }
 
 struct Pairs {
