@@ -1,6 +1,5 @@
-// Attention on the CPU by tiles: the weights of a few queries and keys at a time, which stay in a core's
-// cache (FlashAttention, Dao et al. 2022). On one thread of a processor with AVX-512 it takes about a third
-// of the time of LibTorch's own.
+// Attention on the CPU by tiles: the weights of a few queries and keys at a time, which stay in a core's cache
+// (FlashAttention, Dao et al. 2022).
 #ifndef GAS_NN_TILED_ATTENTION_H_
 #define GAS_NN_TILED_ATTENTION_H_
 
