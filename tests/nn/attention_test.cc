@@ -121,7 +121,8 @@ TEST_P(AttentionOfSizes, OutputAndGradientsAreThoseOfTheFormula) {
                });
   EXPECT_TRUE(Close(found.output, expected.output.to(torch::kFloat32), 1e-5, 0));
   EXPECT_TRUE(Close(found.output, Attended(n[0], n[1], n[2]), 0, 0));  // without a gradient
-  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(Close(found.gradients[i], expected.gradients[i], 2e-5, 2e-6)) << i;
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_TRUE(Close(found.gradients[i], expected.gradients[i], 2e-5, 2e-6)) << i;
 }
 
 // Of a penalty on the gradient.

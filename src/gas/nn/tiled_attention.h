@@ -1,5 +1,5 @@
-// Attention on the CPU by tiles: the weights of a few queries and keys at a time, which stay in a core's cache
-// (FlashAttention, Dao et al. 2022).
+// Attention on the CPU by tiles: the weights of a few queries and keys at a time, which stay in a core's
+// cache (FlashAttention, Dao et al. 2022).
 #ifndef GAS_NN_TILED_ATTENTION_H_
 #define GAS_NN_TILED_ATTENTION_H_
 
