@@ -1,5 +1,8 @@
 #include "gas/nn/geglu.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <ATen/Parallel.h>
 
 #include "gas/nn/bfloat16_bits.h"
@@ -18,7 +21,7 @@ struct Normal {
 };
 
 inline Normal NormalAt(float x) {
-  const float bell = FastExp(-0.5f * x * x), size = (x < 0 ? -x : x) * kSqrtHalf;
+  const float bell = FastExp(-0.5f * x * x), size = std::abs(x) * kSqrtHalf;
   const float t = 1.0f / (1.0f + 0.3275911f * size);
   float p = 1.061405429f;
   p = p * t - 1.453152027f;
@@ -26,7 +29,8 @@ inline Normal NormalAt(float x) {
   p = p * t - 0.284496736f;
   p = p * t + 0.254829592f;
   const float tail = 0.5f * p * t * bell;
-  return {kInverseSqrtTwoPi * bell, x < 0 ? tail : 1.0f - tail};
+  const float side = x < 0 ? 0.0f : 1.0f;  // a choice of constants, which never becomes a branch
+  return {kInverseSqrtTwoPi * bell, side + (1.0f - 2.0f * side) * tail};
 }
 
 // x [rows, 2 width] -> y [rows, width].
@@ -41,17 +45,34 @@ template <class T>
   }
 }
 
-// The gradient of x, like x, for that of y.
+// The gradient of a row of x for that of y. In two steps, because GCC vectorises no loop that does both.
+template <class T>
+[[gnu::always_inline]] inline void GateGradientRow(const T* gradient, const T* x, const float* bias,
+                                                   int64_t width, T* of_x) {
+  constexpr int64_t kAtOnce = 256;
+  float unit[kAtOnce], slope[kAtOnce];  // GELU of the gate, and its derivative
+  for (int64_t first = 0; first < width; first += kAtOnce) {
+    const int64_t count = std::min(kAtOnce, width - first);
+    const T *value = x + first, *gate = value + width, *of_y = gradient + first;
+    const float *shift = bias + first, *gate_shift = shift + width;
+    T *of_value = of_x + first, *of_gate = of_value + width;
+    for (int64_t c = 0; c < count; ++c) {
+      const float b = ToFloat(gate[c]) + gate_shift[c];
+      const Normal normal = NormalAt(b);
+      unit[c] = b * normal.below;
+      slope[c] = normal.below + b * normal.density;
+    }
+    for (int64_t c = 0; c < count; ++c) Put(ToFloat(of_y[c]) * unit[c], of_value[c]);
+    for (int64_t c = 0; c < count; ++c)
+      Put(ToFloat(of_y[c]) * (ToFloat(value[c]) + shift[c]) * slope[c], of_gate[c]);
+  }
+}
+
 template <class T>
 [[gnu::always_inline]] inline void GateGradientRows(const T* gradient, const T* x, const float* bias,
                                                     int64_t rows, int64_t width, T* of_x) {
-  for (int64_t r = 0; r < rows; ++r, x += 2 * width, of_x += 2 * width, gradient += width) {
-    for (int64_t c = 0; c < width; ++c) {
-      const float g = ToFloat(gradient[c]), gate = ToFloat(x[width + c]) + bias[width + c];
-      const Normal normal = NormalAt(gate);
-      Put(g * gate * normal.below, of_x[c]);
-      Put(g * (ToFloat(x[c]) + bias[c]) * (normal.below + gate * normal.density), of_x[width + c]);
-    }
+  for (int64_t r = 0; r < rows; ++r) {
+    GateGradientRow(gradient + r * width, x + 2 * r * width, bias, width, of_x + 2 * r * width);
   }
 }
 
