@@ -19,6 +19,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "gas/cli/machine.h"
 #include "gas/core/error.h"
 #include "gas/eval/convolution_choice.h"
 #include "gas/io/json.h"
@@ -138,6 +139,7 @@ int Main(int argc, char** argv) {
   const size_t count = arguments.size();
   GAS_CHECK(count >= 3 && count <= 5, Errc::kBadOption,
             "usage: gas_network_server MODEL DTYPE CONVOLUTION [COPIES [gradients]]");
+  cli::PrepareMachine();  // as `gas` does
   nn::PlanOptions convolution = {.mode = nn::kConvolutionNames.FromName(arguments[2]),
                                  .times_file = nn::ConvolutionTimesFile()};
   if (count > 3) convolution.most_copies = std::stod(arguments[3]);

@@ -7,6 +7,7 @@
 #include "gas/core/error.h"
 #include "gas/nn/flops.h"
 #include "gas/nn/fused_attention.h"
+#include "gas/nn/tiled_attention.h"
 
 namespace gas::nn {
 namespace {
@@ -55,6 +56,31 @@ Tensor ValuesByParts(const Tensor& q, const Tensor& k, const Tensor& v, Sees see
   return parts.size() == 1 ? parts[0] : torch::cat(parts, 1);
 }
 
+// The gradients for that of the output. With P the shares, O = P v and dP = dO v^T: dv = P^T dO, dS = P (dP -
+// sum_keys P dP), dq = dS k / sqrt(D), dk = dS^T q / sqrt(D). Differentiable.
+AttentionGradients GradientsByParts(const Tensor& of_output, const Tensor& q, const Tensor& k,
+                                    const Tensor& v, Sees sees) {
+  const Tensor keys = Scaled(k), values = v.to(q.scalar_type());
+  std::vector<Tensor> of_q;
+  Tensor of_k = torch::zeros_like(k), of_v = torch::zeros_like(values);
+  ForParts(q, QueriesAtOnce(k), [&](int64_t begin, int64_t end) {
+    const Tensor queries = q.slice(1, begin, end), shares = SharesOf(queries, keys, sees, begin);
+    const Tensor gradient = of_output.slice(1, begin, end).to(q.scalar_type());
+    of_v = of_v + torch::bmm(shares.transpose(1, 2), gradient);
+    const Tensor of_shares = torch::bmm(gradient, values.transpose(1, 2));
+    const Tensor of_fits = shares * (of_shares - (shares * of_shares).sum(2, /*keepdim=*/true));
+    of_q.push_back(torch::bmm(of_fits, keys));
+    of_k = of_k + torch::bmm(of_fits.transpose(1, 2), queries);
+  });
+  return {torch::cat(of_q, 1), Scaled(of_k), of_v.to(v.scalar_type())};
+}
+
+torch::autograd::variable_list AsList(const AttentionGradients& g) { return {g.q, g.k, g.v, Tensor()}; }
+
+Sees SavedSees(torch::autograd::AutogradContext* context) {
+  return context->saved_data["earlier"].toBool() ? Sees::kEarlier : Sees::kAll;
+}
+
 // Attention whose weights are not kept for the gradient but formed again, a part of the queries at a time:
 // memory grows with the positions, not with their square. q and k are of the type that weights are computed
 // in.
@@ -67,52 +93,79 @@ class Recomputed : public torch::autograd::Function<Recomputed> {
     return ValuesByParts(q, k, v, earlier ? Sees::kEarlier : Sees::kAll);
   }
 
-  // With P the shares, O = P v and dP = dO v^T: dv = P^T dO, dS = P (dP - sum_keys P dP), dq = dS k /
-  // sqrt(D), dk = dS^T q / sqrt(D).
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const Tensor &q = saved[0], &k = saved[1], keys = Scaled(k), values = saved[2].to(q.scalar_type());
-    const Sees sees = context->saved_data["earlier"].toBool() ? Sees::kEarlier : Sees::kAll;
-    std::vector<Tensor> of_q;
-    Tensor of_k = torch::zeros_like(k), of_v = torch::zeros_like(values);
-    ForParts(q, QueriesAtOnce(k), [&](int64_t begin, int64_t end) {
-      const Tensor queries = q.slice(1, begin, end), shares = SharesOf(queries, keys, sees, begin);
-      const Tensor of_output = gradients[0].slice(1, begin, end).to(q.scalar_type());
-      of_v = of_v + torch::bmm(shares.transpose(1, 2), of_output);
-      const Tensor of_shares = torch::bmm(of_output, values.transpose(1, 2));
-      const Tensor of_fits = shares * (of_shares - (shares * of_shares).sum(2, /*keepdim=*/true));
-      of_q.push_back(torch::bmm(of_fits, keys));
-      of_k = of_k + torch::bmm(of_fits.transpose(1, 2), queries);
-    });
-    return {torch::cat(of_q, 1), Scaled(of_k), of_v.to(saved[2].scalar_type()), Tensor()};
+    return AsList(GradientsByParts(gradients[0], saved[0], saved[1], saved[2], SavedSees(context)));
+  }
+};
+
+// [B,L,heads,D] -> [B * heads,L,D], and back.
+Tensor ByHead(const Tensor& x) {
+  return x.transpose(1, 2).reshape({x.size(0) * x.size(2), x.size(1), x.size(3)});
+}
+Tensor ByPosition(const Tensor& x, int64_t heads) {
+  return x.reshape({x.size(0) / heads, heads, x.size(1), x.size(2)}).transpose(1, 2);
+}
+
+torch::Dtype WideType(const Tensor& x) { return torch::promote_types(x.scalar_type(), torch::kFloat32); }
+
+// The same by tiles (nn/tiled_attention.h), [B,L,heads,D]; a gradient of the gradient by the formulas above.
+class Tiled : public torch::autograd::Function<Tiled> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& q, const Tensor& k,
+                        const Tensor& v, bool earlier) {
+    const TiledResult result = TiledAttention(q, k, v, earlier ? Sees::kEarlier : Sees::kAll);
+    context->save_for_backward({q, k, v, result.output, result.log_sums});
+    context->saved_data["earlier"] = earlier;
+    return result.output;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const Tensor &q = saved[0], &k = saved[1], &v = saved[2];
+    const Sees sees = SavedSees(context);
+    if (!torch::GradMode::is_enabled()) {
+      const AttentionGradients of =
+          TiledAttentionGradients(gradients[0], q, k, v, {saved[3], saved[4]}, sees);
+      return AsList({of.q, of.k, of.v});
+    }
+    const auto wide = WideType(q);
+    const AttentionGradients of =
+        GradientsByParts(ByHead(gradients[0]), ByHead(q).to(wide), ByHead(k).to(wide), ByHead(v), sees);
+    const auto like = [&](const Tensor& gradient, const Tensor& x) {
+      return ByPosition(gradient, x.size(2)).to(x.scalar_type());
+    };
+    return AsList({like(of.q, q), like(of.k, k), like(of.v, v)});
   }
 };
 
 // q [N,L,D], k and v [N,M,D], any strides -> [N,L,D].
 Tensor WeightedValues(const Tensor& q, const Tensor& k, const Tensor& v, Sees sees) {
-  const auto wide = torch::promote_types(q.scalar_type(), torch::kFloat32);
-  const Tensor queries = q.to(wide), keys = k.to(wide);
+  const Tensor queries = q.to(WideType(q)), keys = k.to(WideType(q));
   const bool whole = q.size(1) <= QueriesAtOnce(k);
   if (whole || !RecordsGradient(q, k, v)) return ValuesByParts(queries, keys, v, sees);
   return Recomputed::apply(queries, keys, v, sees == Sees::kEarlier);
 }
 
-// q [B,L,heads,D], k and v [B,M,heads,D] -> [B,L,heads * D].
-Tensor AttentionByHeads(const Tensor& q, const Tensor& k, const Tensor& v, Sees sees) {
-  const int64_t batch = q.size(0), length = q.size(1), heads = q.size(2), width = q.size(3);
-  const auto by_head = [&](const Tensor& x) {
-    return x.transpose(1, 2).reshape({batch * heads, x.size(1), width});
-  };
-  CountFlops(4.0 * static_cast<double>(q.numel()) * static_cast<double>(k.size(1)));
-  if (!RecordsGradient(q, k, v)) {
-    const auto fused = FusedAttention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), sees);
-    if (fused) return fused->transpose(1, 2).reshape({batch, length, heads * width});
+// q [B,L,heads,D], k and v [B,M,heads,D] -> [B,L,heads,D], by the first way that takes them.
+Tensor Attended(const Tensor& q, const Tensor& k, const Tensor& v, Sees sees) {
+  const bool gradient = RecordsGradient(q, k, v);
+  if (CanTileAttention(q, k, v)) {
+    return gradient ? Tiled::apply(q, k, v, sees == Sees::kEarlier) : TiledAttention(q, k, v, sees).output;
   }
-  return WeightedValues(by_head(q), by_head(k), by_head(v), sees)
-      .reshape({batch, heads, length, width})
-      .transpose(1, 2)
-      .reshape({batch, length, heads * width});
+  if (!gradient) {
+    const auto fused = FusedAttention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), sees);
+    if (fused) return fused->transpose(1, 2);
+  }
+  return ByPosition(WeightedValues(ByHead(q), ByHead(k), ByHead(v), sees), q.size(2));
+}
+
+// The same -> [B,L,heads * D].
+Tensor AttentionByHeads(const Tensor& q, const Tensor& k, const Tensor& v, Sees sees) {
+  CountFlops(4.0 * static_cast<double>(q.numel()) * static_cast<double>(k.size(1)));
+  return Attended(q, k, v, sees).reshape({q.size(0), q.size(1), q.size(2) * q.size(3)});
 }
 
 }  // namespace

@@ -10,9 +10,10 @@ namespace gas::nn {
 enum class Sees { kAll, kEarlier };
 
 // q [B,L,C], k and v [B,M,C], C divided among `heads` of D = C / heads channels each -> [B,L,C]. Every head
-// is softmax(q k^T / sqrt(D)) v (Vaswani et al. 2017). The weights are computed in float32 or wider. Where
-// they are many they are formed for a part of the L rows at a time, and for a gradient once more, so that
-// memory grows with L + M, not with L M. Twice differentiable.
+// is softmax(q k^T / sqrt(D)) v (Vaswani et al. 2017), its softmax in float32 or wider. Memory grows with L +
+// M, not with L M: of float32 and bfloat16 on the CPU weights are formed tile by tile
+// (nn/tiled_attention.h), elsewhere, where they are many, for a part of the L rows at a time, and for a
+// gradient once more. Twice differentiable; the second time by parts of the rows.
 Tensor MultiHeadAttention(const Tensor& q, const Tensor& k, const Tensor& v, int64_t heads,
                           Sees sees = Sees::kAll);
 

@@ -1,4 +1,4 @@
-// Attention by LibTorch's own kernels, where it has them.
+// Attention by LibTorch's own kernels, where it has them: for what nn/tiled_attention.h does not take.
 #ifndef GAS_NN_FUSED_ATTENTION_H_
 #define GAS_NN_FUSED_ATTENTION_H_
 

@@ -1,9 +1,9 @@
 #include "gas/nn/group_norm.h"
 
-#include <bit>
-
 #include <ATen/Parallel.h>
 
+#include "gas/nn/bfloat16_bits.h"
+#include "gas/nn/fast_exp.h"
 #include "gas/nn/simd.h"
 
 namespace gas::nn {
@@ -15,23 +15,6 @@ struct Shape {
   int64_t width() const { return channels / groups; }
   int64_t size() const { return positions * channels; }
 };
-
-// exp(x) to 2 ulp for |x| <= 87, clamped beyond; written so that compilers vectorise it (Cephes' reduction).
-inline float FastExp(float x) {
-  x = x < -87.0f ? -87.0f : (x > 87.0f ? 87.0f : x);
-  const float magic = 12582912.0f;  // 1.5 * 2^23: adding and subtracting it rounds to an integer
-  const float n = (x * 1.44269504f + magic) - magic;
-  float r = x - n * 0.693359375f;
-  r -= n * -2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
-}
 
 inline float Sigmoid(float v) { return 1.0f / (1.0f + FastExp(-v)); }
 
@@ -124,17 +107,12 @@ void Combine(const float* g, const float* x, int64_t positions, int64_t channels
 
 GAS_SIMD_CLONES
 void Widen(const c10::BFloat16* from, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = std::bit_cast<float>(static_cast<uint32_t>(from[i].x) << 16);
+  for (int64_t i = 0; i < count; ++i) to[i] = ToFloat(from[i]);
 }
 
-// To nearest, ties to even.
 GAS_SIMD_CLONES
 void Narrow(const float* from, int64_t count, c10::BFloat16* to) {
-  for (int64_t i = 0; i < count; ++i) {
-    const uint32_t bits = std::bit_cast<uint32_t>(from[i]);
-    const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    to[i].x = static_cast<uint16_t>(from[i] != from[i] ? 0x7fc0 : rounded);
-  }
+  for (int64_t i = 0; i < count; ++i) Put(from[i], to[i]);
 }
 
 // Images of a tensor as float32. Those of a bfloat16 tensor pass through a buffer that stays in a core's

@@ -166,11 +166,6 @@ Tensor TanhGelu(const Tensor& x) { return torch::gelu(x, "tanh"); }
 
 Tensor QuickGelu(const Tensor& x) { return x * torch::sigmoid(1.702 * x); }
 
-Tensor Geglu(const Tensor& x) {
-  const auto halves = x.chunk(2, -1);
-  return halves[0] * Gelu(halves[1]);
-}
-
 Tensor ResampleFilter(const std::vector<double>& taps) {
   GAS_CHECK(!taps.empty() && taps.size() <= 64, Errc::kBadOption, "resample_filter: ", taps.size(),
             " taps, must be in [1, 64]");

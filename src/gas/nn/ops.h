@@ -46,9 +46,6 @@ Tensor Gelu(const Tensor& x);
 Tensor TanhGelu(const Tensor& x);
 Tensor QuickGelu(const Tensor& x);
 
-// [...,2C] -> [...,C]: the first half times GELU (by the error function) of the second (Shazeer 2020).
-Tensor Geglu(const Tensor& x);
-
 // The separable filter taps (x) taps / sum^2 as [1,1,k,k] float32. Throws Error(kBadOption) for no taps, more
 // than 64, and taps that add up to 0.
 Tensor ResampleFilter(const std::vector<double>& taps);

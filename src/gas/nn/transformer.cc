@@ -1,6 +1,7 @@
 #include "gas/nn/transformer.h"
 
 #include "gas/nn/attention.h"
+#include "gas/nn/geglu.h"
 #include "gas/nn/ops.h"
 #include "gas/nn/skeleton.h"
 
@@ -52,7 +53,9 @@ FeedForwardImpl::FeedForwardImpl(int64_t channels) {
   out_ = AddLinear(*net, "2", inner, channels, true);
 }
 
-Tensor FeedForwardImpl::forward(const Tensor& tokens) { return out_->forward(Geglu(in_->forward(tokens))); }
+Tensor FeedForwardImpl::forward(const Tensor& tokens) {
+  return out_->forward(Geglu(FullyConnected(tokens, in_->weight, {}), in_->bias));
+}
 
 TransformerBlockImpl::TransformerBlockImpl(const TransformerOptions& o) {
   const int64_t context = o.context_channels > 0 ? o.context_channels : o.channels;

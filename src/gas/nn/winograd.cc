@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <utility>
 
 #include <ATen/Parallel.h>
 
 #include "gas/core/error.h"
 #include "gas/nn/simd.h"
+#include "gas/nn/small_product.h"
 
 namespace gas::nn {
 namespace {
@@ -28,9 +28,6 @@ constexpr int64_t kSkew = 16;
 // The tiles whose products are made at once: so many that weights are read seldom, so few that their numbers
 // stay in cache.
 constexpr int64_t kTilesAtOnce = 128;
-
-int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t RoundUp(int64_t a, int64_t b) { return DivideUp(a, b) * b; }
 
 // One-dimensional transforms. Of F(4,3) at the points 0, +-a, +-b and infinity; 5/8 and 3/2 leave less than
 // half the rounding error of the usual 1 and 2. Input: N numbers of a row -> N; weights: 3 -> N; output:
@@ -229,35 +226,8 @@ void OutputTwo(const Plan& p, const float* m, const float* bias, int64_t first, 
   OutputTiles<Two>(p, m, bias, first, begin, end, y);
 }
 
-template <class Vector>
-[[gnu::always_inline]] inline void AddProduct(float factor, const float* from, Vector& sum) {
-  Vector numbers;
-  Load(from, numbers);
-  sum += factor * numbers;
-}
-
-// c [Rows, Across vectors] = a [Rows, depth] times the columns of a panel. Each number is one sum over
-// the depth in order, so it does not depend on the rows beside it. `sum` is indexed by constants alone, or
-// else GCC keeps it in memory: number i is of row i / Across.
-template <class Set, int Across, int Rows, size_t... RowAt, size_t... SumAt>
-[[gnu::always_inline]] inline void MultiplyBlock(const float* a, int64_t a_row, const float* panel,
-                                                 int64_t depth, float* c, int64_t c_row,
-                                                 std::index_sequence<RowAt...>,
-                                                 std::index_sequence<SumAt...>) {
-  using Vector = typename Set::Vector;
-  constexpr int64_t kWidth = sizeof(Vector) / sizeof(float);
-  const auto at = [](size_t i) { return static_cast<int64_t>(i % Across) * kWidth; };
-  Vector sum[] = {(static_cast<void>(SumAt), Vector{})...};
-  const float* row[] = {a + RowAt * a_row...};
-  for (int64_t k = 0; k < depth; ++k) {
-    const float* b = panel + k * kPanel;
-    (AddProduct(row[SumAt / Across][k], b + at(SumAt), sum[SumAt]), ...);
-  }
-  (Store(sum[SumAt], c + SumAt / Across * c_row + at(SumAt)), ...);
-}
-
-// A matrix product: a [rows, depth] times panels [panels, depth, kPanel] = c [rows, panels * kPanel].
-struct Product {
+// a [rows, depth] times panels [panels, depth, kPanel] = c [rows, panels * kPanel].
+struct PanelProduct {
   const float* a;
   int64_t a_row, rows, depth;
   const float* panels;
@@ -266,65 +236,20 @@ struct Product {
   int64_t c_row;
 };
 
-// Blocks of Rows rows, then of half as many, down to one.
-template <class Set, int Across, int Rows>
-[[gnu::always_inline]] inline void MultiplyRows(const Product& p, int64_t row, const float* panel, float* c) {
-  for (; row + Rows <= p.rows; row += Rows) {
-    MultiplyBlock<Set, Across, Rows>(p.a + row * p.a_row, p.a_row, panel, p.depth, c + row * p.c_row, p.c_row,
-                                     std::make_index_sequence<Rows>(),
-                                     std::make_index_sequence<Rows * Across>());
-  }
-  if constexpr (Rows > 1) MultiplyRows<Set, Across, Rows / 2>(p, row, panel, c);
-}
-
-template <class Set, int Across, int Rows>
-[[gnu::always_inline]] inline void MultiplyPanels(const Product& p) {
-  constexpr int64_t kColumns = Across * sizeof(typename Set::Vector) / sizeof(float);
-  static_assert(kPanel % kColumns == 0);
+void MultiplyPanels(const PanelProduct& p) {
   for (int64_t panel = 0; panel < p.panel_count; ++panel) {
-    for (int64_t column = 0; column < kPanel; column += kColumns) {
-      MultiplyRows<Set, Across, Rows>(p, 0, p.panels + panel * p.depth * kPanel + column,
-                                      p.c + panel * kPanel + column);
-    }
+    Multiply(SmallProduct<float>{.a = p.a,
+                                 .a_row = p.a_row,
+                                 .a_step = 1,
+                                 .rows = p.rows,
+                                 .depth = p.depth,
+                                 .b = p.panels + panel * p.depth * kPanel,
+                                 .b_row = kPanel,
+                                 .columns = kPanel,
+                                 .c = p.c + panel * kPanel,
+                                 .c_row = p.c_row,
+                                 .add = false});
   }
-}
-
-// The block of each leaves registers to the factors; of more rows, fewer images would fill it. As members,
-// because the types would lose their attributes as arguments of templates.
-struct Narrow {
-  using Vector = float __attribute__((vector_size(16)));
-};
-struct Wide {
-  using Vector = float __attribute__((vector_size(32)));
-};
-struct Widest {
-  using Vector = float __attribute__((vector_size(64)));
-};
-
-void MultiplyPlain(const Product& p) { MultiplyPanels<Narrow, 2, 4>(p); }
-
-#ifdef GAS_SIMD_TARGETS
-__attribute__((target("arch=x86-64-v3"))) void MultiplyAvx2(const Product& p) {
-  MultiplyPanels<Wide, 2, 4>(p);
-}
-
-__attribute__((target("arch=x86-64-v4"))) void MultiplyAvx512(const Product& p) {
-  MultiplyPanels<Widest, 2, 8>(p);
-}
-#endif
-
-using MultiplyFunction = void (*)(const Product&);
-
-MultiplyFunction BestMultiply() {
-#ifdef GAS_SIMD_TARGETS
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512cd")) {
-    return MultiplyAvx512;
-  }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return MultiplyAvx2;
-#endif
-  return MultiplyPlain;
 }
 
 // The transformed weights of one panel, from strides of output and input channels and of the 9 numbers.
@@ -410,7 +335,6 @@ int64_t WinogradBytes(const Tensor& weight, WinogradTile tile, Direction directi
 }
 
 Tensor WinogradConvolution(const Tensor& x, const WinogradWeights& weights, const Tensor& bias) {
-  static const MultiplyFunction multiply = BestMultiply();
   const auto layout = torch::MemoryFormat::ChannelsLast;
   GAS_ASSERT(x.is_cpu() && x.scalar_type() == torch::kFloat32 && x.dim() == 4 && x.size(1) == weights.in);
   const Plan p = PlanOf(x, weights);
@@ -433,8 +357,8 @@ Tensor WinogradConvolution(const Tensor& x, const WinogradWeights& weights, cons
     });
     at::parallel_for(0, frequencies, 1, [&](int64_t begin, int64_t end) {
       for (int64_t f = begin; f < end; ++f) {
-        multiply({transformed + f * p.v_slice, p.v_row, last - first, p.in, u + f * weights.numbers.stride(0),
-                  panels, products + f * p.m_slice, p.m_row});
+        MultiplyPanels({transformed + f * p.v_slice, p.v_row, last - first, p.in,
+                        u + f * weights.numbers.stride(0), panels, products + f * p.m_slice, p.m_row});
       }
     });
     at::parallel_for(first, last, 1, [&](int64_t begin, int64_t end) {
