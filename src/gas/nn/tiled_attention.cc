@@ -65,7 +65,7 @@ void FromLanes(const float* x, int64_t begin, int64_t count, int64_t width, cons
   }
 }
 
-// ---- How tiles are laid out for products ----------------------------------------------------------------
+// ---- How tiles are laid out for products ----
 
 // A kind of number that products are made of: float32, or pairs of bfloat16 along the depth. Lanes: positions
 // [begin, begin + count) to [depth, kLanes], zero beyond them. Keys: [positions, depth]. Values:
@@ -162,7 +162,7 @@ struct Pairs {
   }
 };
 
-// ---- Softmax ----------------------------------------------------------------------------------------------
+// ---- Softmax ----
 
 // What each query has seen so far.
 struct Seen {
@@ -213,8 +213,7 @@ void HideLater(float* fits, int64_t key, int64_t keys, int64_t query, float valu
   }
 }
 
-// ---- Attention
-// ----------------------------------------------------------------------------------------------
+// ---- Attention ----
 
 struct Sizes {
   int64_t batch, queries, keys, heads, width;
@@ -342,8 +341,7 @@ TiledResult ForwardByTiles(const Tensor& q, const Tensor& k, const Tensor& v, co
   return result;
 }
 
-// ---- Its gradients
-// ------------------------------------------------------------------------------------------
+// ---- Its gradients ----
 
 // shares [keys, kLanes] = exp(scale fits - log_sums).
 GAS_SIMD_CLONES
