@@ -18,7 +18,7 @@ namespace {
 
 // Queries of a tile, each in a lane of its own, so that softmax needs no sums across lanes; keys of a tile;
 // and queries for which a tile of keys is laid out once.
-constexpr int64_t kLanes = 64, kKeys = 128, kQueriesAtOnce = 256;
+constexpr int64_t kQueryLanes = 64, kKeys = 128, kQueriesAtOnce = 256;
 
 // The numbers of one head: d of position i at data[i * row + d * step].
 template <class T>
@@ -55,12 +55,12 @@ void CopyRow(const Rows<T>& from, int64_t position, int64_t width, float* to) {
   for (int64_t d = 0; d < width; ++d) to[d] = ToFloat(x[d * from.step]);
 }
 
-// x [width, kLanes] to rows [begin, begin + count), whose numbers lie side by side.
+// x [width, kQueryLanes] to rows [begin, begin + count), whose numbers lie side by side.
 template <class T>
 void FromLanes(const float* x, int64_t begin, int64_t count, int64_t width, const Rows<T>& to) {
   std::vector<float> row(width);
   for (int64_t i = 0; i < count; ++i) {
-    for (int64_t d = 0; d < width; ++d) row[d] = x[d * kLanes + i];
+    for (int64_t d = 0; d < width; ++d) row[d] = x[d * kQueryLanes + i];
     Convert(row.data(), width, to.at(begin + i));
   }
 }
@@ -68,18 +68,18 @@ void FromLanes(const float* x, int64_t begin, int64_t count, int64_t width, cons
 // ---- How tiles are laid out for products ----
 
 // A kind of number that products are made of: float32, or pairs of bfloat16 along the depth. Lanes: positions
-// [begin, begin + count) to [depth, kLanes], zero beyond them. Keys: [positions, depth]. Values:
-// [depth, width], of which positions are the depth. Shares: [depth, kLanes], keys the depth.
+// [begin, begin + count) to [depth, kQueryLanes], zero beyond them. Keys: [positions, depth]. Values:
+// [depth, width], of which positions are the depth. Shares: [depth, kQueryLanes], keys the depth.
 struct Singles {
   using Number = float;
   static int64_t Depth(int64_t size) { return size; }
 
   template <class T>
   static void Lanes(const Rows<T>& from, int64_t begin, int64_t count, int64_t width, float* to) {
-    std::fill(to, to + width * kLanes, 0.0f);
+    std::fill(to, to + width * kQueryLanes, 0.0f);
     for (int64_t i = 0; i < count; ++i) {
       const T* x = from.at(begin + i);
-      for (int64_t d = 0; d < width; ++d) to[d * kLanes + i] = ToFloat(x[d * from.step]);
+      for (int64_t d = 0; d < width; ++d) to[d * kQueryLanes + i] = ToFloat(x[d * from.step]);
     }
   }
 
@@ -103,7 +103,7 @@ void PairUp(const c10::BFloat16* first, const c10::BFloat16* second, int64_t cou
 
 GAS_SIMD_CLONES
 void RoundPairs(const float* first, const float* second, Bfloat16Pair* to) {
-  for (int64_t i = 0; i < kLanes; ++i)
+  for (int64_t i = 0; i < kQueryLanes; ++i)
     to[i] = Rounded(first[i]) | static_cast<uint32_t>(Rounded(second[i])) << 16;
 }
 
@@ -113,11 +113,11 @@ struct Pairs {
   static int64_t Depth(int64_t size) { return DivideUp(size, 2); }
 
   static void Lanes(const Rows<T>& from, int64_t begin, int64_t count, int64_t width, Bfloat16Pair* to) {
-    std::fill(to, to + Depth(width) * kLanes, 0u);
+    std::fill(to, to + Depth(width) * kQueryLanes, 0u);
     std::vector<Bfloat16Pair> row(Depth(width));
     for (int64_t i = 0; i < count; ++i) {
       Keys(from, begin + i, 1, width, row.data());
-      for (int64_t p = 0; p < Depth(width); ++p) to[p * kLanes + i] = row[p];
+      for (int64_t p = 0; p < Depth(width); ++p) to[p * kQueryLanes + i] = row[p];
     }
   }
 
@@ -143,10 +143,10 @@ struct Pairs {
 
   // `to` has room for them.
   static const Bfloat16Pair* Shares(const float* shares, int64_t keys, Bfloat16Pair* to) {
-    static constexpr float kNone[kLanes] = {};
+    static constexpr float kNone[kQueryLanes] = {};
     for (int64_t j = 0; j < keys; j += 2) {
-      const float* first = shares + j * kLanes;
-      RoundPairs(first, j + 1 < keys ? first + kLanes : kNone, to + j / 2 * kLanes);
+      const float* first = shares + j * kQueryLanes;
+      RoundPairs(first, j + 1 < keys ? first + kQueryLanes : kNone, to + j / 2 * kQueryLanes);
     }
     return to;
   }
@@ -166,32 +166,32 @@ struct Pairs {
 
 // What each query has seen so far.
 struct Seen {
-  float top[kLanes];  // the largest fit
-  float sum[kLanes];  // of exp(scale (fit - top))
+  float top[kQueryLanes];  // the largest fit
+  float sum[kQueryLanes];  // of exp(scale (fit - top))
 };
 
-// fits [keys, kLanes] become exp(scale (fit - top)), with the top among them, too. `shrink` [kLanes] is what
-// turns sums up to here into sums by the new top.
+// fits [keys, kQueryLanes] become exp(scale (fit - top)), with the top among them, too. `shrink`
+// [kQueryLanes] is what turns sums up to here into sums by the new top.
 GAS_SIMD_CLONES
 void Weigh(float* fits, int64_t keys, float scale, Seen& seen, float* shrink) {
-  float top[kLanes], sum[kLanes];
-  for (int64_t i = 0; i < kLanes; ++i) top[i] = seen.top[i];
+  float top[kQueryLanes], sum[kQueryLanes];
+  for (int64_t i = 0; i < kQueryLanes; ++i) top[i] = seen.top[i];
   for (int64_t j = 0; j < keys; ++j) {
-    const float* fit = fits + j * kLanes;
-    for (int64_t i = 0; i < kLanes; ++i) top[i] = top[i] < fit[i] ? fit[i] : top[i];
+    const float* fit = fits + j * kQueryLanes;
+    for (int64_t i = 0; i < kQueryLanes; ++i) top[i] = top[i] < fit[i] ? fit[i] : top[i];
   }
-  for (int64_t i = 0; i < kLanes; ++i) {
+  for (int64_t i = 0; i < kQueryLanes; ++i) {
     shrink[i] = FastExp(scale * (seen.top[i] - top[i]));
     sum[i] = seen.sum[i] * shrink[i];
   }
   for (int64_t j = 0; j < keys; ++j) {
-    float* fit = fits + j * kLanes;
-    for (int64_t i = 0; i < kLanes; ++i) {
+    float* fit = fits + j * kQueryLanes;
+    for (int64_t i = 0; i < kQueryLanes; ++i) {
       fit[i] = FastExp(scale * (fit[i] - top[i]));
       sum[i] += fit[i];
     }
   }
-  for (int64_t i = 0; i < kLanes; ++i) {
+  for (int64_t i = 0; i < kQueryLanes; ++i) {
     seen.top[i] = top[i];
     seen.sum[i] = sum[i];
   }
@@ -200,16 +200,16 @@ void Weigh(float* fits, int64_t keys, float scale, Seen& seen, float* shrink) {
 GAS_SIMD_CLONES
 void ScaleLanes(float* x, int64_t rows, const float* by) {
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t i = 0; i < kLanes; ++i) x[r * kLanes + i] *= by[i];
+    for (int64_t i = 0; i < kQueryLanes; ++i) x[r * kQueryLanes + i] *= by[i];
   }
 }
 
-// What keys after a query fit it is `value`: fits [keys, kLanes], of keys from `key` and queries from `query`
-// on.
+// What keys after a query fit it is `value`: fits [keys, kQueryLanes], of keys from `key` and queries from
+// `query` on.
 void HideLater(float* fits, int64_t key, int64_t keys, int64_t query, float value) {
   for (int64_t j = 0; j < keys; ++j) {
-    const int64_t hidden = std::clamp<int64_t>(key + j - query, 0, kLanes);
-    std::fill(fits + j * kLanes, fits + j * kLanes + hidden, value);
+    const int64_t hidden = std::clamp<int64_t>(key + j - query, 0, kQueryLanes);
+    std::fill(fits + j * kQueryLanes, fits + j * kQueryLanes + hidden, value);
   }
 }
 
@@ -231,13 +231,16 @@ Sizes SizesOf(const Tensor& q, const Tensor& k, Sees sees) {
 template <class Kind>
 struct QueryTile {
   QueryTile(int64_t first, int64_t last, int64_t width)
-      : begin(first), count(last - first), lanes(Kind::Depth(width) * kLanes), output(width * kLanes) {
-    std::fill(seen.top, seen.top + kLanes, -std::numeric_limits<float>::infinity());
-    std::fill(seen.sum, seen.sum + kLanes, 0.0f);
+      : begin(first),
+        count(last - first),
+        lanes(Kind::Depth(width) * kQueryLanes),
+        output(width * kQueryLanes) {
+    std::fill(seen.top, seen.top + kQueryLanes, -std::numeric_limits<float>::infinity());
+    std::fill(seen.sum, seen.sum + kQueryLanes, 0.0f);
   }
   int64_t begin, count;
   std::vector<typename Kind::Number> lanes;
-  std::vector<float> output;  // [width, kLanes], times the sum that is seen
+  std::vector<float> output;  // [width, kQueryLanes], times the sum that is seen
   Seen seen;
 };
 
@@ -251,15 +254,15 @@ class TilesForward {
         depth_(Kind::Depth(s_.width)),
         keys_(kKeys * depth_),
         values_(Kind::Depth(kKeys) * s_.width),
-        fits_(kKeys * kLanes),
-        shares_(std::is_same_v<Number, float> ? 0 : Kind::Depth(kKeys) * kLanes) {}
+        fits_(kKeys * kQueryLanes),
+        shares_(std::is_same_v<Number, float> ? 0 : Kind::Depth(kKeys) * kQueryLanes) {}
 
   // Queries [begin, end) of a head: `output` [L,D] and log_sums [L].
   void Attend(const Rows<T>& q, const Rows<T>& k, const Rows<T>& v, int64_t begin, int64_t end,
               const Rows<T>& output, float* log_sums) {
     std::vector<QueryTile<Kind>> tiles;
-    for (int64_t first = begin; first < end; first += kLanes) {
-      tiles.emplace_back(first, std::min(first + kLanes, end), s_.width);
+    for (int64_t first = begin; first < end; first += kQueryLanes) {
+      tiles.emplace_back(first, std::min(first + kQueryLanes, end), s_.width);
       Kind::Lanes(q, first, tiles.back().count, s_.width, tiles.back().lanes.data());
     }
     for (int64_t key = 0; key < s_.KeysFor(end); key += kKeys) {
@@ -281,15 +284,15 @@ class TilesForward {
                                   .rows = count,
                                   .depth = depth_,
                                   .b = tile.lanes.data(),
-                                  .b_row = kLanes,
-                                  .columns = kLanes,
+                                  .b_row = kQueryLanes,
+                                  .columns = kQueryLanes,
                                   .c = fits_.data(),
-                                  .c_row = kLanes,
+                                  .c_row = kQueryLanes,
                                   .add = false});
     if (s_.sees == Sees::kEarlier) {
       HideLater(fits_.data(), key, count, tile.begin, -std::numeric_limits<float>::infinity());
     }
-    float shrink[kLanes];
+    float shrink[kQueryLanes];
     Weigh(fits_.data(), count, s_.scale(), tile.seen, shrink);
     ScaleLanes(tile.output.data(), s_.width, shrink);
     const Number* shares = Kind::Shares(fits_.data(), count, shares_.data());
@@ -299,16 +302,16 @@ class TilesForward {
                                   .rows = s_.width,
                                   .depth = Kind::Depth(count),
                                   .b = shares,
-                                  .b_row = kLanes,
-                                  .columns = kLanes,
+                                  .b_row = kQueryLanes,
+                                  .columns = kQueryLanes,
                                   .c = tile.output.data(),
-                                  .c_row = kLanes,
+                                  .c_row = kQueryLanes,
                                   .add = true});
   }
 
   void Write(QueryTile<Kind>& tile, const Rows<T>& output, float* log_sums) const {
-    float by[kLanes];
-    for (int64_t i = 0; i < kLanes; ++i) by[i] = 1 / tile.seen.sum[i];
+    float by[kQueryLanes];
+    for (int64_t i = 0; i < kQueryLanes; ++i) by[i] = 1 / tile.seen.sum[i];
     ScaleLanes(tile.output.data(), s_.width, by);
     FromLanes(tile.output.data(), tile.begin, tile.count, s_.width, output);
     for (int64_t i = 0; i < tile.count; ++i) {
@@ -343,12 +346,12 @@ TiledResult ForwardByTiles(const Tensor& q, const Tensor& k, const Tensor& v, co
 
 // ---- Its gradients ----
 
-// shares [keys, kLanes] = exp(scale fits - log_sums).
+// shares [keys, kQueryLanes] = exp(scale fits - log_sums).
 GAS_SIMD_CLONES
 void SharesAgain(float* fits, int64_t keys, float scale, const float* log_sums) {
   for (int64_t j = 0; j < keys; ++j) {
-    for (int64_t i = 0; i < kLanes; ++i)
-      fits[j * kLanes + i] = FastExp(scale * fits[j * kLanes + i] - log_sums[i]);
+    for (int64_t i = 0; i < kQueryLanes; ++i)
+      fits[j * kQueryLanes + i] = FastExp(scale * fits[j * kQueryLanes + i] - log_sums[i]);
   }
 }
 
@@ -357,8 +360,8 @@ void SharesAgain(float* fits, int64_t keys, float scale, const float* log_sums) 
 GAS_SIMD_CLONES
 void FitGradients(const float* shares, int64_t keys, float scale, const float* mean, float* gradients) {
   for (int64_t j = 0; j < keys; ++j) {
-    for (int64_t i = 0; i < kLanes; ++i) {
-      const int64_t at = j * kLanes + i;
+    for (int64_t i = 0; i < kQueryLanes; ++i) {
+      const int64_t at = j * kQueryLanes + i;
       gradients[at] = scale * shares[at] * (gradients[at] - mean[i]);
     }
   }
@@ -385,14 +388,14 @@ class TilesBackward {
   explicit TilesBackward(const Sizes& sizes)
       : s_(sizes),
         columns_(RoundUp(s_.width, kProductColumns)),
-        queries_(s_.width * kLanes),
+        queries_(s_.width * kQueryLanes),
         of_output_(queries_.size()),
         of_queries_(queries_.size()),
-        query_rows_(kLanes * columns_),
+        query_rows_(kQueryLanes * columns_),
         of_output_rows_(query_rows_.size()),
         keys_(kKeys * s_.width),
         values_(keys_.size()),
-        shares_(kKeys * kLanes),
+        shares_(kKeys * kQueryLanes),
         of_fits_(shares_.size()),
         of_keys_(s_.keys * columns_),
         of_values_(of_keys_.size()) {}
@@ -400,8 +403,8 @@ class TilesBackward {
   void Differentiate(const Head& head) {
     std::fill(of_keys_.begin(), of_keys_.end(), 0.0f);
     std::fill(of_values_.begin(), of_values_.end(), 0.0f);
-    for (int64_t begin = 0; begin < s_.queries; begin += kLanes) {
-      OfQueries(head, begin, std::min(kLanes, s_.queries - begin));
+    for (int64_t begin = 0; begin < s_.queries; begin += kQueryLanes) {
+      OfQueries(head, begin, std::min(kQueryLanes, s_.queries - begin));
     }
     for (int64_t j = 0; j < s_.keys; ++j) {
       Convert(of_keys_.data() + j * columns_, s_.width, head.of_k.at(j));
@@ -418,7 +421,7 @@ class TilesBackward {
     Padded(head.q, begin, count, s_.width, columns_, query_rows_.data());
     Padded(head.of_output, begin, count, s_.width, columns_, of_output_rows_.data());
     std::fill(of_queries_.begin(), of_queries_.end(), 0.0f);
-    float log_sums[kLanes] = {}, mean[kLanes] = {};
+    float log_sums[kQueryLanes] = {}, mean[kQueryLanes] = {};
     for (int64_t i = 0; i < count; ++i) {
       log_sums[i] = head.log_sums[begin + i];
       const T* output = head.output.at(begin + i);
@@ -449,14 +452,14 @@ class TilesBackward {
                                  .rows = s_.width,
                                  .depth = keys,
                                  .b = of_fits_.data(),
-                                 .b_row = kLanes,
-                                 .columns = kLanes,
+                                 .b_row = kQueryLanes,
+                                 .columns = kQueryLanes,
                                  .c = of_queries_.data(),
-                                 .c_row = kLanes,
+                                 .c_row = kQueryLanes,
                                  .add = true});
   }
 
-  // rows [keys, width] times lanes [width, kLanes].
+  // rows [keys, width] times lanes [width, kQueryLanes].
   void ByKeys(const std::vector<float>& rows, int64_t keys, const std::vector<float>& lanes,
               std::vector<float>& product) const {
     Multiply(SmallProduct<float>{.a = rows.data(),
@@ -465,18 +468,18 @@ class TilesBackward {
                                  .rows = keys,
                                  .depth = s_.width,
                                  .b = lanes.data(),
-                                 .b_row = kLanes,
-                                 .columns = kLanes,
+                                 .b_row = kQueryLanes,
+                                 .columns = kQueryLanes,
                                  .c = product.data(),
-                                 .c_row = kLanes,
+                                 .c_row = kQueryLanes,
                                  .add = false});
   }
 
-  // Adds weights [keys, queries of kLanes] times rows [queries, columns_].
+  // Adds weights [keys, queries of kQueryLanes] times rows [queries, columns_].
   void ByQueries(const std::vector<float>& weights, int64_t keys, int64_t queries,
                  const std::vector<float>& rows, float* sum) const {
     Multiply(SmallProduct<float>{.a = weights.data(),
-                                 .a_row = kLanes,
+                                 .a_row = kQueryLanes,
                                  .a_step = 1,
                                  .rows = keys,
                                  .depth = queries,
@@ -490,10 +493,10 @@ class TilesBackward {
 
   Sizes s_;
   int64_t columns_;                                      // the width, padded for products
-  std::vector<float> queries_, of_output_, of_queries_;  // [width, kLanes]
-  std::vector<float> query_rows_, of_output_rows_;       // [kLanes, columns_]
+  std::vector<float> queries_, of_output_, of_queries_;  // [width, kQueryLanes]
+  std::vector<float> query_rows_, of_output_rows_;       // [kQueryLanes, columns_]
   std::vector<float> keys_, values_;                     // [kKeys, width]
-  std::vector<float> shares_, of_fits_;                  // [kKeys, kLanes]
+  std::vector<float> shares_, of_fits_;                  // [kKeys, kQueryLanes]
   std::vector<float> of_keys_, of_values_;               // [M, columns_]
 };
 
