@@ -100,6 +100,24 @@ TEST_F(EvaluateTest, AWrongNameCostsNoEvaluation) {
   EXPECT_EQ(denoiser_->calls, 0);
 }
 
+// Infinite for one of the samples, late.
+TEST_F(EvaluateTest, NumbersThatAreNotFiniteAreNamedBySeedAndStep) {
+  class Breaks : public testing::GaussianDenoiser {
+   public:
+    Breaks() : GaussianDenoiser(0.2, 0.5) {}
+    Tensor Predict(const Tensor& x, const NoiseLevel& at, const Condition& condition) const override {
+      const Tensor seen = GaussianDenoiser::Predict(x, at, condition);
+      if (at.t.max().item<double>() < 0.5) seen.select(0, 5).fill_(INFINITY);
+      return seen;
+    }
+  };
+  model_.denoiser = std::make_shared<Breaks>();
+  EXPECT_ERROR(
+      Run({.solvers = {"ddim"}, .grid = "uniform", .counts = {4}}), Errc::kNumeric,
+      "sampling with ddim, nfe = 4: the sample of seed 5 has entries that are not finite, first in the "
+      "prediction of step 3 of 4");
+}
+
 TEST_F(EvaluateTest, BlocksOfASingleSampleAreRefused) {
   EXPECT_ERROR(Run({.solvers = {"ddim"}, .counts = {3}, .blocks = 5}), Errc::kBadOption,
                "eval.blocks = 5, must be at most half of the 8 samples");

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "gas/io/safetensors.h"
 #include "gas/metrics/frechet.h"
 #include "support/expect.h"
 #include "support/gradient.h"
@@ -47,6 +48,22 @@ TEST(Classifier, FileKeepsNetworkAndStatistics) {
 }
 
 // Of one and of three channels: each serves models of its own shape alone.
+TEST(Classifier, ValuesOfTheWrongKindAreNamed) {
+  const testing::TempFolder folder("classifier_kinds");
+  const auto path = folder.path() / "small.safetensors";
+  WriteClassifier(path, *Small(), torch::zeros({32}, torch::kFloat64), torch::eye(32, torch::kFloat64), {});
+  Safetensors file = ReadSafetensors(path);
+  const auto refused = [&](const std::string& config, const std::string& message) {
+    file.metadata["config"] = config;
+    WriteSafetensors(path, file.tensors, file.metadata);
+    EXPECT_ERROR(ReadFeatureModel(path), Errc::kBadFile, message);
+  };
+  refused(R"({"width": "x"})", "config.width = \"x\", must be a whole number");
+  refused(R"({"classes": 2.5})", "config.classes = 2.5, must be a whole number");
+  refused("[]", "metadata entry config is not a JSON object");
+  refused(std::string(100000, '[') + std::string(100000, ']'), "JSON nested more than 64 deep");
+}
+
 TEST(Classifier, IsReadForModelsOfItsShapeAlone) {
   const testing::TempFolder folder("classifier_shapes");
   for (const int64_t channels : {1, 3}) {

@@ -77,10 +77,5 @@ TEST(Json, NoneForTextThatIsNotJson) {
   EXPECT_TRUE(ParseJsonOrNone("null").has_value());
 }
 
-TEST(Json, QuotedTextIsShortAndEscaped) {
-  EXPECT_EQ(Quoted("a\x1b[2Jb"), R"("a\u001b[2Jb")");
-  EXPECT_EQ(Quoted(std::string(81, 'x')), '"' + std::string(80, 'x') + "\"...");
-}
-
 }  // namespace
 }  // namespace gas

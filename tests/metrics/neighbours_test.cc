@@ -1,8 +1,10 @@
 // Properties of precision, recall, density and coverage that hold for any features.
 #include "gas/metrics/neighbours.h"
 
+#include <csignal>
 #include <limits>
 
+#include "gas/core/interrupt.h"
 #include "gas/metrics/prdc.h"
 #include "gas/metrics/precision_recall.h"
 #include "support/expect.h"
@@ -49,6 +51,16 @@ TEST(Neighbours, ValuesThatCannotBe) {
   EXPECT_ERROR(MeasurePrdc(a, FindNeighbourhoods(x, 3)), Errc::kBadOption, "of k = 2 and 3, must be equal");
   EXPECT_ERROR(MeasurePrecisionRecall(a, FindNeighbourhoods(Features(1, 5, 3), 2)), Errc::kBadOption,
                "features of 7 and 3 components, must be equal");
+}
+
+TEST(Neighbours, AnInterruptEndsTheDistances) {
+  const InterruptGuard guard;
+  std::raise(SIGINT);
+  int64_t blocks = 0;
+  const Tensor x = Features(1, 5);
+  EXPECT_ERROR((ForEachDistanceBlock(x, x, [&](const Tensor&, int64_t) { ++blocks; }), 0), Errc::kInterrupted,
+               "interrupted by SIGINT");
+  EXPECT_EQ(blocks, 0);
 }
 
 // For any k, as long as no feature has k equal others. Then each ball holds the feature itself and, the k-th

@@ -130,6 +130,18 @@ TEST_F(ModelFile, ValuesOfTheWrongKindAreNamed) {
   refused("channel_mult", {1, "x"}, "init_kwargs.channel_mult = \"x\", must be a whole number");
   refused("dropout", 7, "init_kwargs.dropout = 7, must be in [0, 1]");
   refused("sigma_data", "x", "init_kwargs.sigma_data = \"x\", must be a number");
+  refused("model_type", 3, "init_kwargs.model_type = 3, must be a text");
+}
+
+TEST_F(ModelFile, DeepNestingInMetadataIsRefused) {
+  const std::string deep = std::string(100000, '[') + std::string(100000, ']');
+  edm::WriteEdmModel(path_, config_, weights_, {{"class_names", deep}});
+  EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile,
+               "metadata entry class_names: JSON nested more than 64 deep");
+  WriteSafetensors(path_, {{"w", torch::zeros({1})}},
+                   {{"gas_model", "edm-1"}, {"class_name", "EDMPrecond"}, {"init_kwargs", deep}});
+  EXPECT_ERROR(OpenModel(path_.string()), Errc::kBadFile,
+               "metadata entry init_kwargs: JSON nested more than 64 deep");
 }
 
 // Ten bits of every product, through tens of layers; refused where LibTorch has none.

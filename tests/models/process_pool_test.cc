@@ -116,6 +116,12 @@ TEST(ProcessPool, OneThatTakesTooLongIsAnError) {
   EXPECT_NO_THROW(patient.Predict(x, VpLevelAt(0.4), {}));
 }
 
+TEST(ProcessPool, OneThatAnswersShortAndStaysIsAnError) {
+  const ProcessDenoiser stalling(WorkerCommand("{}", "stalls=predict"), {.timeout_s = 0.5});
+  EXPECT_ERROR(stalling.Predict(StatesOf(2), VpLevelAt(0.4), {}), Errc::kUnavailable,
+               "no whole reply within 0.5 seconds, the worker timeout");
+}
+
 TEST(ProcessPool, LongWaitsAreTold) {
   std::vector<std::string> told;
   ChildOptions options;

@@ -11,6 +11,7 @@
 //   error=OP        answers with an error
 //   slow=OP         takes a second
 //   short=OP        says and sends a byte less
+//   stalls=OP       says the right number of bytes, sends one less, and stays alive
 //   random=OP       adds a number that grows with every request
 //   mixed=OP        adds the batch's size
 //   wrong=OP        doubles what it answers
@@ -324,7 +325,8 @@ class Worker {
       return;
     }
     if (Has("short")) bytes.pop_back();
-    const std::string reply = Json{{"bytes", bytes.size()}}.dump() + '\n' + bytes;
+    std::string reply = Json{{"bytes", bytes.size()}}.dump() + '\n' + bytes;
+    if (Has("stalls")) reply.pop_back();
     std::cout << reply.substr(0, reply.size() / 2);
     trouble_.At("reply");
     std::cout << reply.substr(reply.size() / 2) << std::flush;

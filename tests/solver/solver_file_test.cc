@@ -6,6 +6,7 @@
 #include "gas/io/file.h"
 #include "gas/solver/dpm_multistep.h"
 #include "support/expect.h"
+#include "support/json_changes.h"
 
 namespace gas {
 namespace {
@@ -130,6 +131,33 @@ TEST(SolverFile, RefusesWhatItCannotTrust) {
   EXPECT_ERROR(ParseSolverFile("x", "[1, 2"), Errc::kBadFile, "x: not JSON at byte 6");
   EXPECT_ERROR(ParseSolverFile("x", std::string(100000, '[') + std::string(100000, ']')), Errc::kBadFile,
                "x: JSON nested more than 64 deep");
+}
+
+// Whatever stands at whatever key: either the file is read, or the message names the key in our own words.
+TEST(SolverFile, EveryEntryOfAnotherKindIsNamed) {
+  SolverFile scalar = Example(), spectral = SpectralExample();
+  scalar.guidance = 2;
+  scalar.guidance_range = {1, 3};
+  scalar.state_shape = {1, 2, 2};
+  int64_t refused = 0;
+  for (const SolverFile& file : {scalar, spectral}) {
+    for (const testing::JsonChange& change :
+         testing::KindChanges(nlohmann::json::parse(FormatSolverFile(file)))) {
+      SCOPED_TRACE(change.what);
+      try {
+        ParseSolverFile("x.gas.json", change.json.dump());
+      } catch (const Error& error) {
+        const std::string message = error.what();
+        ++refused;
+        EXPECT_EQ(error.code(), Errc::kBadFile) << message;
+        EXPECT_TRUE(message.starts_with("x.gas.json: ")) << message;
+        EXPECT_EQ(message.find("json.exception"), message.npos) << message;
+        EXPECT_TRUE(testing::Names(message, change.key)) << message;
+        EXPECT_LT(message.size(), 300u) << message;
+      }
+    }
+  }
+  EXPECT_GT(refused, 200);
 }
 
 TEST(SolverFile, WritesAtomically) {

@@ -90,7 +90,7 @@ TEST(StudentRecord, RefusesWhatIsNoStudentOfThisProgram) {
     EXPECT_ERROR(Student::FromEntry(copy, schedule), Errc::kBadFile, message);
   };
   refused([](auto& r) { r.config["parametrization"] = "magic"; }, "magic");
-  refused([](auto& r) { r.config.erase("order"); }, "student: ");
+  refused([](auto& r) { r.config.erase("order"); }, "student has no order");
   refused([](auto& r) { r.parameters.erase("xi"); }, "tensor xi is missing");
   refused([](auto& r) { r.parameters["c"] = torch::zeros({2, 2}, torch::kFloat64); }, "tensor c has shape");
   SolverEntry none = entry;

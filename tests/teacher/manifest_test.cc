@@ -3,7 +3,11 @@
 
 #include <fstream>
 
+#include "gas/io/file.h"
+#include "gas/teacher/shard.h"
+#include "gas/teacher/teacher_spec.h"
 #include "support/expect.h"
+#include "support/json_changes.h"
 #include "support/temp_folder.h"
 
 namespace gas {
@@ -71,6 +75,63 @@ TEST_F(ManifestFile, SidecarsMustBeWhatTheirNamesSay) {
                "its first seed is 5, its name says 4");
   Put("shard-00000004.json", R"({"seeds": 4})");
   EXPECT_ERROR(ListShards(folder_.path(), Manifest()), Errc::kBadFile, "is no sidecar of a shard");
+}
+
+TEST_F(ManifestFile, ImpossibleSeedsOfASidecarAreItsFault) {
+  for (const char* seeds : {"\"zz\"", "\"3-0\"", "\"\"", "7", "null"}) {
+    SCOPED_TRACE(seeds);
+    Put("shard-00000000.json", std::string(R"({"sha256": "", "seeds": )") + seeds + "}");
+    EXPECT_ERROR(ListShards(folder_.path(), Manifest()), Errc::kBadFile, "shard-00000000.json: sidecar");
+  }
+}
+
+TEST_F(ManifestFile, DeepNestingIsRefused) {
+  const std::string deep = std::string(100000, '[') + std::string(100000, ']');
+  Put("manifest.json", R"({"gas_teacher": 2, "shard_size": 1, "spec": )" + deep + "}");
+  EXPECT_ERROR(Read(), Errc::kBadFile, "manifest.json: JSON nested more than 64 deep");
+  Put("shard-00000000.json", R"({"sha256": "", "seeds": )" + deep + "}");
+  EXPECT_ERROR(ListShards(folder_.path(), Manifest()), Errc::kBadFile,
+               "shard-00000000.json: JSON nested more than 64 deep");
+}
+
+// Whatever stands at whatever key: either it is read, or the message names the key in our own words.
+TEST_F(ManifestFile, EveryEntryOfAnotherKindIsNamed) {
+  const TeacherSpec spec{.model = "m",
+                         .model_sha256 = "ab",
+                         .solver = "ddim",
+                         .grid = "logsnr",
+                         .nfe = 4,
+                         .guidance_range = GuidanceRange{1, 3},
+                         .shape = {1, 2, 2},
+                         .dtype = "float32",
+                         .convolution = "winograd",
+                         .table_sha256 = "cd",
+                         .times = {1, 0.5},
+                         .network_times = {1},
+                         .texts = {{"encoder", "ef"}},
+                         .imported = "file.npz"};
+  const nlohmann::json second = {{"gas_teacher", 2}, {"spec", spec.ToJson()}, {"shard_size", 8}};
+  nlohmann::json first = second;
+  first["gas_teacher"] = 1;
+  first["shards"] = {{{"file", "a.safetensors"}, {"sha256", "ab"}, {"seeds", "0-3"}}};
+  int64_t refused = 0;
+  for (const nlohmann::json& manifest : {first, second}) {
+    for (const testing::JsonChange& change : testing::KindChanges(manifest)) {
+      SCOPED_TRACE(change.what);
+      Put("manifest.json", change.json.dump());
+      try {
+        TeacherSpec::FromJson(Read().spec);
+      } catch (const Error& error) {
+        const std::string message = error.what();
+        ++refused;
+        EXPECT_EQ(error.code(), Errc::kBadFile) << message;
+        EXPECT_EQ(message.find("json.exception"), message.npos) << message;
+        EXPECT_TRUE(testing::Names(message, change.key)) << message;
+        EXPECT_LT(message.size(), 200 + folder_.path().string().size()) << message;
+      }
+    }
+  }
+  EXPECT_GT(refused, 150);
 }
 
 }  // namespace

@@ -104,6 +104,16 @@ TEST_F(SolverChoice, EachContradictionIsAnErrorThatNamesBothOrIsTold) {
   }
 }
 
+TEST_F(SolverChoice, AScheduleThatContradictsItsTableIsAnErrorOrTold) {
+  file_.schedule = VpLinearSchedule(0.1, 21);
+  const std::string message = "from those of its own schedule, must be at most 1e-05";
+  const ChosenSolver chosen = Written();
+  EXPECT_ERROR(chosen.On(model_), Errc::kBadFile, message);
+  const ResolvedSolver solver = chosen.On(model_, OnDifference::kTell);
+  ASSERT_EQ(solver.differences.size(), 1u);
+  EXPECT_THAT(solver.differences[0], ::testing::HasSubstr(message));
+}
+
 TEST_F(SolverChoice, AFileForARangeOfGuidanceServesAllOfIt) {
   file_.guidance_range = {1, 3};
   const ChosenSolver chosen = Written();

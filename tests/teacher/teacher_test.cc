@@ -155,6 +155,17 @@ TEST_F(Teacher, SmallCacheReadsTheSame) {
   EXPECT_TRUE(SameBits(small.Read({11, 0, 5, 1}).images, large.Read({11, 0, 5, 1}).images));
 }
 
+// With the smallest cache every change of shard reads a file again; its hash is compared the first time.
+TEST_F(Teacher, AShardsHashIsComparedOnceForEachReader) {
+  Write(ParseSeeds("0-7"));
+  const TeacherData data(folder_.path(), 1);
+  data.Read({0, 4});
+  Damage(ShardOf(0));
+  EXPECT_NO_THROW(data.Read({0}));
+  EXPECT_NO_THROW(data.Read({4, 0}));
+  EXPECT_ERROR(TeacherData(folder_.path(), 1).Read({0}), Errc::kBadFile, "SHA-256");
+}
+
 TEST_F(Teacher, RefusesOtherDataAndDamage) {
   Write(ParseSeeds("0-5"));
   EXPECT_ERROR(Write(ParseSeeds("0-5"), true), Errc::kBadFile, "holds data with states = false, not true");

@@ -48,5 +48,47 @@ TEST(AdversaryWeight, StepsAreAsLargeAsTheRelaxedStepSize) {
   }
 }
 
+// A cold optimiser would go on to another result.
+TEST(AdversaryWeight, AStateWithoutMomentsIsRefused) {
+  const LabelledImages real{torch::rand({6, 4}, torch::kFloat64) + 0.1, {}}, fake{-real.images, {}};
+  const AdversaryOptions options{.loss = {.gamma = 0}, .every = 2};
+  const auto network = std::make_shared<DotDiscriminator>(),
+             other_network = std::make_shared<DotDiscriminator>();
+  Adversary adversary(network, options), other(other_network, options);
+  const auto learn = [&](Adversary& one) {
+    one.ComputeGradients(real, fake, 0);
+    one.ApplyGradients();
+  };
+  // Iterations 0 and 2 of three.
+  learn(adversary);
+  learn(adversary);
+  Checkpoint whole, without, fresh;
+  adversary.Save(whole);
+  for (const char* group : {"discriminator", "adversary"}) without.Put(group, whole.Group(group));
+  other.Save(fresh);
+  EXPECT_ERROR((other.Load(without, 3), 0), Errc::kBadFile, "Adam's state of direction is missing");
+  EXPECT_ERROR((other.Load(whole, 2), 0), Errc::kBadFile, "is that after 2 steps, must be in [0, 1]");
+  other.Load(fresh, 0);
+  other.Load(whole, 3);
+  learn(adversary);
+  learn(other);
+  EXPECT_TRUE(testing::SameBits(other_network->direction(), network->direction()));
+}
+
+// What no gradient reaches has no state of its own in the optimiser, and is not missing in a checkpoint.
+TEST(AdversaryWeight, AParameterWithoutGradientsIsNotMissing) {
+  struct Unused : DotDiscriminator {
+    Unused() { register_parameter("unused", torch::ones({2}, torch::kFloat64)); }
+  };
+  const LabelledImages real{torch::rand({6, 4}, torch::kFloat64) + 0.1, {}}, fake{-real.images, {}};
+  Adversary adversary(std::make_shared<Unused>(), {.loss = {.gamma = 0}});
+  adversary.ComputeGradients(real, fake, 0);
+  adversary.ApplyGradients();
+  Checkpoint file;
+  adversary.Save(file);
+  Adversary other(std::make_shared<Unused>(), {.loss = {.gamma = 0}});
+  other.Load(file, 1);
+}
+
 }  // namespace
 }  // namespace gas

@@ -236,6 +236,30 @@ TEST(NetworkTrainer, MoreImagesMayBeAskedForUnlessTheStepSizeCoolsDown) {
                "was made with pretrain.images = 60, this run has 120");
 }
 
+// Without the moments the run would go on from a cold Adam, to another result.
+TEST(NetworkTrainer, ACheckpointWithoutMomentsIsRefusedByName) {
+  const testing::TempFolder folder("net_moments");
+  Train({.folder = folder.path(), .images = 60});
+  const auto path = folder.path() / "checkpoint.safetensors";
+  const Checkpoint whole(path);
+  const auto refused = [&](const NamedTensors& adam, const std::string& step, const std::string& text) {
+    Checkpoint broken;
+    for (const char* group : {"net", "ema"}) broken.Put(group, whole.Group(group));
+    broken.Put("adam", adam);
+    broken.PutText("fingerprint", whole.Text("fingerprint"));
+    broken.PutText("step", step);
+    broken.Write(path);
+    EXPECT_ERROR(Train({.folder = folder.path(), .images = 60}), Errc::kBadFile, path.string() + text);
+  };
+  NamedTensors adam = whole.Group("adam");
+  const std::string first = adam.begin()->first, name = first.substr(0, first.rfind('/'));
+  refused({}, "3", ": Adam's state of " + name + " is missing");
+  refused(adam, "2", ": Adam's state of " + name + " is that after 3 steps, must be in [0, 2]");
+  refused(adam, "-1", ": has made -1 steps, must be in [0, 3]");
+  for (const char* part : {"/exp_avg", "/exp_avg_sq", "/step"}) adam.erase(name + part);
+  refused(adam, "3", ": Adam's state of " + name + " is missing");
+}
+
 TEST(NetworkTrainer, ACheckpointWithoutItsAverageIsRefusedByName) {
   const testing::TempFolder folder("net_average");
   Train({.folder = folder.path(), .images = 60});

@@ -101,6 +101,24 @@ TEST_F(PretrainRun, AnotherRunBeginsWithAModelsWeights) {
   }
 }
 
+TEST_F(PretrainRun, ARunFromOtherWeightsIsAnotherRun) {
+  const TempFolder first("pretrain_one"), second("pretrain_two"), run("pretrain_from");
+  PretrainOptions options = Options(first);
+  const std::filesystem::path one = PretrainDenoiser(options, kQuiet).out;
+  options = Options(second);
+  options.train.lr = 2e-3;
+  const std::filesystem::path two = PretrainDenoiser(options, kQuiet).out;
+  options = Options(run);
+  options.sizes = {};
+  options.init = one;
+  PretrainDenoiser(options, kQuiet);
+  PretrainDenoiser(options, kQuiet);
+  options.init = two;
+  EXPECT_ERROR(PretrainDenoiser(options, kQuiet), Errc::kBadFile,
+               "checkpoint.safetensors: was made with pretrain.init = \"" + Sha256OfFile(one) +
+                   "\", this run has \"" + Sha256OfFile(two) + "\"");
+}
+
 TEST_F(PretrainRun, AnInitOfOtherSizesIsRefused) {
   const TempFolder first("pretrain_size"), second("pretrain_other");
   const PretrainResult before = PretrainDenoiser(Options(first), kQuiet);

@@ -1,6 +1,7 @@
 // What a whole training run says that it took.
 #include "gas/train/train_solvers.h"
 
+#include "gas/io/file.h"
 #include "gas/models/guidance.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/solver_file.h"
@@ -110,6 +111,98 @@ TEST_F(TrainSolversRun, EveryEvaluationCounts) {
     EXPECT_EQ(provenance.at("network_evaluations"), solver.evaluations);
     EXPECT_EQ(provenance.value("teacher_evaluations", 0), solver.teacher_evaluations);
   }
+}
+
+// Tables join the file of the same run; those of another run, or of a fit, are never lost.
+TEST_F(TrainSolversRun, AddsTablesToItsFileAndReplacesItsOwnAlone) {
+  const std::filesystem::path path = folder_.path() / "run" / "solver.gas.json";
+  const auto tables = [&] {
+    std::vector<int64_t> all;
+    for (const auto& [nfe, entry] : ReadSolverFile(path).entries) all.push_back(nfe);
+    return all;
+  };
+  Train(Options("", "run"));
+  const SolverFile first = ReadSolverFile(path);
+  TrainSolversOptions options = Options("", "run");
+  options.nfe = {3};
+  Train(options);
+  EXPECT_EQ(tables(), (std::vector<int64_t>{kSteps, 3}));
+  EXPECT_TRUE(testing::SameBits(ReadSolverFile(path).at(kSteps).table.b, first.at(kSteps).table.b));
+  options = Options("", "run");
+  options.trainer.iterations = kIterations + 1;
+  Train(options);
+  EXPECT_EQ(tables(), (std::vector<int64_t>{kSteps, 3}));
+  EXPECT_FALSE(testing::SameBits(ReadSolverFile(path).at(kSteps).table.b, first.at(kSteps).table.b));
+}
+
+TEST_F(TrainSolversRun, RefusesTheFileOfAnotherRunAndChangesNothing) {
+  const std::filesystem::path path = folder_.path() / "run" / "solver.gas.json";
+  Train(Options("", "run"));
+  const auto refused = [&](const TrainSolversOptions& options, const std::string& text) {
+    const std::string before = Sha256OfFile(path), record = Sha256OfFile(folder_.path() / "run/options.json");
+    EXPECT_ERROR(Train(options), Errc::kBadFile, "solver.gas.json: " + text);
+    EXPECT_EQ(Sha256OfFile(path), before);
+    EXPECT_EQ(Sha256OfFile(folder_.path() / "run/options.json"), record);
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() / "run" / "nfe-3"));
+  };
+  TrainSolversOptions options = Options("", "run");
+  options.nfe = {3};
+  options.trainer.lr = 0.25;
+  refused(options, "has tables trained with train.lr = 0.001, this run has 0.25; choose another folder");
+  // Without its checkpoint too, which would have been compared first.
+  std::filesystem::remove_all(folder_.path() / "run" / "nfe-2");
+  options.nfe = {kSteps};
+  refused(options, "has tables trained with train.lr = 0.001, this run has 0.25; choose another folder");
+  // As a fit leaves its tables.
+  SolverFile fit = ReadSolverFile(path);
+  fit.entries.at(kSteps).student.reset();
+  fit.entries.at(kSteps).provenance = {{"fit", {{"fit.budget", 0}}}};
+  WriteSolverFile(path, fit);
+  for (const int64_t nfe : {kSteps, int64_t{3}}) {
+    options = Options("", "run");
+    options.nfe = {nfe};
+    refused(options,
+            "its table of 2 evaluations does not say what it was trained with; choose another folder");
+  }
+}
+
+// Older files do not say what decided their tables: that of the run which goes on is its own.
+TEST_F(TrainSolversRun, GoesOnWithAFileThatSaysLess) {
+  const std::filesystem::path path = folder_.path() / "run" / "solver.gas.json";
+  Train(Options("", "run"));
+  SolverFile old = ReadSolverFile(path);
+  old.entries.at(kSteps).provenance.erase("train");
+  WriteSolverFile(path, old);
+  TrainSolversOptions options = Options("", "run");
+  options.trainer.iterations = kIterations + 1;
+  Train(options);
+  EXPECT_TRUE(ReadSolverFile(path).at(kSteps).provenance.contains("train"));
+}
+
+// What decides a result beside the options of the trainer: the data, the model and its dtype.
+TEST_F(TrainSolversRun, AnotherModelDtypeOrTeacherIsAnotherRun) {
+  Train(Options("", "run"));
+  const auto refused = [&](const TrainSolversOptions& options, const std::string& text) {
+    EXPECT_ERROR(Train(options), Errc::kBadFile, "nfe-2/checkpoint.safetensors: was made with " + text);
+  };
+  TrainSolversOptions options = Options("", "run");
+  options.dtype = "bfloat16";
+  refused(options, "run.dtype = \"float32\", this run has \"bfloat16\"");
+  options = Options("", "run");
+  options.open_model = [this](const TeacherData&) {
+    Model other = model_;
+    other.sha256 = "another";
+    return other;
+  };
+  refused(options, "model.sha256 = ");
+  options = Options("", "run");
+  options.teacher = folder_.path() / "other";
+  std::filesystem::copy(folder_.path() / "data", options.teacher, std::filesystem::copy_options::recursive);
+  const StepTable table = MakeSolverTable("ddim", *model_.schedule, "logsnr", 4, model_.t_eps);
+  WriteTeacherData(options.teacher, TeacherData(options.teacher).spec(), model_, table, SeedRange(24, 24),
+                   {.batch = 24});
+  options.samples = 16;
+  refused(options, "train.teacher = ");
 }
 
 TEST_F(TrainSolversRun, ABrokenOffRunCountsAsOneThatIsNot) {

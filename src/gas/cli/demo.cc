@@ -11,8 +11,10 @@
 #include "gas/cli/text_options.h"
 #include "gas/cli/train_printer.h"
 #include "gas/cli/worker_options.h"
+#include "gas/core/error.h"
 #include "gas/core/progress.h"
 #include "gas/core/seeds.h"
+#include "gas/core/shown.h"
 #include "gas/eval/evaluate.h"
 #include "gas/io/file.h"
 #include "gas/io/png.h"
@@ -270,11 +272,20 @@ void Write(const DemoSettings& s, const DemoResult& result, const std::string& f
       s.test, QualityTable(result.rows), picture.string(), fit, gs, seconds, fit);
 }
 
+// Before all the work, which would end without its picture.
+void CheckPictured(const Model& model) {
+  GAS_CHECK(MakesPictures(model), Errc::kBadOption, "gas demo: samples of ", Printable(model.name),
+            " have shape ", at::IntArrayRef(model.shape),
+            " and are no images, which have shape [1,H,W] or [3,H,W]; "
+            "gas teacher, fit, train and eval take any");
+}
+
 void RunDemo(const DemoSettings& s) {
   const RunFolder folder(s.out, "gas demo");
-  folder.WriteOptions(s.record);
   const Model model = s.model.Open();
   CheckTrainable(model);
+  CheckPictured(model);
+  folder.WriteOptions(s.record);
   UseConvolutions("demo", model, s.model.options.dtype, s.convolution);
   WarnOfSlowDtype("demo", s.model.options.dtype, model, s.batch);
   Progress whole("demo", "steps", 1);

@@ -6,6 +6,7 @@
 #include "gas/cli/model_options.h"
 #include "gas/cli/run.h"
 #include "gas/core/error.h"
+#include "gas/core/shown.h"
 #include "gas/importers/schedule_text.h"
 #include "gas/importers/solver_source.h"
 #include "gas/teacher/import_dataset.h"
@@ -177,8 +178,8 @@ void RunImport(const SolverSource& source, const std::shared_ptr<const TorchFile
   const SolverFile solver = ImportSolver(source, file, request);
   WriteSolverFile(out, solver);
   for (const auto& [nfe, entry] : solver.entries) {
-    std::cout << fmt::format("{}: {} with {} network evaluations, from the {} {}\n", out, entry.table.method,
-                             nfe, source.name, file->name());
+    std::cout << fmt::format("{}: {} with {} network evaluations, from the {} {}\n", out,
+                             Printable(entry.table.method), nfe, source.name, file->name());
   }
 }
 

@@ -10,6 +10,7 @@
 #include "gas/cli/run.h"
 #include "gas/cli/text.h"
 #include "gas/core/error.h"
+#include "gas/core/shown.h"
 #include "gas/io/json.h"
 #include "gas/io/torch_tensors.h"
 #include "gas/memory/run_memory.h"
@@ -19,6 +20,8 @@
 
 namespace gas::cli {
 namespace {
+
+constexpr size_t kLongestShown = 200;  // of a text that people wrote
 
 void InspectSolver(const std::string& path, bool json) {
   const SolverFile file = ReadSolverFile(path);
@@ -31,8 +34,15 @@ void InspectSolver(const std::string& path, bool json) {
 
 void PrintTensors(const TensorFile& file) {
   for (const auto& [name, info] : file.tensors()) {
-    std::cout << fmt::format("  {} {} [{}]\n", name, c10::toString(info.dtype), fmt::join(info.shape, ", "));
+    std::cout << fmt::format("  {} {} [{}]\n", Printable(name), c10::toString(info.dtype),
+                             fmt::join(info.shape, ", "));
   }
+}
+
+void PrintMetadata(const std::string& key, const std::string& value) {
+  const std::optional<nlohmann::json> json = ParseJsonOrNone(value);
+  std::cout << fmt::format("  {}: {}\n", Printable(key),
+                           json ? ShortJson(*json) : Printable(value, kLongestShown));
 }
 
 // A file of tensors that is no model: a feature network, teacher data, anyone's weights. Throws
@@ -44,7 +54,7 @@ void InspectWeights(const ModelFiles& files) {
   std::cout << fmt::format("{} {}: {} tensors, of no model that is known\n",
                            files.torch() ? "PyTorch's file" : "safetensors", files.name(),
                            tensors->tensors().size());
-  for (const auto& [key, value] : tensors->metadata()) std::cout << fmt::format("  {}: {}\n", key, value);
+  for (const auto& [key, value] : tensors->metadata()) PrintMetadata(key, value);
   PrintTensors(*tensors);
 }
 
@@ -83,17 +93,15 @@ void PrintChecks(const Model& model, const ModelFiles& files) {
 
 void InspectModel(const std::string& name, const std::string& config, const ModelFiles& files) {
   const Model model = OpenModel(name, {.config = config});
-  std::cout << fmt::format("model {}: family {}, states {}, {} parameters, {} classes\n", model.name,
-                           model.family, Shape(model.shape), model.parameters, model.classes)
+  std::cout << fmt::format("model {}: family {}, states {}, {} parameters, {} classes\n",
+                           Printable(model.name), model.family, Shape(model.shape), model.parameters,
+                           model.classes)
             << fmt::format("  predicts: {}\n  schedule: {}\n  SHA-256: {}\n",
                            kPredictionTypeNames.NameOf(model.denoiser->prediction_type()),
                            ShortJson(model.schedule->ToJson()), model.sha256);
   if (!model.unused.empty()) std::cout << fmt::format("  not used: {}\n", fmt::join(model.unused, ", "));
   if (!model.features.empty()) std::cout << "  feature network: " << model.features << '\n';
-  for (const auto& [key, value] : model.metadata) {
-    const std::optional<nlohmann::json> json = ParseJsonOrNone(value);
-    std::cout << fmt::format("  {}: {}\n", key, json ? ShortJson(*json) : value);
-  }
+  for (const auto& [key, value] : model.metadata) PrintMetadata(key, value);
   std::cout << "  peak memory: " << MemoryOf(model) << '\n';
   if (files.tensors() != nullptr) PrintTensors(*files.tensors());
   PrintChecks(model, files);

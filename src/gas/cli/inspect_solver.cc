@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "gas/cli/text.h"
+#include "gas/core/shown.h"
 #include "gas/solver/dpm_multistep.h"
 #include "gas/solver/lint.h"
 
@@ -101,7 +102,7 @@ void PrintProvenance(const Json& provenance) {
   for (const char* key : {"iterations", "training_samples", "held_out_samples", "held_out_distance",
                           "held_out_distance_dpmpp_3m", "start_time", "searched", "network_evaluations",
                           "teacher_evaluations", "seconds", "teacher", "adversary", "loss", "imported"}) {
-    if (provenance.contains(key)) std::cout << fmt::format("  {}: {}\n", key, provenance[key].dump());
+    if (provenance.contains(key)) std::cout << fmt::format("  {}: {}\n", key, ShortJson(provenance[key]));
   }
 }
 
@@ -208,11 +209,11 @@ Json ToJson(const LintReport& report) {
 
 void PrintSolver(const SolverFile& file) {
   std::cout << fmt::format("solver file {}\n  model {} ({}), guidance {}, schedule {}\n", file.name,
-                           file.model, file.model_sha256.substr(0, 12), file.GuidanceText(),
-                           ShortJson(file.schedule->ToJson()));
+                           Printable(file.model), Printable(file.model_sha256.substr(0, 12)),
+                           file.GuidanceText(), ShortJson(file.schedule->ToJson()));
   for (const auto& [nfe, entry] : file.entries) {
-    std::cout << fmt::format("\n{} with {} network evaluations, t_eps {}\n", entry.table.method, nfe,
-                             entry.t_eps);
+    std::cout << fmt::format("\n{} with {} network evaluations, t_eps {}\n", Printable(entry.table.method),
+                             nfe, entry.t_eps);
     PrintTimes(entry.table, *file.schedule);
     PrintBasis(entry.table);
     PrintCoefficients(entry.table, *file.schedule);

@@ -8,6 +8,7 @@
 #include "gas/cli/text_options.h"
 #include "gas/cli/worker_options.h"
 #include "gas/core/error.h"
+#include "gas/core/shown.h"
 #include "gas/models/model_scales.h"
 
 namespace gas::cli {
@@ -200,8 +201,9 @@ Model ModelRequest::OpenAs(const TeacherData& data, const std::string& folder, d
   of_data.guidance_range = spec.guidance_range;
   FillFromRecord(spec.texts, of_data.texts);
   Model model = OpenWith(of_data);
-  GAS_CHECK(spec.model_sha256 == model.sha256, Errc::kBadFile, folder, ": made with model ", spec.model,
-            " of SHA-256 ", spec.model_sha256, ", not with ", model.name, " of ", model.sha256);
+  GAS_CHECK(spec.model_sha256 == model.sha256, Errc::kBadFile, folder, ": made with model ",
+            Printable(spec.model), " of SHA-256 ", Printable(spec.model_sha256), ", not with ",
+            Printable(model.name), " of ", model.sha256);
   return model;
 }
 
@@ -219,7 +221,7 @@ Dtype ReadDtype(const Options& options) {
   // A verb whose row does not list auto has refused it.
   const Dtype dtype = options.Enum("run.dtype", kDtypeOrAutoNames);
   GAS_CHECK(dtype != Dtype::kTf32 || ReadDevice(options).is_cuda(), Errc::kBadOption,
-            "run.dtype = tf32 needs run.device = cuda, which is ", options.Text("run.device"));
+            "run.dtype = tf32 needs run.device = cuda, which is ", Printable(options.Text("run.device")));
   UseTf32(dtype == Dtype::kTf32);
   return dtype;
 }
@@ -240,14 +242,14 @@ ModelRequest ReadModelRequest(const Options& options) {
 torch::Device ReadDevice(const Options& options) {
   const std::string& name = options.Text("run.device");
   if (name == "cpu") return torch::kCPU;
-  GAS_CHECK(name.starts_with("cuda"), Errc::kBadOption, "run.device = ", name,
+  GAS_CHECK(name.starts_with("cuda"), Errc::kBadOption, "run.device = ", Printable(name),
             ", must be cpu, cuda or cuda:N");
-  GAS_CHECK(torch::cuda::is_available(), Errc::kUnavailable, "run.device = ", name,
+  GAS_CHECK(torch::cuda::is_available(), Errc::kUnavailable, "run.device = ", Printable(name),
             ": this machine or this build of LibTorch has no CUDA device");
   try {
     return torch::Device(name);
   } catch (const c10::Error&) {
-    Fail(Errc::kBadOption, "run.device = ", name, ", must be cpu, cuda or cuda:N");
+    Fail(Errc::kBadOption, "run.device = ", Printable(name), ", must be cpu, cuda or cuda:N");
   }
 }
 

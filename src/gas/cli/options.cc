@@ -6,6 +6,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
+#include "gas/core/shown.h"
 #include "gas/io/json.h"
 #include "gas/io/json_file.h"
 
@@ -16,15 +17,15 @@ template <class Number>
 Number ParseNumber(std::string_view key, std::string_view text, const char* kind) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  GAS_CHECK(error == std::errc() && end == text.data() + text.size(), Errc::kBadOption, key, " = ", text,
-            ", must be ", kind);
+  GAS_CHECK(error == std::errc() && end == text.data() + text.size(), Errc::kBadOption, key, " = ",
+            Printable(text), ", must be ", kind);
   return value;
 }
 
 void CheckBounds(const OptionRow& row, double value, const std::string& text) {
   if (row.min == 0 && row.max == 0) return;
-  GAS_CHECK(value >= row.min && value <= row.max, Errc::kBadOption, row.key, " = ", text, ", must be in [",
-            row.min, ", ", row.max, "]");
+  GAS_CHECK(value >= row.min && value <= row.max, Errc::kBadOption, row.key, " = ", Printable(text),
+            ", must be in [", row.min, ", ", row.max, "]");
 }
 
 void CheckChoice(const OptionRow& row, const std::string& text) {
@@ -45,6 +46,7 @@ std::string JsonText(const nlohmann::json& value) {
 }
 
 constexpr const char* kDefault = "default";
+constexpr size_t kLongestShown = 200;  // of a value that is described
 
 }  // namespace
 
@@ -76,10 +78,10 @@ const OptionRow& Options::Row(std::string_view key) const {
   for (const OptionRow& row : rows_) {
     if (key == row.key) return row;
   }
-  GAS_CHECK(!rows_.empty(), Errc::kBadOption, key, ": unknown key, this verb has no options");
+  GAS_CHECK(!rows_.empty(), Errc::kBadOption, Printable(key), ": unknown key, this verb has no options");
   std::vector<std::string> known;
   for (const OptionRow& row : rows_) known.emplace_back(row.key);
-  Fail(Errc::kBadOption, key, ": unknown key, did you mean ", NearestName(key, known), "?");
+  Fail(Errc::kBadOption, Printable(key), ": unknown key, did you mean ", NearestName(key, known), "?");
 }
 
 void Options::Set(const std::string& key, const std::string& text, const std::string& origin) {
@@ -91,7 +93,7 @@ void Options::Set(const std::string& key, const std::string& text, const std::st
       break;
     case OptType::kReal: CheckBounds(row, ParseNumber<double>(key, text, "a number"), text); break;
     case OptType::kFlag:
-      GAS_CHECK(text == "true" || text == "false", Errc::kBadOption, key, " = ", text,
+      GAS_CHECK(text == "true" || text == "false", Errc::kBadOption, key, " = ", Printable(text),
                 ", must be true or false");
       break;
     case OptType::kChoice: CheckChoice(row, text); break;
@@ -167,7 +169,7 @@ void Options::CheckAllRead() const {
     const Value& value = At(row.key);
     if (value.read || value.origin == kDefault) continue;
     unread += fmt::format("{}{} = {} ({}) is not used by this run", unread.empty() ? "" : "; ", row.key,
-                          value.text, value.origin);
+                          Printable(value.text), value.origin);
     if (row.only[0] != '\0') unread += fmt::format(", only {}", row.only);
   }
   GAS_CHECK(unread.empty(), Errc::kBadOption, unread);
@@ -179,8 +181,8 @@ std::string Options::Describe() const {
   std::string text;
   for (const OptionRow& row : rows_) {
     const Value& value = At(row.key);
-    text += fmt::format("{:<{}} = {}  ({})\n", row.key, width, value.text.empty() ? "(none)" : value.text,
-                        value.origin);
+    text += fmt::format("{:<{}} = {}  ({})\n", row.key, width,
+                        value.text.empty() ? "(none)" : Printable(value.text, kLongestShown), value.origin);
   }
   return text;
 }

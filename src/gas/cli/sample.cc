@@ -226,8 +226,7 @@ std::vector<Request> RequestsOf(const SampleSettings& s, const Model& model) {
 }
 
 void CheckShape(const SampleSettings& s, const Model& model) {
-  const bool pixels = model.shape.size() == 3 && (model.shape[0] == 1 || model.shape[0] == 3);
-  GAS_CHECK(pixels || model.codec || s.format == SampleFormat::kSafetensors, Errc::kBadOption,
+  GAS_CHECK(MakesPictures(model) || s.format == SampleFormat::kSafetensors, Errc::kBadOption,
             "sample.format = ", kSampleFormatNames.NameOf(s.format), ": samples of shape ",
             at::IntArrayRef(model.shape),
             " are no images, which have shape [1,H,W] or [3,H,W]; safetensors takes any");

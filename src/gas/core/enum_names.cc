@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "gas/core/nearest.h"
+#include "gas/core/shown.h"
 
 namespace gas {
 
@@ -16,11 +17,10 @@ std::string ListOf(std::span<const Choice> choices) {
 }
 
 void FailUnknownName(Errc code, std::string_view what, std::string_view name, std::span<const Choice> known) {
-  constexpr size_t kLongestShown = 80;
   std::vector<std::string> names;
   for (const Choice& choice : known) names.emplace_back(choice.name);
-  Fail(code, what, " = ", name.substr(0, kLongestShown), ": unknown, must be ", ListOf(known),
-       "; did you mean ", NearestName(name, names), "?");
+  Fail(code, what, " = ", Printable(name), ": unknown, must be ", ListOf(known), "; did you mean ",
+       NearestName(name, names), "?");
 }
 
 }  // namespace gas

@@ -8,6 +8,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include "gas/core/error.h"
+#include "gas/core/shown.h"
 
 namespace gas {
 namespace {
@@ -16,8 +17,8 @@ Seed ParseSeed(std::string_view text, std::string_view whole) {
   Seed seed = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
   GAS_CHECK(error == std::errc() && end == text.data() + text.size() && seed < (1ull << 63), Errc::kBadOption,
-            "seeds \"", whole, "\": \"", text,
-            "\" is not a whole number in [0, 2^63), write for example 0-63,100");
+            "seeds ", Quoted(whole), ": ", Quoted(text),
+            " is not a whole number in [0, 2^63), write for example 0-63,100");
   return seed;
 }
 
@@ -58,10 +59,10 @@ std::vector<Seed> ParseSeeds(std::string_view text, size_t max_count) {
     const size_t dash = part.find('-');
     const Seed first = ParseSeed(part.substr(0, dash), text);
     const Seed last = dash == part.npos ? first : ParseSeed(part.substr(dash + 1), text);
-    GAS_CHECK(first <= last, Errc::kBadOption, "seeds \"", text, "\": range ", first, "-", last,
+    GAS_CHECK(first <= last, Errc::kBadOption, "seeds ", Quoted(text), ": range ", first, "-", last,
               " runs backwards");
-    GAS_CHECK(last - first < max_count - seeds.size(), Errc::kBadOption, "seeds \"", text, "\": more than ",
-              max_count, " seeds");
+    GAS_CHECK(last - first < max_count - seeds.size(), Errc::kBadOption, "seeds ", Quoted(text),
+              ": more than ", max_count, " seeds");
     for (Seed seed = first; seed <= last; ++seed) seeds.push_back(seed);
     begin = end + 1;
   }

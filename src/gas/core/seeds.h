@@ -14,9 +14,11 @@ namespace gas {
 
 using Seed = uint64_t;
 
+inline constexpr size_t kMostSeeds = 10'000'000;  // of one text
+
 // Parses "0-63,100,200-210" (inclusive ranges, kept in the order written).
 // Throws Error(kBadOption) for malformed text, a descending range, or more than `max_count` seeds.
-std::vector<Seed> ParseSeeds(std::string_view text, size_t max_count = 10'000'000);
+std::vector<Seed> ParseSeeds(std::string_view text, size_t max_count = kMostSeeds);
 
 // The shortest text that ParseSeeds turns back into `seeds`.
 std::string FormatSeeds(std::span<const Seed> seeds);

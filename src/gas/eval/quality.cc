@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "gas/core/interrupt.h"
 #include "gas/metrics/ms_ssim.h"
 #include "gas/metrics/prdc.h"
 
@@ -28,7 +29,10 @@ Figure Over(const std::vector<double>& values) {
 
 Figure Over(const std::vector<Block>& blocks, const std::function<double(const Block&)>& measure) {
   std::vector<double> values;
-  for (const Block& block : blocks) values.push_back(measure(block));
+  for (const Block& block : blocks) {
+    CheckInterrupt();
+    values.push_back(measure(block));
+  }
   return Over(values);
 }
 

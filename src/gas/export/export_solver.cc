@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "gas/core/error.h"
+#include "gas/core/shown.h"
 #include "gas/export/host_files.h"
 #include "gas/export/sigma_list.h"
 #include "gas/io/file.h"
@@ -79,9 +80,9 @@ void CheckSchedule(const Host& host, const SolverFile& file) {
 std::string Heading(const SolverFile& file) {
   std::vector<std::string> tables;
   for (const auto& [nfe, entry] : file.entries)
-    tables.push_back(fmt::format("{} ({})", nfe, entry.table.method));
+    tables.push_back(fmt::format("{} ({})", nfe, Printable(entry.table.method)));
   return fmt::format("# A solver of gas\n\nFor {}, guidance {}. Network evaluations: {}.\n\n",
-                     file.model.empty() ? "a model" : "model " + file.model, file.GuidanceText(),
+                     file.model.empty() ? "a model" : "model " + Printable(file.model), file.GuidanceText(),
                      fmt::join(tables, ", "));
 }
 

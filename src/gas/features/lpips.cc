@@ -1,6 +1,7 @@
 #include "gas/features/lpips.h"
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 
 namespace gas {
 namespace {
@@ -104,6 +105,7 @@ double MeanLpips(Lpips& network, const Tensor& images, const Tensor& teacher, in
             ", must be equal and not empty");
   double sum = 0;
   for (int64_t begin = 0; begin < images.size(0); begin += batch) {
+    CheckInterrupt();
     const auto part = [&](const Tensor& all) { return all.slice(0, begin, begin + batch); };
     sum += network.forward(part(images), part(teacher)).sum().item<double>();
   }

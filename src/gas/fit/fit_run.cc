@@ -6,13 +6,13 @@
 
 #include "gas/core/error.h"
 #include "gas/core/memory.h"
-#include "gas/fit/fit_file.h"
 #include "gas/fit/table_point.h"
 #include "gas/fit/unfinished_fit.h"
 #include "gas/io/file.h"
 #include "gas/io/run_folder.h"
 #include "gas/memory/run_memory.h"
 #include "gas/models/embedded.h"
+#include "gas/solver/file_to_extend.h"
 
 namespace gas {
 namespace {
@@ -21,6 +21,10 @@ using Json = nlohmann::json;
 
 // What a search lets a table change brightness by: what the lint does, but for rounding.
 constexpr double kSafeBrightness = kLintBrightness * (1 - 1e-6);
+// In the provenance of a table: the options that decided it, and whose trajectories it was fitted to.
+constexpr TableMaker kFitter = {.key = "fit", .made = "fitted"};
+constexpr const char* kFitTeacher = "teacher";
+
 // Numbers of bands that are tried.
 constexpr int64_t kTriedBands[] = {5, 12, 25};
 
@@ -191,7 +195,7 @@ SolverEntry EntryOf(const FitRunPart& part, const FitProblem& problem, const Fit
   entry.table = found.fit.table;
   entry.t_eps = problem.t_eps;
   entry.provenance = {{kFitTeacher, TeacherOf(problem)},
-                      {kFitDecides, DecidingOptions(options)},
+                      {kFitter.key, DecidingOptions(options)},
                       {"options", options.record},
                       {"rows", RowsToJson(found.fit.rows)},
                       {"held_out_distance", found.held_out},
@@ -259,15 +263,21 @@ std::pair<FitRunPart, SolverEntry> EntryFor(int64_t nfe, const FitRunOptions& o,
   return {std::move(part), std::move(entry)};
 }
 
+void CheckEntries(const SolverFile& file, const char* key, const Json& now) {
+  for (const auto& [nfe, entry] : file.entries) CheckMadeAlike(file, nfe, kFitter, key, now);
+}
+
 FitRunResult RunIn(const RunFolder& folder, const FitRunOptions& options, const FitRunHooks& hooks,
                    UnfinishedFit& unfinished) {
   FitRunResult result;
   result.path = options.folder / "solver.gas.json";
-  const std::optional<SolverFile> earlier = FileToGoOnWith(result.path, DecidingOptions(options));
+  const std::optional<SolverFile> earlier = FileToExtend(result.path);
+  if (earlier) CheckEntries(*earlier, kFitter.key, DecidingOptions(options));
   const FitProblem problem = ProblemOf(options, hooks.samples, unfinished);
   result.file = FileOf(problem);
   if (earlier) {
-    CheckSameFit(*earlier, result.file, TeacherOf(problem));
+    CheckSameHeader(*earlier, result.file, kFitter);
+    CheckEntries(*earlier, kFitTeacher, TeacherOf(problem));
     result.file.entries = earlier->entries;
   }
   unfinished.Begin(FingerprintOf(options, problem.models[0], problem.data.get()));

@@ -59,7 +59,7 @@ struct FitRunOptions {
   nlohmann::json lpips = nullptr;  // LpipsModel::source of that which the objective has
   std::string convolution = {};    // nn/convolution_plan.h's name of how it convolves; empty: direct
   // Exists once fits begin; solver.gas.json is written there after each nfe. Tables that are there already
-  // and were made in the same way stay (fit/fit_file.h).
+  // and were made in the same way stay (solver/file_to_extend.h).
   std::filesystem::path folder;
   nlohmann::json record;  // stands in the provenance as "options"
 };
@@ -96,7 +96,7 @@ struct FitRunResult {
 // Goes on from what an interrupted run has left in the folder, to the same bits on a CPU. Before anything is
 // written that is compared with this run: Error(kBadFile) names what differs. SIGINT and SIGTERM
 // (core/interrupt.h) end it with the best so far in the file, or, before there is any, by what CheckInterrupt
-// throws. Throws what RunFolder, FitProblemFrom, MakeFitProblem, FitSolver and FileToGoOnWith throw, the last
+// throws. Throws what RunFolder, FitProblemFrom, MakeFitProblem, FitSolver and FileToExtend throw, the last
 // of them and what a budget is refused for before anything is computed, and changes nothing in the folder
 // then.
 FitRunResult RunFit(const FitRunOptions& options, const FitRunHooks& hooks = {});

@@ -17,13 +17,13 @@ namespace {
 void CheckSameFingerprint(const std::string& file, const Fingerprint& then, const Fingerprint& now) {
   GAS_CHECK(then.is_object(), Errc::kBadFile, file, ": entry fingerprint is no JSON object");
   for (const auto& [key, value] : now.items()) {
-    if (then.contains(key) && then[key] != value) Refuse(file, key, then[key].dump(), value.dump());
+    if (then.contains(key) && then[key] != value) Refuse(file, key, Shown(then[key]), Shown(value));
   }
   for (const auto& [key, value] : now.items()) {
-    if (!then.contains(key)) Refuse(file, key, "(none)", value.dump());
+    if (!then.contains(key)) Refuse(file, key, "(none)", Shown(value));
   }
   for (const auto& [key, value] : then.items()) {
-    if (!now.contains(key)) Refuse(file, key, value.dump(), "(none)");
+    if (!now.contains(key)) Refuse(file, Printable(key), Shown(value), "(none)");
   }
 }
 

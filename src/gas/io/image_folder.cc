@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/core/progress.h"
 #include "gas/io/png.h"
 
@@ -108,6 +109,7 @@ Tensor ReadFiles(const fs::path& folder, const std::vector<fs::path>& files,
   std::vector<Tensor> images;
   Progress progress("read", "images", static_cast<int64_t>(files.size()));
   for (const fs::path& path : files) {
+    CheckInterrupt();
     images.push_back(ReadOne(path, options.max_side));
     CheckOneSize(images.back(), images.front(), path, files.front());
     if (images.size() == 1) CheckTotal(folder, files.size(), images.front(), options.max_bytes);

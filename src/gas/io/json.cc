@@ -44,31 +44,6 @@ std::optional<Json> ParseJsonOrNone(std::string_view text, const JsonLimits& lim
   }
 }
 
-namespace {
-
-constexpr size_t kShownCharacters = 80;
-
-// Without characters that a terminal would obey, and never an exception for text that is not UTF-8.
-std::string Escaped(const Json& value) {
-  return value.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
-}
-
-}  // namespace
-
-std::string Quoted(std::string_view text) {
-  const bool cut = text.size() > kShownCharacters;
-  return Escaped(Json(text.substr(0, kShownCharacters))) + (cut ? "..." : "");
-}
-
-bool IsUtf8(std::string_view text) {
-  try {
-    Json(text).dump();
-    return true;
-  } catch (const Json::type_error&) {
-    return false;
-  }
-}
-
 int64_t WholeNumber(std::string_view what, const Json& value, int64_t min, int64_t max) {
   const auto limits = std::numeric_limits<int64_t>();
   const bool whole = value.is_number_integer() &&
@@ -97,18 +72,27 @@ size_t ListSize(std::string_view what, const Json& value) {
   return value.size();
 }
 
+void CheckObject(std::string_view what, const Json& value) {
+  GAS_CHECK(value.is_object(), Errc::kBadFile, what, " = ", Shown(value), ", must be an object");
+}
+
 void ReadField(std::string_view what, const Json& value, int64_t& field) { field = WholeNumber(what, value); }
 
 void ReadField(std::string_view what, const Json& value, double& field) { field = RealNumber(what, value); }
+
+void ReadField(std::string_view what, const Json& value, bool& field) { field = TruthValue(what, value); }
 
 void ReadField(std::string_view what, const Json& value, std::string& field) {
   GAS_CHECK(value.is_string(), Errc::kBadFile, what, " = ", Shown(value), ", must be a text");
   field = value.get<std::string>();
 }
 
-std::string Shown(const Json& value) {
-  const std::string text = Escaped(value);
-  return text.size() > kShownCharacters ? text.substr(0, kShownCharacters) + "..." : text;
+void ReadField(std::string_view what, const Json& value, std::map<std::string, std::string>& field) {
+  CheckObject(what, value);
+  field.clear();
+  for (const auto& [key, text] : value.items()) {
+    ReadField(std::string(what) + "." + Printable(key), text, field[key]);
+  }
 }
 
 }  // namespace gas

@@ -5,12 +5,15 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "gas/core/shown.h"  // for all who report on JSON
 
 namespace gas {
 
@@ -35,25 +38,19 @@ double RealNumber(std::string_view what, const nlohmann::json& value);
 bool TruthValue(std::string_view what, const nlohmann::json& value);
 
 size_t ListSize(std::string_view what, const nlohmann::json& value);
+void CheckObject(std::string_view what, const nlohmann::json& value);
 
 // The same into a field, by its type.
 void ReadField(std::string_view what, const nlohmann::json& value, int64_t& field);
 void ReadField(std::string_view what, const nlohmann::json& value, double& field);
+void ReadField(std::string_view what, const nlohmann::json& value, bool& field);
 void ReadField(std::string_view what, const nlohmann::json& value, std::string& field);
+void ReadField(std::string_view what, const nlohmann::json& value, std::map<std::string, std::string>& field);
 template <class Item>
 void ReadField(std::string_view what, const nlohmann::json& value, std::vector<Item>& field) {
   field.assign(ListSize(what, value), Item{});
   for (size_t i = 0; i < field.size(); ++i) ReadField(what, value[i], field[i]);
 }
-
-// Whether a text can stand in JSON.
-bool IsUtf8(std::string_view text);
-
-// Text from outside for a message: in double quotes, short, and without characters that a terminal would
-// obey.
-std::string Quoted(std::string_view text);
-// The same for a value of JSON, as it is written there.
-std::string Shown(const nlohmann::json& value);
 
 }  // namespace gas
 

@@ -4,6 +4,12 @@ namespace gas {
 
 using Json = nlohmann::json;
 
+const Json& EntryAt(const std::string& what, const Json& parent, const char* key) {
+  const auto found = parent.find(key);  // the end of what is no object
+  GAS_CHECK(found != parent.end(), Errc::kBadFile, what, " has no ", key);
+  return *found;
+}
+
 const Json& MappingAt(const std::string& what, const Json& parent, const char* key) {
   const auto found = parent.find(key);
   GAS_CHECK(found != parent.end() && found->is_object(), Errc::kBadFile, what, " has no mapping ", key);

@@ -14,6 +14,9 @@
 
 namespace gas {
 
+// The entry at `key`. Throws Error(kBadFile) if `parent`, whose path is `what`, has none.
+const nlohmann::json& EntryAt(const std::string& what, const nlohmann::json& parent, const char* key);
+
 // The mapping at `key`. Throws Error(kBadFile) if `parent`, whose path is `what`, has none.
 const nlohmann::json& MappingAt(const std::string& what, const nlohmann::json& parent, const char* key);
 
@@ -23,18 +26,13 @@ template <class Field>
 void ReadOptional(const std::string& what, const nlohmann::json& object, const char* key, Field& field) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return;
-  if constexpr (std::is_same_v<Field, bool>) {
-    field = TruthValue(what + "." + key, *found);
-  } else {
-    ReadField(what + "." + key, *found, field);
-  }
+  ReadField(what + "." + key, *found, field);
 }
 
 // The same for a key that must be there.
 template <class Field>
 void ReadNeeded(const std::string& what, const nlohmann::json& object, const char* key, Field& field) {
-  GAS_CHECK(object.contains(key), Errc::kBadFile, what, " has no ", key);
-  ReadField(what + "." + key, object[key], field);
+  ReadField(what + "." + key, EntryAt(what, object, key), field);
 }
 
 // Refuses, by Error(kBadFile), other values of these keys, wherever the configuration has them: those of a

@@ -67,8 +67,8 @@ std::string MakeHeader(const std::string& file, const std::vector<Item>& items,
   std::string text;
   try {
     text = header.dump();
-  } catch (const nlohmann::json::exception& e) {  // a name or metadata value that is not UTF-8
-    Fail(Errc::kBadOption, file, ": the header cannot be written: ", e.what());
+  } catch (const nlohmann::json::type_error&) {
+    Fail(Errc::kBadOption, file, ": the header cannot be written: a name or a text in it is not UTF-8");
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
   GAS_CHECK(text.size() <= kMaxSafetensorsHeaderBytes, Errc::kBadOption, file, ": header of ", text.size(),

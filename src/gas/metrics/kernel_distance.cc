@@ -1,6 +1,7 @@
 #include "gas/metrics/kernel_distance.h"
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 
 namespace gas {
 namespace {
@@ -27,6 +28,7 @@ double MeanKernel(const Tensor& a, const Tensor& b, bool skip_diagonal, int64_t 
   for (int64_t row = 0; row < a.size(0); row += step) {
     const Tensor left = a.slice(0, row, row + step).to(torch::kFloat64) / static_cast<double>(a.size(1));
     for (int64_t column = 0; column < b.size(0); column += step) {
+      CheckInterrupt();
       const Tensor right = b.slice(0, column, column + step).to(torch::kFloat64);
       Tensor values = left.mm(right.t()).add_(1).pow_(3);
       if (skip_diagonal && row == column) values.fill_diagonal_(0);

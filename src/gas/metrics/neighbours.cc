@@ -1,12 +1,17 @@
 #include "gas/metrics/neighbours.h"
 
+#include <algorithm>
+
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 
 namespace gas {
 namespace {
 
 // Rows of b in float64 at once.
 constexpr int64_t kColumnsAtOnce = 2048;
+// Differences of components, about a second of a core's work: between two of these an interrupt is noticed.
+constexpr int64_t kDifferencesAtOnce = int64_t{1} << 30;
 // torch::cdist without matrix products, whose cancellation would make a distance depend on its block.
 constexpr int64_t kByDifferences = 2;
 
@@ -17,11 +22,14 @@ void ForEachDistanceBlock(const Tensor& a, const Tensor& b,
   torch::NoGradGuard no_grad;
   const int64_t columns = b.size(0),
                 rows = std::max<int64_t>(1, distances_at_once / std::max<int64_t>(1, columns));
+  const int64_t differences = std::max<int64_t>(1, std::min(rows, a.size(0)) * a.size(1));
+  const int64_t step = std::clamp<int64_t>(kDifferencesAtOnce / differences, 1, kColumnsAtOnce);
   for (int64_t row = 0; row < a.size(0); row += rows) {
     const Tensor left = a.slice(0, row, row + rows).to(torch::kFloat64).contiguous();
     Tensor distances = torch::empty({left.size(0), columns}, left.options());
-    for (int64_t column = 0; column < columns; column += kColumnsAtOnce) {
-      const Tensor right = b.slice(0, column, column + kColumnsAtOnce).to(torch::kFloat64).contiguous();
+    for (int64_t column = 0; column < columns; column += step) {
+      CheckInterrupt();
+      const Tensor right = b.slice(0, column, column + step).to(torch::kFloat64).contiguous();
       distances.slice(1, column, column + right.size(0)).copy_(torch::cdist(left, right, 2, kByDifferences));
     }
     use(distances, row);

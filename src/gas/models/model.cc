@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
+#include "gas/core/shown.h"
 #include "gas/io/file.h"
 #include "gas/io/json.h"
 #include "gas/models/embedded.h"
@@ -56,8 +57,8 @@ struct Unguided {
 Unguided OpenUnguided(const std::string& name, const ModelOptions& options) {
   const EmbeddedModel* embedded = FindEmbeddedModel(name);
   const bool named = embedded != nullptr || LooksLikeFile(name) || name.starts_with(kProcessPrefix);
-  GAS_CHECK(named, Errc::kBadOption, "model ", name, ": unknown, did you mean ",
-            NearestName(name, EmbeddedModelNames()), "? A file needs a path such as ./", name,
+  GAS_CHECK(named, Errc::kBadOption, "model ", Printable(name), ": unknown, did you mean ",
+            NearestName(name, EmbeddedModelNames()), "? A file needs a path such as ./", Printable(name),
             ".safetensors");
   const ModelFiles files(embedded ? EmbeddedFile(name).string() : name);
   const ModelFamily& family = FamilyOf(files);
@@ -124,6 +125,11 @@ std::vector<int64_t> ImageShapeOf(const Model& model) {
   std::vector<int64_t> state = model.shape;
   state.insert(state.begin(), 1);
   return ImagesOf(model, torch::zeros(state)).sizes().slice(1).vec();
+}
+
+bool MakesPictures(const Model& model) {
+  const std::vector<int64_t>& shape = model.shape;
+  return model.codec != nullptr || (shape.size() == 3 && (shape[0] == 1 || shape[0] == 3));
 }
 
 fs::path FeatureFileOf(const ModelCard& card) {

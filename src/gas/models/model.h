@@ -89,6 +89,9 @@ Tensor ImagesOf(const Model& model, const Tensor& states, int64_t batch = 16);
 // [C,H,W] of such images. Where the model has a codec, it decodes one state.
 std::vector<int64_t> ImageShapeOf(const Model& model);
 
+// Whether samples can be drawn: images of 1 or 3 channels.
+bool MakesPictures(const Model& model);
+
 // The file of the feature network that the card names. Throws Error(kBadOption) if it names none,
 // Error(kUnavailable) if the file is not there.
 std::filesystem::path FeatureFileOf(const ModelCard& card);

@@ -1,6 +1,7 @@
 // Schedules from JSON, as solver files and run folders carry them. Untrusted input: every field is checked.
 #include "gas/core/error.h"
 #include "gas/core/nearest.h"
+#include "gas/core/shown.h"
 #include "gas/schedule/noise_schedule.h"
 #include "gas/schedule/scaled_sigma.h"
 
@@ -53,7 +54,7 @@ SchedulePtr ReadScaledSigma(const json& j) {
   ScaledSigmaOptions options;
   const json& curve = Field(j, "curve");
   GAS_CHECK(curve == "vp" || curve == "ve" || curve == "linear", Errc::kBadFile,
-            "schedule \"scaled-sigma\": curve ", curve, " is not one of \"vp\", \"ve\", \"linear\"");
+            "schedule \"scaled-sigma\": curve ", Shown(curve), " is not one of \"vp\", \"ve\", \"linear\"");
   options.curve = curve == "vp" ? SigmaCurve::kVp : curve == "ve" ? SigmaCurve::kVe : SigmaCurve::kLinear;
   const json& scaling = Field(j, "vp_scaling");
   GAS_CHECK(scaling.is_boolean(), Errc::kBadFile,
@@ -85,8 +86,8 @@ SchedulePtr ScheduleFromJson(const json& j) {
   if (reader == Readers().end()) {
     std::vector<std::string> names;
     for (const auto& [name, unused] : Readers()) names.push_back(name);
-    Fail(Errc::kBadFile, "schedule kind \"", kind, "\" is unknown, did you mean ", NearestName(kind, names),
-         "?");
+    Fail(Errc::kBadFile, "schedule kind ", Quoted(kind), " is unknown, did you mean ",
+         NearestName(kind, names), "?");
   }
   try {
     return reader->second(j);

@@ -5,6 +5,7 @@
 #include "gas/core/error.h"
 #include "gas/io/file.h"
 #include "gas/io/json.h"
+#include "gas/io/json_mapping.h"
 
 namespace gas {
 namespace {
@@ -22,42 +23,56 @@ Json ToJson(const Tensor& tensor) {
 
 constexpr int kMaxDimensions = 4;
 
-void AppendNumbers(const Json& json, size_t level, std::vector<int64_t>& shape,
+void AppendNumbers(const std::string& what, const Json& json, size_t level, std::vector<int64_t>& shape,
                    std::vector<double>& numbers) {
   if (!json.is_array()) {
-    GAS_CHECK(level == shape.size(), Errc::kBadFile, "a list mixes numbers and lists");
-    numbers.push_back(RealNumber("an entry of a list", json));
+    const double number = RealNumber("an entry of " + what, json);
+    GAS_CHECK(level == shape.size(), Errc::kBadFile, what, " mixes numbers and lists");
+    numbers.push_back(number);
     return;
   }
   if (level == shape.size()) {
-    GAS_CHECK(numbers.empty() && level < kMaxDimensions, Errc::kBadFile, "lists nested more than ",
+    GAS_CHECK(numbers.empty() && level < kMaxDimensions, Errc::kBadFile, what, " has lists nested more than ",
               kMaxDimensions, " deep, or unevenly");
     shape.push_back(static_cast<int64_t>(json.size()));
   }
-  GAS_CHECK(static_cast<int64_t>(json.size()) == shape[level], Errc::kBadFile, "rows of ", shape[level],
-            " and ", json.size(), " numbers, must be equal");
-  for (const Json& item : json) AppendNumbers(item, level + 1, shape, numbers);
+  GAS_CHECK(static_cast<int64_t>(json.size()) == shape[level], Errc::kBadFile, what, " has rows of ",
+            shape[level], " and ", json.size(), " numbers, must be equal");
+  for (const Json& item : json) AppendNumbers(what, item, level + 1, shape, numbers);
 }
 
-// Nested lists of equal lengths as a float64 tensor.
-Tensor FromJson(const Json& json) {
+// Nested lists of equal lengths, whose path is `what`, as a float64 tensor.
+Tensor FromJson(const std::string& what, const Json& json) {
+  ListSize(what, json);
   std::vector<int64_t> shape;
   std::vector<double> numbers;
-  AppendNumbers(json, 0, shape, numbers);
+  AppendNumbers(what, json, 0, shape, numbers);
   return torch::tensor(numbers, torch::kFloat64).reshape(shape);
+}
+
+// The list at `key` of an object whose path is `what`.
+Tensor TensorAt(const std::string& what, const Json& json, const char* key) {
+  return FromJson(what + "." + key, EntryAt(what, json, key));
 }
 
 Json BasisToJson(const SpectralBasis& basis) {
   return {{"shape", basis.shape}, {"rotation", ToJson(basis.rotation)}, {"edges", ToJson(basis.edges)}};
 }
 
-SpectralBasisPtr BasisFromJson(const Json& json) {
+SpectralBasisPtr BasisFromJson(const std::string& what, const Json& json) {
+  CheckObject(what, json);
   auto basis = std::make_shared<SpectralBasis>();
-  json.at("shape").get_to(basis->shape);
-  basis->rotation = FromJson(json.at("rotation"));
-  basis->edges = FromJson(json.at("edges"));
+  ReadNeeded(what, json, "shape", basis->shape);
+  basis->rotation = TensorAt(what, json, "rotation");
+  basis->edges = TensorAt(what, json, "edges");
   ValidateBasis(*basis);
   return basis;
+}
+
+std::shared_ptr<const SpectralStart> StartFromJson(const std::string& what, const Json& json) {
+  CheckObject(what, json);
+  return std::make_shared<SpectralStart>(
+      SpectralStart{TensorAt(what, json, "gain"), TensorAt(what, json, "offset")});
 }
 
 // The parameters stand beside the entries of the configuration.
@@ -68,40 +83,84 @@ Json StudentToJson(const StudentRecord& student) {
   return json;
 }
 
-StudentRecord StudentFromJson(const Json& json) {
+StudentRecord StudentFromJson(const std::string& what, const Json& json) {
+  // Parameters that may be single numbers.
+  const auto parameter = [](const std::string& of, const Json& value) {
+    return value.is_number() ? Scalar(value.get<double>()) : FromJson(of, value);
+  };
+  CheckObject(what, json);
   StudentRecord student{.config = json, .parameters = {}};
-  for (const auto& [name, value] : json.at("parameters").items()) student.parameters[name] = FromJson(value);
+  const Json& parameters = MappingAt(what, json, "parameters");
+  for (const auto& [name, value] : parameters.items()) {
+    student.parameters[name] = parameter(what + ".parameters." + Printable(name), value);
+  }
   student.config.erase("parameters");
   return student;
 }
 
-SolverEntry EntryFromJson(const Json& json) {
+// `what`: the path of the table in its file.
+SolverEntry EntryFromJson(const std::string& what, const Json& json) {
+  CheckObject(what, json);
   SolverEntry entry;
   StepTable& t = entry.table;
-  t.method = json.at("method").get<std::string>();
-  t.prior_std = RealNumber("prior_std", json.at("prior_std"));
-  t.t = FromJson(json.at("t"));
-  t.t_eval = FromJson(json.at("t_eval"));
-  t.alpha = FromJson(json.at("alpha"));
-  t.sigma = FromJson(json.at("sigma"));
-  t.alpha_eval = FromJson(json.at("alpha_eval"));
-  t.sigma_eval = FromJson(json.at("sigma_eval"));
-  t.a = FromJson(json.at("A"));
-  t.b = FromJson(json.at("B"));
-  if (json.contains("basis")) t.basis = BasisFromJson(json["basis"]);
-  if (json.contains("start")) {
-    t.start = std::make_shared<SpectralStart>(
-        SpectralStart{FromJson(json["start"].at("gain")), FromJson(json["start"].at("offset"))});
-  }
-  entry.t_eps = RealNumber("t_eps", json.at("t_eps"));
+  ReadNeeded(what, json, "method", t.method);
+  ReadNeeded(what, json, "prior_std", t.prior_std);
+  t.t = TensorAt(what, json, "t");
+  t.t_eval = TensorAt(what, json, "t_eval");
+  t.alpha = TensorAt(what, json, "alpha");
+  t.sigma = TensorAt(what, json, "sigma");
+  t.alpha_eval = TensorAt(what, json, "alpha_eval");
+  t.sigma_eval = TensorAt(what, json, "sigma_eval");
+  t.a = TensorAt(what, json, "A");
+  t.b = TensorAt(what, json, "B");
+  if (json.contains("basis")) t.basis = BasisFromJson(what + ".basis", json["basis"]);
+  if (json.contains("start")) t.start = StartFromJson(what + ".start", json["start"]);
+  GAS_CHECK(t.basis != nullptr || (t.start == nullptr && t.a.dim() != 4), Errc::kBadFile, what,
+            " has no basis, which its bands or its start are of");
+  ReadNeeded(what, json, "t_eps", entry.t_eps);
   entry.provenance = json.value("provenance", Json::object());
+  CheckObject(what + ".provenance", entry.provenance);
   ValidateTable(t);
-  GAS_CHECK(WholeNumber("nfe", json.at("nfe")) == t.nfe(), Errc::kBadFile, "nfe = ", Shown(json.at("nfe")),
+  const Json& nfe = EntryAt(what, json, "nfe");
+  GAS_CHECK(WholeNumber(what + ".nfe", nfe) == t.nfe(), Errc::kBadFile, what, ".nfe = ", Shown(nfe),
             ", but the table has ", t.nfe(), " rows");
-  GAS_CHECK((t.t.diff() < 0).all().item<bool>(), Errc::kBadFile, "t = ", Shown(json.at("t")),
+  GAS_CHECK((t.t.diff() < 0).all().item<bool>(), Errc::kBadFile, what, ".t = ", Shown(json.at("t")),
             ", must descend");
-  if (json.contains("student")) entry.student = StudentFromJson(json["student"]);
+  if (json.contains("student")) entry.student = StudentFromJson(what + ".student", json["student"]);
   return entry;
+}
+
+// What holds for all tables of a file. Its errors do not name the file.
+void ReadHeader(const Json& json, SolverFile& file) {
+  const std::string what = "the file";
+  file.schedule = ScheduleFromJson(EntryAt(what, json, "schedule"));
+  std::string prediction;
+  ReadField("prediction", EntryAt(what, json, "prediction"), prediction);
+  file.prediction = kPredictionTypeNames.FromName(prediction);
+  ReadField("guidance", EntryAt(what, json, "guidance"), file.guidance);
+  if (json.contains("guidance_range")) {
+    std::vector<double> range;
+    ReadField("guidance_range", json["guidance_range"], range);
+    GAS_CHECK(range.size() == 2, Errc::kBadFile, "guidance_range = ", Shown(json["guidance_range"]),
+              ", must be a list of two numbers");
+    file.guidance_range = {range[0], range[1]};
+    GAS_CHECK(file.Serves(file.guidance), Errc::kBadFile, "guidance = ", file.guidance,
+              ", must be in guidance_range = ", Shown(json["guidance_range"]));
+  }
+  if (json.contains("model")) ReadField("model", json["model"], file.model);
+  if (json.contains("model_sha256")) ReadField("model_sha256", json["model_sha256"], file.model_sha256);
+  if (json.contains("state_shape")) ReadField("state_shape", json["state_shape"], file.state_shape);
+}
+
+void ReadTables(const Json& tables, SolverFile& file) {
+  const size_t count = ListSize("tables", tables);
+  for (size_t i = 0; i < count; ++i) {
+    SolverEntry entry = EntryFromJson("tables[" + std::to_string(i) + "]", tables[i]);
+    const int64_t nfe = entry.table.nfe();
+    GAS_CHECK(file.entries.emplace(nfe, std::move(entry)).second, Errc::kBadFile,
+              "two tables for nfe = ", nfe);
+  }
+  GAS_CHECK(!file.entries.empty(), Errc::kBadFile, "no tables");
 }
 
 }  // namespace
@@ -137,9 +196,7 @@ Json SolverEntryToJson(const SolverEntry& entry) {
 
 SolverEntry SolverEntryFromJson(const std::string& name, const Json& json) {
   try {
-    return EntryFromJson(json);
-  } catch (const Json::exception& e) {
-    Fail(Errc::kBadFile, name, ": ", e.what());
+    return EntryFromJson("table", json);
   } catch (const Error& e) {
     Fail(Errc::kBadFile, name, ": ", e.what());
   }
@@ -157,36 +214,16 @@ SolverFile ParseSolverFile(const std::string& name, const std::string& text) {
   const Json json = ParseJson(name, text);
   GAS_CHECK(json.is_object(), Errc::kBadFile, name, ": not a JSON object, so not a solver file");
   try {
-    GAS_CHECK(json.contains("gas_solver"), Errc::kBadFile, name,
-              ": no entry gas_solver, so not a solver file");
+    GAS_CHECK(json.contains("gas_solver"), Errc::kBadFile, "no entry gas_solver, so not a solver file");
     const Json& format = json.at("gas_solver");
-    GAS_CHECK(format.is_number_integer() && format >= 1 && format <= kSpectralFormat, Errc::kBadFile, name,
-              ": format ", Shown(format), ", this program reads 1 to ", kSpectralFormat);
+    GAS_CHECK(format.is_number_integer() && format >= 1 && format <= kSpectralFormat, Errc::kBadFile,
+              "gas_solver = format ", Shown(format), ", this program reads 1 to ", kSpectralFormat);
     SolverFile file;
     file.name = name;
-    file.schedule = ScheduleFromJson(json.at("schedule"));
-    file.prediction = kPredictionTypeNames.FromName(json.at("prediction").get<std::string>());
-    file.guidance = RealNumber("guidance", json.at("guidance"));
-    if (json.contains("guidance_range")) {
-      file.guidance_range = json["guidance_range"].get<std::pair<double, double>>();
-      GAS_CHECK(file.Serves(file.guidance), Errc::kBadFile, "guidance = ", file.guidance,
-                ", must be in the range of ", Shown(json["guidance_range"]));
-    }
-    file.model = json.value("model", "");
-    file.model_sha256 = json.value("model_sha256", "");
-    if (json.contains("state_shape")) ReadField("state_shape", json["state_shape"], file.state_shape);
-    for (const Json& item : json.at("tables")) {
-      SolverEntry entry = EntryFromJson(item);
-      const int64_t nfe = entry.table.nfe();
-      GAS_CHECK(file.entries.emplace(nfe, std::move(entry)).second, Errc::kBadFile,
-                "two tables for nfe = ", nfe);
-    }
-    GAS_CHECK(!file.entries.empty(), Errc::kBadFile, "no tables");
+    ReadHeader(json, file);
+    ReadTables(EntryAt("the file", json, "tables"), file);
     return file;
-  } catch (const Json::exception& e) {
-    Fail(Errc::kBadFile, name, ": ", e.what());
   } catch (const Error& e) {
-    if (std::string_view(e.what()).starts_with(name)) throw;
     Fail(Errc::kBadFile, name, ": ", e.what());
   } catch (const c10::Error& e) {
     Fail(Errc::kBadFile, name, ": ", e.what_without_backtrace());

@@ -1,6 +1,7 @@
 #include "gas/solver/step_table.h"
 
 #include "gas/core/error.h"
+#include "gas/core/shown.h"
 
 namespace gas {
 namespace {
@@ -8,10 +9,10 @@ namespace {
 void CheckEntry(const StepTable& table, const char* name, const Tensor& value, at::IntArrayRef shape) {
   GAS_CHECK(
       value.defined() && value.sizes() == shape && value.scalar_type() == torch::kFloat64 && value.is_cpu(),
-      Errc::kBadOption, "step table \"", table.method, "\": ", name, " is not a float64 CPU tensor of shape ",
-      shape);
-  GAS_CHECK(value.detach().isfinite().all().item<bool>(), Errc::kBadOption, "step table \"", table.method,
-            "\": ", name, " has an infinite or undefined entry");
+      Errc::kBadOption, "step table ", Quoted(table.method), ": ", name,
+      " is not a float64 CPU tensor of shape ", shape);
+  GAS_CHECK(value.detach().isfinite().all().item<bool>(), Errc::kBadOption, "step table ",
+            Quoted(table.method), ": ", name, " has an infinite or undefined entry");
 }
 
 }  // namespace
@@ -38,7 +39,7 @@ StepTable StepTable::Prefix(int64_t rows) const {
 
 void ValidateTable(const StepTable& table) {
   GAS_CHECK(table.t_eval.defined() && table.t_eval.dim() == 1 && table.t_eval.size(0) >= 1, Errc::kBadOption,
-            "step table \"", table.method, "\": t_eval is not a list of at least one time");
+            "step table ", Quoted(table.method), ": t_eval is not a list of at least one time");
   const int64_t n = table.nfe();
   CheckEntry(table, "t", table.t, {n + 1});
   CheckEntry(table, "t_eval", table.t_eval, {n});
@@ -54,18 +55,18 @@ void ValidateTable(const StepTable& table) {
   CheckEntry(table, "a", table.a, shape);
   CheckEntry(table, "b", table.b, shape);
   if (table.start != nullptr) {
-    GAS_CHECK(table.basis != nullptr, Errc::kBadOption, "step table \"", table.method,
-              "\": a start without a basis");
+    GAS_CHECK(table.basis != nullptr, Errc::kBadOption, "step table ", Quoted(table.method),
+              ": a start without a basis");
     CheckEntry(table, "start gain", table.start->gain, table.basis->shape);
     CheckEntry(table, "start offset", table.start->offset, table.basis->shape);
   }
-  GAS_CHECK(std::isfinite(table.prior_std) && table.prior_std > 0, Errc::kBadOption, "step table \"",
-            table.method, "\": prior_std = ", table.prior_std, ", must be positive");
+  GAS_CHECK(std::isfinite(table.prior_std) && table.prior_std > 0, Errc::kBadOption, "step table ",
+            Quoted(table.method), ": prior_std = ", table.prior_std, ", must be positive");
   const auto lower = [&](const Tensor& m) {
     return !m.detach().reshape({n, n, -1}).permute({2, 0, 1}).triu(1).any().item<bool>();
   };
-  GAS_CHECK(lower(table.a) && lower(table.b), Errc::kBadOption, "step table \"", table.method,
-            "\": a row uses a later state or prediction, a and b must be 0 above the diagonal");
+  GAS_CHECK(lower(table.a) && lower(table.b), Errc::kBadOption, "step table ", Quoted(table.method),
+            ": a row uses a later state or prediction, a and b must be 0 above the diagonal");
 }
 
 }  // namespace gas

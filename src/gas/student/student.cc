@@ -4,6 +4,7 @@
 #include "gas/grid/time_grid.h"
 #include "gas/grid/trainable_grid.h"
 #include "gas/io/json.h"
+#include "gas/io/json_mapping.h"
 #include "gas/solver/schedule_match.h"
 
 namespace gas {
@@ -46,19 +47,19 @@ nlohmann::json StudentConfig::ToJson() const {
 }
 
 StudentConfig StudentConfig::FromJson(const nlohmann::json& json) {
-  try {
-    StudentConfig config;
-    config.steps = WholeNumber("student: steps", json.at("steps"));
-    config.order = WholeNumber("student: order", json.at("order"));
-    config.t_eps = RealNumber("student: t_eps", json.at("t_eps"));
-    if (json.contains("per_band")) config.per_band = TruthValue("student: per_band", json["per_band"]);
-    config.parametrization =
-        kParametrizationNames.FromName(json.at("parametrization").get<std::string>(), Errc::kBadFile);
-    config.base = kThirdOrderBaseNames.FromName(json.at("base").get<std::string>(), Errc::kBadFile);
-    return config;
-  } catch (const nlohmann::json::exception& e) {
-    Fail(Errc::kBadFile, "student: ", e.what());
-  }
+  const std::string what = "student";
+  CheckObject(what, json);
+  StudentConfig config;
+  std::string parametrization, base;
+  ReadNeeded(what, json, "steps", config.steps);
+  ReadNeeded(what, json, "order", config.order);
+  ReadNeeded(what, json, "t_eps", config.t_eps);
+  ReadOptional(what, json, "per_band", config.per_band);
+  ReadNeeded(what, json, "parametrization", parametrization);
+  ReadNeeded(what, json, "base", base);
+  config.parametrization = kParametrizationNames.FromName(parametrization, Errc::kBadFile);
+  config.base = kThirdOrderBaseNames.FromName(base, Errc::kBadFile);
+  return config;
 }
 
 Student::Student(const StudentConfig& config, SchedulePtr schedule, const Tensor& grid)

@@ -6,6 +6,7 @@
 #include "gas/io/file.h"
 #include "gas/io/json.h"
 #include "gas/io/json_file.h"
+#include "gas/io/json_mapping.h"
 #include "gas/teacher/shard.h"
 
 namespace gas {
@@ -20,12 +21,17 @@ constexpr size_t kMaxFormat1Seeds = 10'000'000;  // of all shards together
 std::vector<Shard> ShardsOfFormat1(const std::string& name, const Json& items) {
   std::vector<Shard> shards;
   size_t seeds = 0;
-  for (const Json& item : items) {
-    Shard shard{item.at("file").get<std::string>(), item.at("sha256").get<std::string>(),
-                ParseSeeds(item.at("seeds").get<std::string>(), kMaxFormat1Seeds - seeds)};
+  const size_t count = ListSize(name + ": shards", items);
+  for (size_t i = 0; i < count; ++i) {
+    const std::string what = name + ": shards[" + std::to_string(i) + "]";
+    CheckObject(what, items[i]);
+    Shard shard;
+    ReadNeeded(what, items[i], "file", shard.file);
+    ReadNeeded(what, items[i], "sha256", shard.sha256);
+    shard.seeds = SeedsFromJson(what, items[i], kMaxFormat1Seeds - seeds);
     seeds += shard.seeds.size();
     GAS_CHECK(shard.file.find('/') == std::string::npos && !shard.file.starts_with('.'), Errc::kBadFile, name,
-              ": shard name ", shard.file, " leads out of the folder");
+              ": shard name ", Quoted(shard.file), " leads out of the folder");
     shards.push_back(std::move(shard));
   }
   return shards;
@@ -48,25 +54,19 @@ Manifest Manifest::Read(const std::filesystem::path& folder) {
   const Json json = ReadJsonFile(name, kMaxManifestBytes);
   GAS_CHECK(json.is_object() && json.contains("gas_teacher"), Errc::kBadFile, name,
             ": no entry gas_teacher, so not the manifest of teacher data");
-  try {
-    const Json& format = json.at("gas_teacher");
-    GAS_CHECK(format.is_number_integer() && (format == 1 || format == 2), Errc::kBadFile, name, ": format ",
-              Shown(format), ", this program reads 1 and 2");
-    Manifest manifest;
-    manifest.format = format.get<int>();
-    manifest.spec = json.at("spec");
-    if (manifest.format == 1) {
-      manifest.format1_shards = ShardsOfFormat1(name, json.at("shards"));
-      return manifest;
-    }
-    manifest.shard_size = WholeNumber(name + ": shard_size", json.at("shard_size"), 1, kMaxShardSize);
+  const Json& format = json["gas_teacher"];
+  GAS_CHECK(format.is_number_integer() && (format == 1 || format == 2), Errc::kBadFile, name,
+            ": gas_teacher = format ", Shown(format), ", this program reads 1 and 2");
+  Manifest manifest;
+  manifest.format = format.get<int>();
+  manifest.spec = EntryAt(name, json, "spec");
+  if (manifest.format == 1) {
+    manifest.format1_shards = ShardsOfFormat1(name, EntryAt(name, json, "shards"));
     return manifest;
-  } catch (const Json::exception& e) {
-    Fail(Errc::kBadFile, name, ": ", e.what());
-  } catch (const Error& e) {
-    if (e.code() == Errc::kBadFile) throw;
-    Fail(Errc::kBadFile, name, ": ", e.what());  // a list of seeds, which here is not an option
   }
+  manifest.shard_size =
+      WholeNumber(name + ": shard_size", EntryAt(name, json, "shard_size"), 1, kMaxShardSize);
+  return manifest;
 }
 
 bool Manifest::WriteIfAbsent(const std::filesystem::path& folder) const {

@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/core/interrupt.h"
+#include "gas/core/shown.h"
 #include "gas/solver/not_finite.h"
 #include "gas/solver/sampler.h"
 
@@ -13,8 +14,8 @@ namespace {
 void CheckFinite(const Tensor& images, const SampleInputs& inputs, int64_t begin, const StepTable& table,
                  const Denoiser& denoiser, torch::Device device) {
   if (images.isfinite().all().item<bool>()) return;
-  const std::string what =
-      "sampling with " + table.method + ", nfe = " + std::to_string(table.nfe()) + ": the sample of ";
+  const std::string what = "sampling with " + Printable(table.method) +
+                           ", nfe = " + std::to_string(table.nfe()) + ": the sample of ";
   const std::optional<NotFinite> found =
       FindNotFinite(table, denoiser, inputs.noise.to(device), inputs.condition.To(device));
   GAS_CHECK(found, Errc::kNumeric, what, "a seed in the batch from row ", begin,

@@ -9,6 +9,7 @@
 #include "gas/io/file.h"
 #include "gas/io/json.h"
 #include "gas/io/json_file.h"
+#include "gas/io/json_mapping.h"
 #include "gas/io/safetensors.h"
 
 namespace gas {
@@ -41,17 +42,28 @@ std::optional<Seed> FirstSeedOf(const std::string& name) {
 
 Shard ReadSidecar(const fs::path& path, Seed first) {
   const Json json = ReadJsonFile(path, kMaxSidecarBytes);
-  GAS_CHECK(json.is_object() && json.contains("seeds") && json["seeds"].is_string() &&
-                json.contains("sha256") && json["sha256"].is_string(),
-            Errc::kBadFile, path.string(), ": is no sidecar of a shard; remove it and run gas teacher again");
-  Shard shard{NameOf(first, kShardSuffix), json["sha256"].get<std::string>(),
-              ParseSeeds(json["seeds"].get<std::string>())};
+  const std::string name = path.string();
+  GAS_CHECK(json.is_object() && json.contains("seeds") && json.contains("sha256"), Errc::kBadFile, name,
+            ": is no sidecar of a shard, which has seeds and sha256; remove it and run gas teacher again");
+  Shard shard{.file = NameOf(first, kShardSuffix)};
+  ReadNeeded(name + ": sidecar", json, "sha256", shard.sha256);
+  shard.seeds = SeedsFromJson(name + ": sidecar", json);
   GAS_CHECK(shard.seeds.front() == first, Errc::kBadFile, path.string(), ": its first seed is ",
             shard.seeds.front(), ", its name says ", first);
   return shard;
 }
 
 }  // namespace
+
+std::vector<Seed> SeedsFromJson(const std::string& what, const Json& json, size_t most) {
+  std::string text;
+  ReadNeeded(what, json, "seeds", text);
+  try {
+    return ParseSeeds(text, most);
+  } catch (const Error& e) {  // which for an option would be the user's
+    Fail(Errc::kBadFile, what, ": ", e.what());
+  }
+}
 
 SeedRangeBounds RangeOf(Seed seed, int64_t size) {
   const Seed width = static_cast<Seed>(size), first = seed - seed % width;
@@ -111,7 +123,7 @@ std::map<std::string, Tensor> ReadShard(const fs::path& folder, const Shard& sha
   if (check == ShardCheck::kHash) {
     const std::string sha256 = Sha256(bytes);
     GAS_CHECK(sha256 == shard.sha256, Errc::kBadFile, path.string(), ": SHA-256 ", sha256, ", must be ",
-              shard.sha256, "; gas teacher with the same options makes the shard again");
+              Printable(shard.sha256), "; gas teacher with the same options makes the shard again");
   }
   Safetensors file = ParseSafetensors(path.string(), bytes);
   return std::move(file.tensors);

@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
+#include "gas/core/seeds.h"
 #include "gas/teacher/manifest.h"
 #include "gas/teacher/sample_seeds.h"
 
@@ -22,6 +25,11 @@ SeedRangeBounds RangeOf(Seed seed, int64_t size);
 
 // The lock of who writes the shards of the range that begins with seed `first`: shard-FIRSTSEED.lock.
 std::filesystem::path RangeLock(const std::filesystem::path& folder, Seed first);
+
+// The entry "seeds" of an object whose path is `what`. Throws Error(kBadFile) if it is missing or no such
+// text.
+std::vector<Seed> SeedsFromJson(const std::string& what, const nlohmann::json& json,
+                                size_t most = kMostSeeds);
 
 // The sidecars in the folder, ascending by first seed; a shard without one is not complete, and is passed
 // over. Throws Error(kBadFile) for a sidecar that is damaged.

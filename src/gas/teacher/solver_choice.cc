@@ -1,6 +1,7 @@
 #include "gas/teacher/solver_choice.h"
 
 #include "gas/core/error.h"
+#include "gas/core/shown.h"
 #include "gas/solver/registry.h"
 #include "gas/solver/schedule_match.h"
 
@@ -52,8 +53,9 @@ bool IsMadeFor(const SolverFile& file, const Model& model) {
 std::vector<std::string> Differences(const SolverFile& file, const SolverEntry& entry, const Model& model,
                                      OnDifference on_difference) {
   Comparison compare(file.name, on_difference);
-  compare.CheckModel(IsMadeFor(file, model), "made for model ", file.model, " with SHA-256 ",
-                     file.model_sha256, ", not for ", model.name, " with ", model.sha256);
+  compare.CheckModel(IsMadeFor(file, model), "made for model ", Printable(file.model), " with SHA-256 ",
+                     Printable(file.model_sha256), ", not for ", Printable(model.name), " with ",
+                     model.sha256);
   const PredictionType prediction = model.denoiser->prediction_type();
   compare.Check(file.prediction == prediction, Errc::kBadFile, "made for ",
                 kPredictionTypeNames.NameOf(file.prediction), " prediction, the model predicts ",
@@ -65,6 +67,11 @@ std::vector<std::string> Differences(const SolverFile& file, const SolverEntry& 
                 GuidanceText(model.guidance, range));
   compare.Check(entry.t_eps == model.t_eps, Errc::kBadOption, "its table of ", entry.table.nfe(),
                 " evaluations ends at t_eps = ", entry.t_eps, ", not at ", model.t_eps);
+  // Lint, exports and training take what the file says for the schedule of its tables.
+  const double own = DifferenceFromSchedule(entry.table, *file.schedule);
+  compare.Check(own <= kScheduleTolerance, Errc::kBadFile, "alpha and sigma of its table of ",
+                entry.table.nfe(), " evaluations differ by up to ", own,
+                " from those of its own schedule, must be at most ", kScheduleTolerance);
   const double difference = DifferenceFromSchedule(entry.table, *model.schedule);
   compare.Check(difference <= kScheduleTolerance, Errc::kBadFile, "alpha and sigma of its table of ",
                 entry.table.nfe(), " evaluations differ by up to ", difference,
@@ -109,10 +116,10 @@ ResolvedSolver ChosenSolver::On(const Model& model, OnDifference on_difference) 
   }
   const SolverEntry& entry = file_->at(nfe_);
   return {.table = entry.table,
-          .label = entry.table.method + "-" + std::to_string(nfe_),
+          .label = Printable(entry.table.method) + "-" + std::to_string(nfe_),
           .t_eps = entry.t_eps,
           .provenance = entry.provenance,
-          .made_for = IsMadeFor(*file_, model) ? "" : file_->model,
+          .made_for = IsMadeFor(*file_, model) ? "" : Printable(file_->model),
           .differences = Differences(*file_, entry, model, on_difference)};
 }
 

@@ -151,8 +151,6 @@ TeacherData::TeacherData(const fs::path& folder, uint64_t cache_bytes)
   const Manifest manifest = Manifest::Read(folder);
   try {
     impl_->spec = TeacherSpec::FromJson(manifest.spec);
-  } catch (const nlohmann::json::exception& e) {
-    Fail(Errc::kBadFile, Manifest::PathIn(folder).string(), ": spec: ", e.what());
   } catch (const Error& e) {
     Fail(e.code(), Manifest::PathIn(folder).string(), ": ", e.what());
   }

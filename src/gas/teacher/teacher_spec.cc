@@ -2,6 +2,7 @@
 
 #include "gas/core/error.h"
 #include "gas/io/json.h"
+#include "gas/io/json_mapping.h"
 #include "gas/solver/registry.h"
 #include "gas/teacher/table_hash.h"
 
@@ -63,24 +64,27 @@ nlohmann::json TeacherSpec::ToJson() const {
 }
 
 TeacherSpec TeacherSpec::FromJson(const nlohmann::json& json) {
+  const std::string what = "spec";
+  CheckObject(what, json);
   TeacherSpec spec;
-  json.at("model").get_to(spec.model);
-  json.at("model_sha256").get_to(spec.model_sha256);
-  json.at("solver").get_to(spec.solver);
-  json.at("grid").get_to(spec.grid);
-  spec.nfe = WholeNumber("spec.nfe", json.at("nfe"));
-  spec.t_eps = RealNumber("spec.t_eps", json.at("t_eps"));
-  ReadGuidance(spec, json.at("guidance"));
-  spec.states = TruthValue("spec.states", json.at("states"));
-  for (const auto& size : json.at("shape")) spec.shape.push_back(WholeNumber("spec.shape", size, 1));
-  spec.classes = WholeNumber("spec.classes", json.at("classes"), 0);
-  spec.dtype = json.value("dtype", "");
-  spec.convolution = json.value("convolution", "");
-  spec.table_sha256 = json.value("table_sha256", "");
-  spec.times = json.value("times", std::vector<double>());
-  spec.network_times = json.value("network_times", std::vector<double>());
-  spec.texts = json.value("texts", std::map<std::string, std::string>());
-  spec.imported = json.value("imported", "");
+  ReadNeeded(what, json, "model", spec.model);
+  ReadNeeded(what, json, "model_sha256", spec.model_sha256);
+  ReadNeeded(what, json, "solver", spec.solver);
+  ReadNeeded(what, json, "grid", spec.grid);
+  ReadNeeded(what, json, "nfe", spec.nfe);
+  ReadNeeded(what, json, "t_eps", spec.t_eps);
+  ReadGuidance(spec, EntryAt(what, json, "guidance"));
+  ReadNeeded(what, json, "states", spec.states);
+  ReadNeeded(what, json, "shape", spec.shape);
+  for (const int64_t size : spec.shape) WholeNumber("spec.shape", size, 1);
+  spec.classes = WholeNumber("spec.classes", EntryAt(what, json, "classes"), 0);
+  ReadOptional(what, json, "dtype", spec.dtype);
+  ReadOptional(what, json, "convolution", spec.convolution);
+  ReadOptional(what, json, "table_sha256", spec.table_sha256);
+  ReadOptional(what, json, "times", spec.times);
+  ReadOptional(what, json, "network_times", spec.network_times);
+  ReadOptional(what, json, "texts", spec.texts);
+  ReadOptional(what, json, "imported", spec.imported);
   return spec;
 }
 
@@ -111,14 +115,14 @@ void CheckSameSpec(const std::string& folder, const TeacherSpec& have, const Tea
     return s.convolution.empty() ? "direct" : s.convolution;
   };
   GAS_CHECK(convolution(have) == convolution(want), Errc::kBadFile, folder,
-            ": holds data with convolution = ", convolution(have), ", not ", convolution(want),
+            ": holds data with convolution = ", Printable(convolution(have)), ", not ", convolution(want),
             "; choose another folder");
   const nlohmann::json old_values = have.ToJson(), new_values = want.ToJson();
   for (const auto& [key, value] : new_values.items()) {
     if (!IsCompared(key)) continue;
-    const std::string old_text = old_values.contains(key) ? old_values[key].dump() : "(none)";
-    GAS_CHECK(old_text == value.dump(), Errc::kBadFile, folder, ": holds data with ", key, " = ", old_text,
-              ", not ", value.dump(), "; choose another folder");
+    const bool has = old_values.contains(key);
+    GAS_CHECK(has && old_values[key] == value, Errc::kBadFile, folder, ": holds data with ", key, " = ",
+              has ? Shown(old_values[key]) : "(none)", ", not ", Shown(value), "; choose another folder");
   }
 }
 

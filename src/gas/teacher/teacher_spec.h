@@ -42,7 +42,7 @@ struct TeacherSpec {
   std::string imported;  // SHA-256 of what they were imported from; "" for data that this program made
 
   nlohmann::json ToJson() const;
-  // Throws nlohmann::json::exception, and Error(kBadFile) for a value of another kind.
+  // Throws Error(kBadFile), which names the key, for one that is missing and for a value of another kind.
   static TeacherSpec FromJson(const nlohmann::json& json);
 };
 

@@ -22,8 +22,6 @@ namespace fs = std::filesystem;
 TeacherSpec SpecOf(const fs::path& folder, const Manifest& manifest) {
   try {
     return TeacherSpec::FromJson(manifest.spec);
-  } catch (const nlohmann::json::exception& e) {
-    Fail(Errc::kBadFile, Manifest::PathIn(folder).string(), ": spec: ", e.what());
   } catch (const Error& e) {
     Fail(e.code(), Manifest::PathIn(folder).string(), ": ", e.what());
   }

@@ -2,6 +2,7 @@
 #ifndef GAS_TRAIN_ADAM_STATE_H_
 #define GAS_TRAIN_ADAM_STATE_H_
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -12,15 +13,16 @@
 
 namespace gas {
 
-// "NAME/exp_avg", "NAME/exp_avg_sq" and "NAME/step" (int64 []) for each parameter that has state.
-// `parameters` maps names to the very tensors that the optimiser was made with.
+// "NAME/exp_avg", "NAME/exp_avg_sq" and "NAME/step" (int64 []) for each parameter, once the optimiser has
+// made a step: zeros where no gradient has reached. `parameters` maps names to the very tensors that the
+// optimiser was made with.
 std::map<std::string, Tensor> AdamState(const torch::optim::Adam& adam,
                                         const std::map<std::string, Tensor>& parameters);
 
-// Puts such a state back. A parameter without state has made no step. Throws Error(kBadFile), naming `file`,
-// when a parameter has only some of the three, or a tensor has another shape than its parameter.
+// Puts back the state after `steps` steps. Throws Error(kBadFile), naming `file`, unless each parameter with
+// entries has all three once a step was made, in the parameter's shape, and a number of steps in [0, steps].
 void RestoreAdamState(torch::optim::Adam& adam, const std::map<std::string, Tensor>& parameters,
-                      const std::map<std::string, Tensor>& state, const std::string& file = "checkpoint");
+                      const std::map<std::string, Tensor>& state, int64_t steps, const std::string& file);
 
 // The tensors of a map, in the order of their names.
 std::vector<Tensor> ValuesOf(const std::map<std::string, Tensor>& named);

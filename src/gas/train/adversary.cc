@@ -130,14 +130,16 @@ void Adversary::Save(Checkpoint& file) const {
   file.Put("adversary", state);
 }
 
-void Adversary::Load(const Checkpoint& file) {
+void Adversary::Load(const Checkpoint& file, int64_t iterations) {
   Impl& s = *impl_;
   const auto state = file.Group("adversary");
   const auto relaxed = state.find("relaxed");
   GAS_CHECK(relaxed != state.end() && relaxed->second.numel() == 1, Errc::kBadFile, file.name(),
             ": is no checkpoint of an adversarial run");
+  // It learns in iteration 0 and each `every`-th from there on.
+  const int64_t steps = (iterations + s.options.every - 1) / s.options.every;
   LoadStateDict(*s.network, file.Group("discriminator"), file.name());
-  RestoreAdamState(s.adam, s.parameters, file.Group("discriminator_adam"), file.name());
+  RestoreAdamState(s.adam, s.parameters, file.Group("discriminator_adam"), steps, file.name());
   s.monitor.SetState(state, file.name());
   s.relaxed = relaxed->second.item<double>();
 }

@@ -83,7 +83,8 @@ class Adversary {
 
   // Everything that changes: discriminator, optimiser, memory of trouble, weight.
   void Save(Checkpoint& file) const;
-  void Load(const Checkpoint& file);
+  // The state after so many iterations. Throws Error(kBadFile) for a file without it, or with a part of it.
+  void Load(const Checkpoint& file, int64_t iterations);
 
  private:
   struct Impl;

@@ -1,6 +1,7 @@
 #include "gas/train/copies.h"
 
 #include "gas/core/error.h"
+#include "gas/core/interrupt.h"
 #include "gas/features/classifier.h"
 #include "gas/io/image_folder.h"
 
@@ -26,6 +27,7 @@ Sets ReadSets(const CopiesOptions& o, CopiesReport& report) {
             shape, ", must be ", c10::IntArrayRef(expected), " as the data");
   std::vector<Tensor> draws = {AtResolution(training.set, training.resolution)};
   for (int64_t i = 0; training.augment.any() && i < o.draws; ++i) {
+    CheckInterrupt();
     draws.push_back(Augmented(training, static_cast<uint64_t>(i)));
   }
   sets.training = torch::cat(draws);

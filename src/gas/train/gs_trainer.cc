@@ -135,15 +135,10 @@ void GsTrainer::Save(Checkpoint& file) const {
 void GsTrainer::Load(const Checkpoint& file) {
   Impl& s = *impl_;
   const int64_t iteration = CheckIterations(file, s.options.iterations);
-  const auto moments = file.Group("adam");
-  for (const auto& [name, parameter] : s.student.parameters()) {
-    GAS_CHECK(iteration == 0 || parameter.numel() == 0 || moments.contains(name + "/exp_avg"), Errc::kBadFile,
-              file.name(), ": Adam's state of ", name, " is missing");
-  }
-  if (s.adversary) s.adversary->Load(file);
+  RestoreAdamState(s.adam, s.student.parameters(), file.Group("adam"), iteration, file.name());
+  if (s.adversary) s.adversary->Load(file, iteration);
   s.student.SetParameters(file.Group("student"));
   s.ema.Restore(file.Group("ema"), iteration, file.name());
-  RestoreAdamState(s.adam, s.student.parameters(), moments, file.name());
   s.iteration = iteration;
 }
 

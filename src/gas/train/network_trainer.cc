@@ -89,7 +89,7 @@ class State {
               " steps, must be in [0, ", steps, "], as pretrain.images asks for");
     LoadStateDict(network_, file.Group("net"), path_.string());
     ema_.Restore(file.Group("ema"), made, path_.string());
-    RestoreAdamState(adam_, parameters_, file.Group("adam"), path_.string());
+    RestoreAdamState(adam_, parameters_, file.Group("adam"), made, path_.string());
     step = made;
   }
 

@@ -14,6 +14,7 @@
 #include "gas/io/run_folder.h"
 #include "gas/io/temporary_files.h"
 #include "gas/models/no_gradient.h"
+#include "gas/solver/file_to_extend.h"
 #include "gas/solver/sampler.h"
 #include "gas/solver/solver_file.h"
 #include "gas/train/beside_network.h"
@@ -23,6 +24,11 @@ namespace gas {
 namespace {
 
 namespace fs = std::filesystem;
+
+// In the provenance of a table: the fingerprint of its run.
+constexpr TableMaker kTrainer = {.key = "train", .made = "trained"};
+// What of a fingerprint belongs to one number of evaluations; all else must hold for every table of a file.
+constexpr const char* kOfOneTable[] = {"student.steps", "student.order", "student.start"};
 
 // What all numbers of evaluations share.
 struct Problem {
@@ -124,40 +130,76 @@ struct StepsBefore {
   int64_t recomputed = 0, part = 0;
 };
 
-// Before anything is written, so that a run that is refused changes nothing. Nothing without a checkpoint
-// that says how its steps were made.
-std::optional<StepsBefore> CheckCheckpoint(const TrainSolversOptions& o, const Student& start,
-                                           const TrainingRunOptions& run, int64_t samples) {
-  if (!fs::exists(CheckpointIn(run.folder))) return std::nullopt;
-  const Checkpoint file(CheckpointIn(run.folder));
-  std::optional<AdversaryOptions> adversary;
-  if (o.adversary) adversary = ResolvedOptions(*o.adversary);
-  CheckSameFingerprint(file,
-                       FingerprintOf(start, o.trainer, run, adversary ? &*adversary : nullptr, samples));
-  CheckIterations(file, o.trainer.iterations);
-  const std::string recomputed(kRecomputedKey), part(kPartKey);
-  if (!file.Has(recomputed)) return std::nullopt;
-  return StepsBefore{.recomputed = std::clamp<int64_t>(file.Int(recomputed), 0, start.config().steps),
-                     .part = file.Has(part) ? std::clamp<int64_t>(file.Int(part), 1, run.batch) : run.batch};
-}
-
 // What is trained for one number of evaluations, before it is.
 struct Task {
   Start start;
   TrainingRunOptions run;
+  Fingerprint fingerprint;
   std::optional<StepsBefore> before;  // of the run that goes on
+
+  int64_t nfe() const { return start.student.config().steps; }
+  bool GoesOn() const { return fs::exists(CheckpointIn(run.folder)); }
 };
+
+// Before anything is written, so that a run that is refused changes nothing. Nothing without a checkpoint
+// that says how its steps were made.
+std::optional<StepsBefore> CheckCheckpoint(const TrainSolversOptions& o, const Task& task) {
+  if (!task.GoesOn()) return std::nullopt;
+  const Checkpoint file(CheckpointIn(task.run.folder));
+  CheckSameFingerprint(file, task.fingerprint);
+  CheckIterations(file, o.trainer.iterations);
+  const std::string recomputed(kRecomputedKey), part(kPartKey);
+  if (!file.Has(recomputed)) return std::nullopt;
+  const int64_t batch = task.run.batch;
+  return StepsBefore{.recomputed = std::clamp<int64_t>(file.Int(recomputed), 0, task.nfe()),
+                     .part = file.Has(part) ? std::clamp<int64_t>(file.Int(part), 1, batch) : batch};
+}
 
 Task TaskFor(const TrainSolversOptions& o, int64_t nfe, const Problem& problem,
              const TrainSolversHooks& hooks) {
-  Task task{StartOf(o, nfe, problem, hooks), RunOptionsFor(o, nfe, problem), {}};
-  task.before = CheckCheckpoint(o, task.start.student, task.run, problem.training.size());
+  Task task{StartOf(o, nfe, problem, hooks), RunOptionsFor(o, nfe, problem), {}, {}};
+  std::optional<AdversaryOptions> adversary;
+  if (o.adversary) adversary = ResolvedOptions(*o.adversary);
+  task.fingerprint = FingerprintOf(task.start.student, o.trainer, task.run, adversary ? &*adversary : nullptr,
+                                   problem.training.size());
+  task.before = CheckCheckpoint(o, task);
   return task;
 }
 
-nlohmann::json ProvenanceOf(const TrainSolversOptions& o, const Problem& problem,
+// `now`, with what is a table's own as that of `entry` has it.
+Fingerprint WithOwnOf(const SolverEntry& entry, Fingerprint now) {
+  const nlohmann::json was = entry.provenance.value(kTrainer.key, nlohmann::json::object());
+  for (const char* key : kOfOneTable) {
+    now.erase(key);
+    if (was.contains(key)) now[key] = was[key];
+  }
+  return now;
+}
+
+// The file of the run, with the tables that it has already. Throws Error(kBadFile) for those of another run:
+// here they would be lost, or would stand beside tables that were trained otherwise.
+SolverFile FileFor(const fs::path& path, const Model& model, const std::vector<Task>& tasks) {
+  SolverFile file = NewSolverFile(model);
+  const std::optional<SolverFile> earlier = FileToExtend(path);
+  if (!earlier) return file;
+  CheckSameHeader(*earlier, file, kTrainer);
+  for (const auto& [nfe, entry] : earlier->entries) {
+    const auto own =
+        std::find_if(tasks.begin(), tasks.end(), [nfe = nfe](const Task& task) { return task.nfe() == nfe; });
+    // Tables from before there was such an entry: that of the checkpoint, which was compared, is this run's.
+    const bool says = entry.provenance.contains(kTrainer.key);
+    if (!says && own != tasks.end() && own->GoesOn() && entry.student) continue;
+    CheckMadeAlike(*earlier, nfe, kTrainer, kTrainer.key,
+                   own != tasks.end() ? own->fingerprint : WithOwnOf(entry, tasks.front().fingerprint));
+  }
+  file.entries = earlier->entries;
+  return file;
+}
+
+nlohmann::json ProvenanceOf(const TrainSolversOptions& o, const Problem& problem, const Task& task,
                             const TrainedSolver& solver) {
   nlohmann::json provenance = {{"teacher", problem.data->spec().ToJson()},
+                               {kTrainer.key, task.fingerprint},
                                {"options", o.record},
                                {"iterations", solver.iterations},
                                {"training_samples", problem.training.size()},
@@ -172,14 +214,14 @@ nlohmann::json ProvenanceOf(const TrainSolversOptions& o, const Problem& problem
   return provenance;
 }
 
-SolverEntry EntryOf(const TrainSolversOptions& o, const Problem& problem, const GsTrainer& trainer,
-                    const TrainedSolver& solver) {
+SolverEntry EntryOf(const TrainSolversOptions& o, const Problem& problem, const Task& task,
+                    const GsTrainer& trainer, const TrainedSolver& solver) {
   SolverEntry entry;
   entry.table = trainer.AverageTable();
   entry.table.method = o.method();
   entry.t_eps = problem.model.t_eps;
   entry.student = trainer.student().Record(trainer.average());
-  entry.provenance = ProvenanceOf(o, problem, solver);
+  entry.provenance = ProvenanceOf(o, problem, task, solver);
   return entry;
 }
 
@@ -210,7 +252,7 @@ TrainingPlan PlanFor(const TrainSolversOptions& o, int64_t nfe, torch::Device de
 // bits.
 TrainingPlan PlanOf(const TrainSolversOptions& o, const Problem& problem, const Task& task,
                     const TrainSolversHooks& hooks) {
-  const int64_t nfe = task.start.student.config().steps;
+  const int64_t nfe = task.nfe();
   const auto as_before = [&] {
     return TrainingPlan{.evaluations = nfe, .recomputed = task.before->recomputed, .part = task.before->part};
   };
@@ -232,7 +274,7 @@ TrainingPlan PlanOf(const TrainSolversOptions& o, const Problem& problem, const 
 // Trains the task's student in place.
 std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, const Problem& problem,
                                                Task& task, const TrainSolversHooks& hooks) {
-  const int64_t nfe = task.start.student.config().steps;
+  const int64_t nfe = task.nfe();
   const std::shared_ptr<Adversary> adversary =
       o.adversary ? MakeAdversary(*o.adversary, problem.model, o.run.seed) : nullptr;
   TrainedSolver solver{.nfe = nfe};
@@ -261,7 +303,7 @@ std::pair<SolverEntry, TrainedSolver> TrainOne(const TrainSolversOptions& o, con
   if (problem.validation.size() > 0 && !solver.held_out_distance) {
     solver.held_out_distance = run.Validate(problem.validation).distance;
   }
-  return {EntryOf(o, problem, trainer, solver), solver};
+  return {EntryOf(o, problem, task, trainer, solver), solver};
 }
 
 }  // namespace
@@ -288,9 +330,9 @@ TrainSolversResult TrainSolvers(const TrainSolversOptions& o, const TrainSolvers
   const RunFolder folder(o.run.folder, "gas train");
   std::vector<Task> tasks;
   for (const int64_t nfe : o.nfe) tasks.push_back(TaskFor(o, nfe, problem, hooks));
+  TrainSolversResult result{.file = o.run.folder / "solver.gas.json", .solvers = {}};
+  SolverFile file = FileFor(result.file, problem.model, tasks);
   folder.WriteOptions(o.record);
-  SolverFile file = NewSolverFile(problem.model);
-  TrainSolversResult result{.file = o.run.folder / "solver.gas.json"};
   for (Task& task : tasks) {
     auto [entry, solver] = TrainOne(o, problem, task, hooks);
     file.entries[solver.nfe] = std::move(entry);

@@ -92,8 +92,9 @@ struct TrainSolversResult {
 // Throws Error(kBadOption) for a model whose solver cannot be trained by gradients.
 void CheckTrainable(const Model& model);
 
-// Continues what an interrupted run has left in the folder; the result has the same bits on a CPU. Before
-// anything is written every checkpoint is compared with the run: Error(kBadFile) names what differs, and
+// Continues what an interrupted run has left in the folder; the result has the same bits on a CPU. Tables of
+// other numbers of evaluations that the folder's file has stay. Before anything is written every checkpoint
+// and the file (solver/file_to_extend.h) are compared with the run: Error(kBadFile) names what differs, and
 // leaves the folder as it is. Throws Error(kBadOption) for options that do not fit model or data, and what
 // the trainer throws.
 TrainSolversResult TrainSolvers(const TrainSolversOptions& options, const TrainSolversHooks& hooks = {});

@@ -50,32 +50,31 @@ UNetConfig DefaultsOf(const std::string& model_type) {
 UNetConfig UNetConfigFromJson(const Json& init_kwargs, const std::string& model_type) {
   GAS_CHECK(init_kwargs.is_object(), Errc::kBadFile, "network: init_kwargs is not a JSON object");
   const std::string where = "network: init_kwargs.";
-  try {
-    UNetConfig config = DefaultsOf(init_kwargs.value("model_type", model_type));
-    // Arguments of the preconditioning around the network, read elsewhere.
-    std::vector<std::string> known = {"img_channels", "use_fp16", "sigma_min", "sigma_max",
-                                      "sigma_data",   "beta_d",   "beta_min",  "M",
-                                      "epsilon_t",    "C_1",      "C_2"};
-    if (init_kwargs.contains("img_channels")) {
-      ReadField(where + "img_channels", init_kwargs["img_channels"], config.in_channels);
-      config.out_channels = config.in_channels;
-    }
-    VisitFields(config, [&](const char* key, auto& field) {
-      known.emplace_back(key);
-      if (init_kwargs.contains(key)) ReadField(where + key, init_kwargs[key], field);
-    });
-    for (const auto& [key, value] : init_kwargs.items()) {
-      GAS_CHECK(std::find(known.begin(), known.end(), key) != known.end(), Errc::kBadFile,
-                "network: init_kwargs.", key, ": unknown key, did you mean ", NearestName(key, known), "?");
-    }
-    for (const auto& [key, share] :
-         {std::pair{"dropout", config.dropout}, std::pair{"label_dropout", config.label_dropout}}) {
-      GAS_CHECK(share >= 0 && share <= 1, Errc::kBadFile, where, key, " = ", share, ", must be in [0, 1]");
-    }
-    return config;
-  } catch (const Json::exception& e) {
-    Fail(Errc::kBadFile, "network: init_kwargs: ", e.what());
+  std::string type = model_type;
+  if (init_kwargs.contains("model_type")) ReadField(where + "model_type", init_kwargs["model_type"], type);
+  UNetConfig config = DefaultsOf(type);
+  // Arguments of the preconditioning around the network, read elsewhere.
+  std::vector<std::string> known = {"img_channels", "use_fp16", "sigma_min", "sigma_max",
+                                    "sigma_data",   "beta_d",   "beta_min",  "M",
+                                    "epsilon_t",    "C_1",      "C_2"};
+  if (init_kwargs.contains("img_channels")) {
+    ReadField(where + "img_channels", init_kwargs["img_channels"], config.in_channels);
+    config.out_channels = config.in_channels;
   }
+  VisitFields(config, [&](const char* key, auto& field) {
+    known.emplace_back(key);
+    if (init_kwargs.contains(key)) ReadField(where + key, init_kwargs[key], field);
+  });
+  for (const auto& [key, value] : init_kwargs.items()) {
+    GAS_CHECK(std::find(known.begin(), known.end(), key) != known.end(), Errc::kBadFile,
+              "network: init_kwargs.", Printable(key), ": unknown key, did you mean ",
+              NearestName(key, known), "?");
+  }
+  for (const auto& [key, share] :
+       {std::pair{"dropout", config.dropout}, std::pair{"label_dropout", config.label_dropout}}) {
+    GAS_CHECK(share >= 0 && share <= 1, Errc::kBadFile, where, key, " = ", share, ", must be in [0, 1]");
+  }
+  return config;
 }
 
 Json ToJson(const UNetConfig& config) {

@@ -152,13 +152,11 @@ Config ConfigFromJson(const Json& init_kwargs) {
     }
     for (const auto& [key, value] : init_kwargs.items()) {
       GAS_CHECK(std::find(known.begin(), known.end(), key) != known.end(), Errc::kBadFile,
-                "discriminator: init_kwargs.", key, ": unknown key, did you mean ", NearestName(key, known),
-                "?");
+                "discriminator: init_kwargs.", Printable(key), ": unknown key, did you mean ",
+                NearestName(key, known), "?");
     }
     Validate(config);
     return config;
-  } catch (const Json::exception& e) {
-    Fail(Errc::kBadFile, "discriminator: init_kwargs: ", e.what());
   } catch (const Error& e) {
     Fail(Errc::kBadFile, e.what());
   }
