@@ -83,6 +83,19 @@ TEST_F(LpipsFile, IsADistance) {
   EXPECT_ERROR(network.forward(a_.slice(1, 0, 2), b_), Errc::kBadOption, "must be [B, 3, H, W]");
 }
 
+// What is k deviations above the mean in every channel is k to the trunk: ImageNet's numbers for [-1,1], as
+// the lpips package has them.
+TEST_F(LpipsFile, ChannelsAreShiftedAndScaledAsPublished) {
+  const LpipsModel model = Read({Write("trunk.safetensors", trunk_), Write("heads.safetensors", heads_)});
+  const Tensor mean = torch::tensor({-0.030, -0.088, -0.188}).view({1, 3, 1, 1});
+  const Tensor deviation = torch::tensor({0.458, 0.448, 0.450}).view({1, 3, 1, 1});
+  const Tensor flat = torch::full({1, 3, 64, 64}, 1.3);
+  const std::vector<Tensor> maps = model.network->Maps(mean + deviation * flat);
+  const std::vector<Tensor> expected = model.network->trunk().forward(flat);
+  ASSERT_EQ(maps.size(), expected.size());
+  for (size_t l = 0; l < maps.size(); ++l) EXPECT_TRUE(Close(maps[l], expected[l], 1e-5, 1e-6)) << l;
+}
+
 // Dead positions, where all channels are rectified to zero, must not spoil the gradient.
 TEST_F(LpipsFile, GradientIsFiniteWhereNothingIsActive) {
   for (auto& [name, value] : trunk_) {
