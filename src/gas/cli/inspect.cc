@@ -21,7 +21,7 @@
 namespace gas::cli {
 namespace {
 
-constexpr size_t kLongestShown = 200;  // of a text that people wrote
+constexpr size_t kLongestText = 200;  // of a text that people wrote
 
 void InspectSolver(const std::string& path, bool json) {
   const SolverFile file = ReadSolverFile(path);
@@ -42,7 +42,7 @@ void PrintTensors(const TensorFile& file) {
 void PrintMetadata(const std::string& key, const std::string& value) {
   const std::optional<nlohmann::json> json = ParseJsonOrNone(value);
   std::cout << fmt::format("  {}: {}\n", Printable(key),
-                           json ? ShortJson(*json) : Printable(value, kLongestShown));
+                           json ? ShortJson(*json) : Printable(value, kLongestText));
 }
 
 // A file of tensors that is no model: a feature network, teacher data, anyone's weights. Throws
