@@ -61,6 +61,15 @@ TEST(Npy, ReadsShapesAndOrders) {
   EXPECT_TRUE(read.is_contiguous());
 }
 
+// Of three axes, where turning their order round is not turning it once.
+TEST(Npy, ReadsThreeAxesInFortranOrder) {
+  std::string numbers;
+  for (char i = 0; i < 24; ++i) numbers += i;
+  const Tensor read = ParseArray(Npy(NpyHeader("|u1", "(2, 3, 4)", /*fortran_order=*/true), numbers));
+  const Tensor expected = torch::arange(24, torch::kUInt8).reshape({4, 3, 2}).permute({2, 1, 0});
+  EXPECT_TRUE(SameBits(read, expected.contiguous()));
+}
+
 TEST(Npy, ReadsVersions2And3AndOtherSpellings) {
   const std::string header = R"({"shape":(1,),"fortran_order":False,"descr":"|u1"}  )";
   for (const uint8_t major : {2, 3}) {

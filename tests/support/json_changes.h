@@ -18,8 +18,8 @@ struct JsonChange {
 };
 
 // Pointers to the entries of all objects in `json`, of lists in the first item alone.
-inline std::vector<nlohmann::json::json_pointer> EntriesOf(const nlohmann::json& json,
-                                                           const nlohmann::json::json_pointer& at = {}) {
+inline std::vector<nlohmann::json::json_pointer> EntriesOf(
+    const nlohmann::json& json, const nlohmann::json::json_pointer& at = nlohmann::json::json_pointer()) {
   std::vector<nlohmann::json::json_pointer> all;
   const auto add = [&](const nlohmann::json::json_pointer& inner) {
     const auto deeper = EntriesOf(json, inner);
