@@ -93,15 +93,23 @@ TEST(Lint, FindsTheInstabilityThatIsKnown) {
   }
 }
 
-TEST(Lint, AScaledLastRowChangesBrightness) {
+// DPM-Solver++ whose row n adds a tenth more of its predictions.
+struct ScaledRow {
+  explicit ScaledRow(int64_t n) {
+    change = 0.1 * table.b[n].sum().item<double>();
+    table.b[n] *= 1.1;
+  }
   StepTable table = Table("dpmpp-3m", 5);
-  const double change = 0.1 * table.b[4].sum().item<double>();
-  table.b[4] *= 1.1;
-  const LintReport report = Lint(table);
+  double change;  // of x_{n+1}, for predictions of 1
+};
+
+TEST(Lint, AScaledLastRowChangesBrightness) {
+  const ScaledRow last(4);
+  const LintReport report = Lint(last.table);
   EXPECT_EQ(report.verdict, LintVerdict::kChangesBrightness);
-  const double end = AllSchedules()[0]->Alpha(At(table.t, -1));
-  EXPECT_NEAR(report.rows[4].brightness.value, change / end, 1e-12);
-  EXPECT_NEAR(report.brightness.value, change / end, 1e-12);
+  const double end = AllSchedules()[0]->Alpha(At(last.table.t, -1));
+  EXPECT_NEAR(report.rows[4].brightness.value, last.change / end, 1e-12);
+  EXPECT_NEAR(report.brightness.value, last.change / end, 1e-12);
   EXPECT_LT(std::abs(report.rows[3].brightness.value), 1e-12);
   EXPECT_THAT(report.findings, Finds(LintVerdict::kSafe, "row 4 changes brightness by +"));
   EXPECT_THAT(report.findings,
@@ -110,13 +118,12 @@ TEST(Lint, AScaledLastRowChangesBrightness) {
 
 // Rows may make other states than the flow's on the way to the right sample.
 TEST(Lint, ARowThatTheSampleDoesNotShowIsSafe) {
-  StepTable table = Table("dpmpp-3m", 5);
-  const double change = 0.1 * table.b[3].sum().item<double>();
-  table.b[3] *= 1.1;
-  const LintReport report = Lint(table);
+  const ScaledRow row(3);
+  const LintReport report = Lint(row.table);
   EXPECT_EQ(report.verdict, LintVerdict::kSafe);
-  EXPECT_NEAR(report.rows[3].brightness.value, change / std::max(At(table.alpha, 4), At(table.sigma, 4)),
-              1e-12);
+  const double scale = std::max(At(row.table.alpha, 4), At(row.table.sigma, 4));
+  EXPECT_NEAR(report.rows[3].brightness.value, row.change / scale, 1e-12);
+  EXPECT_LT(std::abs(report.rows[2].brightness.value), 1e-12);
   EXPECT_LT(std::abs(report.brightness.value), kLintBrightness);
   EXPECT_THAT(report.findings, Finds(LintVerdict::kSafe, "row 3 changes brightness by +"));
 }
