@@ -21,6 +21,10 @@ inline uint16_t Rounded(float x) {
 inline void Put(float x, float& to) { to = x; }
 inline void Put(float x, c10::BFloat16& to) { to.x = Rounded(x); }
 
+// Numbers that lie side by side.
+void Convert(const c10::BFloat16* from, int64_t count, float* to);
+void Convert(const float* from, int64_t count, c10::BFloat16* to);
+
 }  // namespace gas::nn
 
 #endif  // GAS_NN_BFLOAT16_BITS_H_

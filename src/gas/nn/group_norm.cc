@@ -105,16 +105,6 @@ void Combine(const float* g, const float* x, int64_t positions, int64_t channels
   }
 }
 
-GAS_SIMD_CLONES
-void Widen(const c10::BFloat16* from, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = ToFloat(from[i]);
-}
-
-GAS_SIMD_CLONES
-void Narrow(const float* from, int64_t count, c10::BFloat16* to) {
-  for (int64_t i = 0; i < count; ++i) Put(from[i], to[i]);
-}
-
 // Images of a tensor as float32. Those of a bfloat16 tensor pass through a buffer that stays in a core's
 // cache.
 class Images {
@@ -125,13 +115,13 @@ class Images {
   // Image i, to read.
   const float* Read(int64_t i) {
     if (buffer_.empty()) return tensor_.data_ptr<float>() + i * size_;
-    Widen(tensor_.data_ptr<c10::BFloat16>() + i * size_, size_, buffer_.data());
+    Convert(tensor_.data_ptr<c10::BFloat16>() + i * size_, size_, buffer_.data());
     return buffer_.data();
   }
   // Where image i is to be written; Written(i) afterwards.
   float* Write(int64_t i) { return buffer_.empty() ? tensor_.data_ptr<float>() + i * size_ : buffer_.data(); }
   void Written(int64_t i) {
-    if (!buffer_.empty()) Narrow(buffer_.data(), size_, tensor_.data_ptr<c10::BFloat16>() + i * size_);
+    if (!buffer_.empty()) Convert(buffer_.data(), size_, tensor_.data_ptr<c10::BFloat16>() + i * size_);
   }
 
  private:

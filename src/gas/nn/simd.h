@@ -2,6 +2,8 @@
 #ifndef GAS_NN_SIMD_H_
 #define GAS_NN_SIMD_H_
 
+#include <cstring>
+
 #include "gas/core/sanitizers.h"
 
 // GAS_SIMD_CLONES before a function: the best of its versions is chosen at load time. GAS_SIMD_TARGETS is
@@ -13,5 +15,20 @@
 #else
 #define GAS_SIMD_CLONES
 #endif
+
+namespace gas::nn {
+
+// A vector of the compiler's from and to numbers, which lie at any multiple of four bytes. By reference
+// alone: how such vectors are passed by value depends on the instruction set.
+template <class Vector>
+[[gnu::always_inline]] inline void LoadVector(const float* from, Vector& to) {
+  std::memcpy(&to, from, sizeof(Vector));
+}
+template <class Vector>
+[[gnu::always_inline]] inline void StoreVector(const Vector& from, float* to) {
+  std::memcpy(to, &from, sizeof(Vector));
+}
+
+}  // namespace gas::nn
 
 #endif  // GAS_NN_SIMD_H_

@@ -1,6 +1,5 @@
 #include "gas/nn/small_product.h"
 
-#include <cstring>
 #include <utility>
 
 #include "gas/core/error.h"
@@ -27,16 +26,6 @@ struct Set16 {
   using Vector = float __attribute__((vector_size(64)));
   static constexpr int kRows = 8;
 };
-
-template <class Vector>
-[[gnu::always_inline]] inline void LoadVector(const float* from, Vector& to) {
-  std::memcpy(&to, from, sizeof(Vector));
-}
-
-template <class Vector>
-[[gnu::always_inline]] inline void StoreVector(const Vector& from, float* to) {
-  std::memcpy(to, &from, sizeof(Vector));
-}
 
 template <class Vector>
 [[gnu::always_inline]] inline void AddProduct(float factor, const float* from, Vector& sum) {

@@ -113,16 +113,6 @@ struct Plan {
   int64_t tiles() const { return batch * tile_rows * tile_columns; }
 };
 
-// Rows of channels lie at any multiple of four bytes.
-template <class Vector>
-[[gnu::always_inline]] inline void Load(const float* from, Vector& to) {
-  std::memcpy(&to, from, sizeof(Vector));
-}
-template <class Vector>
-[[gnu::always_inline]] inline void Store(const Vector& from, float* to) {
-  std::memcpy(to, &from, sizeof(Vector));
-}
-
 // The first `count` numbers, zero beyond.
 [[gnu::always_inline]] inline void LoadSome(const float* from, int64_t count, Lanes& to) {
   to = Lanes{};
@@ -161,7 +151,7 @@ template <class F>
       Lanes d[N * N], rows[N * N];
       if (count == kLanes) {
         for (int i = 0; i < N * N; ++i) {
-          Load(pixel[i] != nullptr ? pixel[i] + c : kOutside, d[i]);
+          LoadVector(pixel[i] != nullptr ? pixel[i] + c : kOutside, d[i]);
         }
       } else {
         for (int i = 0; i < N * N; ++i) {
@@ -171,7 +161,7 @@ template <class F>
       for (int j = 0; j < N; ++j) F::Input(d + j, N, rows + j, N);
       for (int i = 0; i < N; ++i) F::Input(rows + i * N, 1, d + i * N, 1);
       float* to = v + (tile - first) * p.v_row + c;
-      for (int i = 0; i < N * N; ++i) Store(d[i], to + i * p.v_slice);
+      for (int i = 0; i < N * N; ++i) StoreVector(d[i], to + i * p.v_slice);
     }
   }
 }
@@ -190,7 +180,7 @@ template <class F>
       const int64_t count = std::min(kLanes, p.out - c);
       const float* from = products + (tile - first) * p.m_row + c;
       Lanes m[N * N], half[M * N], result[M * M], shift = {};
-      for (int i = 0; i < N * N; ++i) Load(from + i * p.m_slice, m[i]);
+      for (int i = 0; i < N * N; ++i) LoadVector(from + i * p.m_slice, m[i]);
       for (int j = 0; j < N; ++j) F::Output(m + j, N, half + j, N);
       for (int i = 0; i < M; ++i) F::Output(half + i * N, 1, result + i * M, 1);
       if (bias != nullptr) LoadSome(bias + c, count, shift);
@@ -272,7 +262,7 @@ template <class F>
       for (int j = 0; j < 3; ++j) F::Weights(g + j, 3, rows + j, 3);
       for (int i = 0; i < N; ++i) F::Weights(rows + i * 3, 1, all + i * N, 1);
       float* to = u + c * kPanel + begin;
-      for (int i = 0; i < N * N; ++i) Store(all[i], to + i * slice);
+      for (int i = 0; i < N * N; ++i) StoreVector(all[i], to + i * slice);
     }
   }
 }
