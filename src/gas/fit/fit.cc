@@ -74,7 +74,8 @@ class RowFitter {
   // each group, held towards that number; then, in the last row, what the objective makes of them.
   FitRow Fit(int64_t n) {
     const RowSystems systems = SystemsOf(n);
-    CrossValidated scalar = SolveCrossValidated(systems.all, BaseRow(n), o_.ridges, Constraint(n));
+    const std::optional<LinearConstraint> constraint = Constraint(n);
+    CrossValidated scalar = SolveCrossValidated(systems.all, BaseRow(n), o_.ridges, constraint);
     if (!groups_.spectral()) scalar = WithinBrightness(n, 0, systems.all, BaseRow(n), scalar);
     FitRow row{scalar.error, scalar.ridge};
     Tensor w = scalar.w.unsqueeze(0);  // [G,p]
@@ -84,7 +85,7 @@ class RowFitter {
       for (int64_t g = 0; g < groups_.count(); ++g) {
         const Folds& folds = systems.by_group[g];
         const CrossValidated free =
-            SolveCrossValidated(folds, scalar.w, o_.ridges, Constraint(n), RidgeChoice::kOneStandardError);
+            SolveCrossValidated(folds, scalar.w, o_.ridges, constraint, RidgeChoice::kOneStandardError);
         const CrossValidated group = WithinBrightness(n, g, folds, scalar.w, free);
         w_of_groups.push_back(group.w);
         for (const EquationSystem& fold : folds) {
@@ -95,8 +96,7 @@ class RowFitter {
       w = torch::stack(w_of_groups);
       row.error = squared_error / equations;
     }
-    const bool last = n + 1 == table_.nfe();
-    if (last && o_.objective != nullptr) {
+    if (IsLast(n) && o_.objective != nullptr) {
       const LastRow minimised = MinimisedObjective(n, w);
       w = minimised.w;
       row.objective = minimised.distance;
@@ -109,8 +109,7 @@ class RowFitter {
   // by just so much, held towards the nearest to `prior` that does.
   CrossValidated WithinBrightness(int64_t n, int64_t group, const Folds& folds, const Tensor& prior,
                                   const CrossValidated& free) const {
-    const bool last = n + 1 == table_.nfe();
-    if (!last || !o_.most_brightness_change || !groups_.HasConstants(group)) return free;
+    if (!IsLast(n) || !o_.most_brightness_change || !groups_.HasConstants(group)) return free;
     // What each coefficient multiplies in a constant image: its state, and predictions of 1.
     LinearConstraint brightness{torch::ones_like(free.w)};
     brightness.normal[0] = ConstantImageStates(table_)[n][groups_.spectral() ? group : 0];
@@ -262,6 +261,7 @@ class RowFitter {
     return torch::stack(states, 1);
   }
 
+  bool IsLast(int64_t n) const { return n + 1 == table_.nfe(); }
   int64_t Predictions(int64_t n) const { return o_.history == 0 ? n + 1 : std::min(n + 1, o_.history); }
   int64_t Unknowns(int64_t n) const { return 1 + Predictions(n); }
 

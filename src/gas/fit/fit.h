@@ -28,7 +28,7 @@ struct FitOptions {
   // A constant prediction stays constant: sum_j a alpha_j + sum_j b = alpha_{n+1}.
   bool preserve_constant = false;
   // By what share of its brightness the sample of a constant image may change (solver/constant_image.h): the
-  // last row keeps to it. Not together with bands and an objective; there it is not looked at.
+  // regression of the last row keeps to it. What an objective makes of that row need not.
   std::optional<double> most_brightness_change = {};
   bool equal_trajectories = false;  // weigh trajectories by the inverse of their sample's variance
   SpectralBasisPtr basis =

@@ -29,6 +29,8 @@ constexpr int64_t kFewBest = 3, kLeastRefined = 16, kMostRefinedAtFirst = 64;
 constexpr int64_t kEquationsPerUnknown = 10;
 // A table of these verdicts has to be so many times as good as a safe one.
 constexpr double kUnstableCost = 2, kChangesBrightnessCost = 1.1;
+// A change of brightness is at its bound within this share.
+constexpr double kAtBound = 1e-6;
 // A round of a refinement has some trials, each a run.
 constexpr int64_t kTrialsOfRound = 4;
 // Refinement goes from few trajectories to all that half of its budget can afford a round on, this many times
@@ -130,9 +132,9 @@ class SolverFitter {
 
   // ---- Candidates ----
 
-  SampleErrors HeldOut(const StepTable& table) {
+  SampleErrors HeldOut(const StepTable& table, const Objective* objective) {
     best_.held_out_evaluations += table.nfe() * sources_.held_out.count();
-    return ErrorsOn(table, sources_.held_out, o_.fit.objective.get());
+    return ErrorsOn(table, sources_.held_out, objective);
   }
 
   // DPM-Solver++ on the same grid from pure noise.
@@ -140,7 +142,7 @@ class SolverFitter {
     const DpmMultistepOptions options{.order = 3, .lower_order_final = false};
     const Tensor grid = MakeGrid(best_grid_, *schedule_, o_.nfe, o_.t_eps);
     const StepTable base = DpmMultistepTable(options, *schedule_, grid);
-    const double error = HeldOut(base).squared;
+    const double error = HeldOut(base, nullptr).squared;
     if (!std::isfinite(error)) FailNotFinite(base, sources_.held_out);
     return error;
   }
@@ -157,7 +159,7 @@ class SolverFitter {
 
   // Keeps `fit` if it is the best so far; returns its held-out distance.
   double Consider(const FitResult& fit, const SolverShape& shape, bool refined) {
-    const SampleErrors errors = HeldOut(fit.table);
+    const SampleErrors errors = HeldOut(fit.table, o_.fit.objective.get());
     const LintVerdict lint = LintTable(fit.table, *schedule_).verdict;
     const bool first = !best_.fit.table.t.defined() || !std::isfinite(best_loss_);
     if (first || Weighed(errors.loss(), lint) < Weighed(best_loss_, best_.lint)) {
@@ -357,14 +359,19 @@ class SolverFitter {
     }
   }
 
-  // The last row without a bound on its change of brightness, if it is another one than `bounded`.
+  // The last row without a bound on its change of brightness, if that of `bounded` holds it.
   void ConsiderFreely(const SolverShape& shape, const StepTable& table, const TrajectorySource& recorded,
                       const FitResult& bounded) {
-    if (!o_.fit.most_brightness_change) return;
+    if (!IsAtBrightnessBound(bounded.table)) return;
     FitOptions options = o_.fit;
     options.most_brightness_change = {};
-    const FitResult free = FitLastRow(table, schedule_, recorded, FitOptionsOf(shape, options));
-    if (!torch::equal(free.table.b, bounded.table.b)) Consider(free, shape, /*refined=*/true);
+    Consider(FitLastRow(table, schedule_, recorded, FitOptionsOf(shape, options)), shape, /*refined=*/true);
+  }
+
+  bool IsAtBrightnessBound(const StepTable& table) const {
+    if (!o_.fit.most_brightness_change) return false;
+    const double change = std::abs(LintTable(table, *schedule_).brightness.value);
+    return change >= (1 - kAtBound) * *o_.fit.most_brightness_change;
   }
 
   // The last row of a scalar table is tried with bands too, on the same outputs of the network: the bands
